@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * intercept's engine without its I/O: every packet that the queue delivers
+ * gets a verdict; the header of an answer goes to the link of the session's
+ * owner. Router, verdict policy and the ring of early answers are its parts.
+ */
+#ifndef CORE_DIVERT_H
+#define CORE_DIVERT_H
+
+#include "core/mem.h"
+#include "core/wire.h"
+
+/* Zero is the safe one: no path can let a packet out by omission. */
+enum verdict { VERDICT_DROP = 0, VERDICT_ACCEPT };
+
+#define DIVERT_EARLY_US	    100000u /* an answer waits this long for a route */
+#define DIVERT_OWNERLESS_US 30000000u /* routes live on without any link */
+
+/* key in JSON, what it counts */
+#define DIVERT_COUNTERS(X)                                                     \
+	X(packets, "packets that the queue delivered")                         \
+	X(accepted, "let out: destination is on the passlist")                 \
+	X(routed, "dropped here, header sent to a link")                       \
+	X(early, "dropped here, header kept for a route still to come")        \
+	X(unrouted, "dropped here, nobody's session")                          \
+	X(malformed, "dropped here, not a TCP packet we can read")             \
+	X(no_link, "dropped here, owner has no link at the moment")            \
+	X(early_delivered, "of the early ones, sent when the route came")      \
+	X(early_expired, "of the early ones, no route came in time")           \
+	X(routes_added, "routes registered")                                   \
+	X(routes_deleted, "routes deregistered by their owner")                \
+	X(routes_expired, "routes given up with their owner")                  \
+	X(routes_refused, "refused: the tuple has another owner")              \
+	X(routes_full, "refused: the table is full")
+
+struct divert_counters {
+#define X(name, text) uint64_t name;
+	DIVERT_COUNTERS(X)
+#undef X
+};
+
+struct divert_config {
+	const struct addr_prefix *passlist; /* copied */
+	size_t passlist_count;
+	uint32_t routes_max;
+	uint32_t links_max; /* link ids are below this */
+	struct hash_key hash_key;
+};
+
+struct divert;
+
+/* NULL: no memory. */
+struct divert *divert_new(const struct divert_config *cfg,
+			  const struct mem *mem, uint64_t now_us);
+void divert_free(struct divert *d, const struct mem *mem);
+
+/* l3 as delivered by the queue: cap_len bytes readable, wire_len in truth. */
+enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
+			      size_t cap_len, size_t wire_len, uint64_t now_us);
+/* A link came up (its HELLO is in) or went down. */
+void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
+		       uint64_t now_us);
+void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us);
+/* A message from a link that is up. */
+void divert_on_msg(struct divert *d, unsigned link_id,
+		   const struct wire_msg *msg, uint64_t now_us);
+void divert_on_timer(struct divert *d, uint64_t now_us);
+uint64_t divert_deadline_us(const struct divert *d);
+/* The next message to send; call until false after each batch of events. The
+ * engine holds a bounded number of them: call it at least once every
+ * DIVERT_BATCH packets or messages. */
+#define DIVERT_BATCH 256
+bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg);
+
+const struct divert_counters *divert_counters(const struct divert *d);
+/* Routes registered now. */
+uint32_t divert_routes(const struct divert *d);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bytes <-> segment, IPv4 and IPv6: the only code that touches their headers.
+ */
+#ifndef CORE_PACKET_H
+#define CORE_PACKET_H
+
+#include "core/segment.h"
+
+/* Why a packet was not taken. */
+enum packet_error {
+	PACKET_OK = 0,
+	PACKET_TRUNCATED, /* shorter than its own headers say */
+	PACKET_BAD_IP,	  /* version or header length is impossible */
+	PACKET_FRAGMENT,  /* not the whole datagram */
+	PACKET_NOT_TCP,
+	PACKET_BAD_TCP, /* data offset is impossible, or SYN with FIN or RST */
+	PACKET_ERROR_COUNT
+};
+
+/* Largest IP and TCP header that packet_build() writes. */
+#define PACKET_HEADER_MAX (40 + 20 + TCP_OPTS_MAX)
+
+/*
+ * Decodes the L3 packet at l3. cap_len bytes are readable, wire_len (>=
+ * cap_len) were on the wire; trailing bytes beyond the IP length (Ethernet
+ * padding) are ignored, and an IPv4 total length or IPv6 payload length of
+ * zero (segmentation offload) means wire_len. IPv6 extension headers are
+ * walked. Checksums are not looked at: locally captured ones are partial.
+ * seg->payload borrows l3.
+ */
+enum packet_error packet_parse(struct segment *seg, const uint8_t *l3,
+			       size_t cap_len, size_t wire_len);
+
+/* Bytes of IP and TCP header that packet_build() will put before the payload.
+ */
+size_t packet_header_len(const struct segment *seg);
+
+/*
+ * Writes the whole packet with checksums; the family is the tuple's (both
+ * ends alike). The payload is copied from seg->payload, or is in place
+ * already at out + packet_header_len(seg) when that is where it points.
+ * payload_cap must equal payload_len. ip_id is used by IPv4 only; DF is set.
+ * Returns the packet's length, or 0 if cap is too small.
+ */
+size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
+		    uint16_t ip_id);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One link connection without its socket: HELLO, keep-alive, framing, and a
+ * bounded output buffer that sheds whole RESPONSE records.
+ *
+ * The client (tcpcopy) speaks first. A server says nothing until a valid HELLO
+ * has come: a stranger is closed without a byte. To another version it answers
+ * its own HELLO, so that the other side can say why, and ends.
+ */
+#ifndef CORE_PEER_H
+#define CORE_PEER_H
+
+#include "core/mem.h"
+#include "core/wire.h"
+
+enum peer_role { PEER_CLIENT, PEER_SERVER };
+
+enum peer_fault {
+	PEER_FINE = 0,
+	PEER_STRANGER,	    /* no HELLO of ours came first, or none in time */
+	PEER_OTHER_VERSION, /* peer_remote()->version says which */
+	PEER_GARBAGE,	    /* broken frame after a good HELLO */
+	PEER_SILENT,	    /* nothing heard for PEER_SILENCE_US */
+	PEER_OVERFLOW,	    /* control messages do not fit: it takes nothing */
+};
+
+#define PEER_HELLO_US	5000000u  /* a HELLO must come within */
+#define PEER_PING_US	1000000u  /* after this much silence we ask */
+#define PEER_SILENCE_US 10000000u /* and after this much we give up */
+
+struct peer_config {
+	enum peer_role role;
+	uint64_t instance;    /* ours */
+	unsigned max_records; /* in a frame, >= 1 */
+	size_t tx_bytes;      /* output buffer; >= 2 * WIRE_FRAME_MAX */
+};
+
+struct peer_stats {
+	uint64_t records_in, records_out, records_shed;
+	uint64_t bytes_in, bytes_out;
+};
+
+struct peer;
+
+/* NULL: no memory. A client's HELLO is ready to be sent at once. */
+struct peer *peer_new(const struct peer_config *cfg, const struct mem *mem,
+		      uint64_t now_us);
+void peer_free(struct peer *p, const struct mem *mem);
+
+/* HELLOs have gone both ways and nothing is wrong. */
+bool peer_is_up(const struct peer *p);
+/* Anything but PEER_FINE: send what peer_tx_peek() still has, then close. */
+enum peer_fault peer_fault(const struct peer *p);
+const char *peer_fault_text(enum peer_fault fault);
+/* What the other side's HELLO said; NULL before it came. */
+const struct wire_hello *peer_remote(const struct peer *p);
+const struct peer_stats *peer_stats(const struct peer *p);
+
+/* Takes len bytes in; any split of the stream will do. Then call
+ * peer_next_msg() until it returns false before giving it more bytes. */
+void peer_on_bytes(struct peer *p, const uint8_t *buf, size_t len,
+		   uint64_t now_us);
+/* The next message for the caller (HELLO, PING and PONG are dealt with
+ * inside); buf of peer_on_bytes() must still be there. */
+bool peer_next_msg(struct peer *p, struct wire_msg *msg);
+
+/* Queues a message. A RESPONSE that does not fit is shed and counted (false);
+ * any other one that does not fit is a PEER_OVERFLOW. */
+bool peer_send(struct peer *p, const struct wire_msg *msg);
+/* Bytes to write now, borrowed until the next peer_ call; 0: none. */
+size_t peer_tx_peek(struct peer *p, const uint8_t **buf);
+/* n of them have been written. */
+void peer_tx_advance(struct peer *p, size_t n);
+
+void peer_on_timer(struct peer *p, uint64_t now_us);
+uint64_t peer_deadline_us(const struct peer *p);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tcpcopy's engine without its I/O. Captured packets and link messages go in;
+ * packets for the target and messages for the links are pulled out. After any
+ * event: replay_next_msg() until false (routes must leave before the SYN),
+ * then replay_next_packet() until 0, then replay_deadline_us().
+ */
+#ifndef CORE_REPLAY_H
+#define CORE_REPLAY_H
+
+#include "core/ledger.h"
+#include "core/mem.h"
+#include "core/packet.h"
+#include "core/wire.h"
+
+/* One entry of -x. Several entries with one source make several targets. */
+struct replay_mapping {
+	struct endpoint source; /* addr_is_none(): any address, that port */
+	uint32_t target;	/* index of the target */
+};
+
+struct replay_target {
+	struct endpoint at;
+	uint32_t groups; /* bit g: intercept g sees this target's answers */
+	/* What a loopback, link-local or own client address becomes. */
+	struct ip_addr local_source;
+};
+
+#define REPLAY_GROUPS_MAX 32
+
+struct replay_config {
+	const struct replay_mapping *mappings; /* copied, as all arrays here */
+	size_t mapping_count;
+	const struct replay_target *targets;
+	size_t target_count;
+	/* link id = group * links_per_group + number within the group */
+	unsigned group_count, links_per_group;
+	/* -c: every client appears as one of these; none: as itself */
+	const struct addr_range *clients;
+	size_t client_count;
+	/* Addresses of this host, to be remapped to local_source */
+	const struct ip_addr *own_addrs;
+	size_t own_addr_count;
+	unsigned copies;	 /* 1..1023 */
+	unsigned port_slice;	 /* 0..1023 */
+	unsigned sample_percent; /* 1..100 */
+	size_t memory_bytes;	 /* all of the engine's memory */
+	uint16_t mtu_bytes;	 /* largest packet to a target */
+	uint16_t mss_bytes;	 /* largest payload, 0: as the MTU allows */
+	uint64_t timeout_us, idle_us, max_hold_us;
+	bool resend; /* turns thrown away by a closing target */
+	struct hash_key hash_key;
+};
+
+/* Things a user should be told once, as they happen. */
+enum replay_notice_type {
+	NOTICE_NO_RESPONSE,    /* 5 s after the first SYN to a target */
+	NOTICE_FIRST_RESPONSE, /* the target answers: held sessions go */
+	NOTICE_TLS,
+	NOTICE_MEMORY,
+	NOTICE_NO_TUPLE
+};
+
+struct replay_notice {
+	enum replay_notice_type type;
+	uint32_t target;
+};
+
+struct replay;
+
+/* NULL: no memory, or memory_bytes is too small for one session. */
+struct replay *replay_new(const struct replay_config *cfg,
+			  const struct mem *mem, uint64_t now_us);
+void replay_free(struct replay *r, const struct mem *mem);
+
+/* A captured packet from its L3 header on, borrowed for the call. */
+void replay_on_packet(struct replay *r, const uint8_t *l3, size_t cap_len,
+		      size_t wire_len, uint64_t now_us);
+/* A message from a link that is up. */
+void replay_on_msg(struct replay *r, unsigned link_id,
+		   const struct wire_msg *msg, uint64_t now_us);
+void replay_on_link(struct replay *r, unsigned link_id, bool up,
+		    uint64_t now_us);
+void replay_on_timer(struct replay *r, uint64_t now_us);
+/* The capture is at its end (a file): no more packets will come; connections
+ * that the capture left open end as if reset once their turns are done. */
+void replay_on_capture_end(struct replay *r, uint64_t now_us);
+/* Ends every session with an RST, which the next replay_next_packet() calls
+ * give out. */
+void replay_shutdown(struct replay *r, uint64_t now_us);
+
+/* One whole L3 packet into slot; 0: nothing to send. slot_cap >= mtu_bytes. */
+size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
+			  uint64_t now_us);
+bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg);
+bool replay_next_notice(struct replay *r, struct replay_notice *notice);
+uint64_t replay_deadline_us(const struct replay *r);
+
+const struct ledger *replay_ledger(const struct replay *r);
+/* Connections being followed, and copies of them that are not over. */
+uint32_t replay_flows(const struct replay *r);
+uint32_t replay_sessions(const struct replay *r);
+
+#endif

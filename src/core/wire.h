@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The link's messages and their bytes. docs/link-protocol.md has the layout.
+ *
+ * A frame is a header of 8 bytes (length of the whole frame u32, type u8,
+ * reserved u8, record count u16) and that many records of one type, all in
+ * network order. A frame of an unknown type is skipped by its length.
+ */
+#ifndef CORE_WIRE_H
+#define CORE_WIRE_H
+
+#include <sys/types.h>
+
+#include "core/addr.h"
+#include "core/tcp_opts.h"
+
+#define WIRE_MAGIC	  0x74634e71u
+#define WIRE_VERSION	  1u
+#define WIRE_HEADER_BYTES 8u
+#define WIRE_FRAME_MAX	  65536u
+/* Largest single record of any type. */
+#define WIRE_RECORD_MAX 64u
+
+enum wire_type {
+	WIRE_HELLO = 1,	    /* both ways, first on a link */
+	WIRE_ROUTE_ADD,	    /* tcpcopy -> intercept, idempotent */
+	WIRE_ROUTE_DEL,	    /* tcpcopy -> intercept */
+	WIRE_ROUTE_REFUSED, /* intercept -> tcpcopy: the tuple has an owner */
+	WIRE_RESPONSE,	    /* intercept -> tcpcopy: one header of an answer */
+	WIRE_PING,	    /* either way */
+	WIRE_PONG,
+	WIRE_STATUS /* intercept -> tcpcopy, about once a second */
+};
+
+struct wire_hello {
+	uint16_t version;
+	uint32_t features; /* none defined in version 1 */
+	uint64_t instance; /* random, one a process */
+};
+
+/* The target's view of a session; also says which one to delete or refuse. */
+struct wire_route {
+	uint64_t route_id; /* chosen by tcpcopy, opaque to intercept */
+	struct endpoint client, target;
+	uint32_t iss; /* of our SYN as it goes to the target */
+};
+
+struct wire_response {
+	uint64_t route_id;
+	uint32_t seq, ack;
+	uint32_t payload_len;
+	uint16_t wnd;
+	uint8_t flags; /* TCP_* */
+	struct tcp_opts opts;
+};
+
+struct wire_status {
+	bool queue_bound;
+	uint64_t queued;	/* packets that the queue has delivered */
+	uint64_t queue_dropped; /* kernel: queue or receive buffer full */
+};
+
+struct wire_msg {
+	enum wire_type type;
+	union {
+		struct wire_hello hello;
+		struct wire_route route; /* ADD, DEL, REFUSED */
+		struct wire_response response;
+		struct wire_status status;
+		uint64_t token; /* PING, PONG */
+	};
+};
+
+/*
+ * Appends msg to the frame that starts at frame and is frame_len bytes long so
+ * far (0: begin one). Returns the frame's new length, or 0 when the record
+ * does not fit: other type, max_records reached, or cap (<= WIRE_FRAME_MAX)
+ * too small; begin a new frame then.
+ */
+size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
+		   unsigned max_records, const struct wire_msg *msg);
+
+/* Walks the records of one whole frame; borrows its bytes. */
+struct wire_reader {
+	const uint8_t *p;
+	size_t left_bytes;
+	uint8_t type;
+	uint16_t left_records;
+};
+
+/* Looks for one whole frame in buf. Its length when it is all there, 0 when
+ * more bytes are needed, -EPROTO when this can never become a frame. */
+ssize_t wire_frame(struct wire_reader *r, const uint8_t *buf, size_t len);
+/* 1: *msg is set; 0: no more records; -EPROTO. */
+int wire_next(struct wire_reader *r, struct wire_msg *msg);
+
+#endif

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* struct endpoint <-> the kernel's socket addresses. */
+/* Endpoints as the socket calls want them. */
 #ifndef IO_SOCKADDR_H
 #define IO_SOCKADDR_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "core/addr.h"
 
-/* AF_INET for an IPv4 address, else AF_INET6. Returns the length. */
+/* Returns the length to give to the kernel. */
 socklen_t sockaddr_from_endpoint(struct sockaddr_storage *out,
 				 const struct endpoint *e);
-/* All zero for a family that is neither. */
-struct endpoint sockaddr_to_endpoint(const struct sockaddr_storage *sa);
+/* false: neither IPv4 nor IPv6. */
+bool sockaddr_to_endpoint(const struct sockaddr *sa, struct endpoint *out);
 
 #endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What both programs do alike as a service: the options for it, log, pid file,
+ * reports, signals and the --stats timer on libuv's loop.
+ */
+#ifndef BASE_SERVICE_H
+#define BASE_SERVICE_H
+
+#include <uv.h>
+
+#include "base/log.h"
+#include "base/opts.h"
+#include "base/report.h"
+
+struct service_options {
+	const char *log_path, *pid_path, *json_path; /* NULL: not given */
+	enum log_level log_level;
+	bool daemon, version, help;
+	uint64_t stats_us; /* 0: no periodic report */
+};
+
+enum {
+	SERVICE_OPT_STATS = OPTS_LONG_ONLY + 1000,
+	SERVICE_OPT_JSON,
+	SERVICE_OPT_LOG_LEVEL
+};
+
+/* The last rows of a program's table. */
+#define SERVICE_OPTIONS                                                        \
+	{'l', "log", "FILE", "log to FILE; SIGHUP opens it again (stderr)"},   \
+		{SERVICE_OPT_LOG_LEVEL, "log-level", "LEVEL",                  \
+		 "error, warn, info or debug (info)"},                         \
+		{SERVICE_OPT_STATS, "stats", "SECONDS",                        \
+		 "log the counters this often, 0.1 to 86400"},                 \
+		{SERVICE_OPT_JSON, "json", "FILE",                             \
+		 "reports as JSON to FILE, - is stdout"},                      \
+		{'P', "pid-file", "FILE", "write the process id to FILE"},     \
+		{'d', "daemon", NULL, "run in the background"},                \
+		{'v', "version", NULL, "print the version and end"},           \
+	{                                                                      \
+		'h', "help", NULL, "print this and end"                        \
+	}
+
+void service_options_init(struct service_options *o);
+/* Whether id is one of the above; then *ok says if the value was good. */
+bool service_option(struct service_options *o, int id, const char *value,
+		    struct opts_fault *fault, bool *ok);
+
+struct service_calls {
+	/* --stats, SIGUSR1 (to the log at info and to the report). */
+	void (*report)(void *ctx);
+	/* SIGTERM or SIGINT, once. */
+	void (*stop)(void *ctx);
+};
+
+struct service {
+	struct report report;
+	uv_signal_t signals[4];
+	uv_timer_t stats_timer;
+	struct service_calls calls;
+	void *ctx;
+	bool stopping;
+};
+
+/* Opens log, report and pid file and detaches if asked for. 0, or the exit
+ * code, after one line on stderr. Call it before anything else is opened and
+ * before the loop exists. */
+int service_begin(struct service *s, const char *program,
+		  const struct service_options *o);
+/* Signals and timer; SIGPIPE is ignored from here on. 0 or -errno. */
+int service_run_on(struct service *s, uv_loop_t *loop,
+		   const struct service_options *o,
+		   const struct service_calls *calls, void *ctx);
+/* The start has succeeded. */
+void service_ready(void);
+/* Closes the handles; the loop must run once more. */
+void service_leave_loop(struct service *s);
+/* Report, held back log lines, pid file. */
+void service_end(struct service *s);
+
+#endif

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Endpoints as the socket calls want them. */
+/* struct endpoint <-> the kernel's socket addresses. */
 #ifndef IO_SOCKADDR_H
 #define IO_SOCKADDR_H
 
-#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "core/addr.h"
 
-/* Returns the length to give to the kernel. */
+/* AF_INET for an IPv4 address, else AF_INET6. Returns the length. */
 socklen_t sockaddr_from_endpoint(struct sockaddr_storage *out,
 				 const struct endpoint *e);
-/* false: neither IPv4 nor IPv6. */
-bool sockaddr_to_endpoint(const struct sockaddr *sa, struct endpoint *out);
+/* All zero for a family that is neither. */
+struct endpoint sockaddr_to_endpoint(const struct sockaddr_storage *sa);
 
 #endif

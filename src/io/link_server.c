@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "io/sockaddr.h"
 
 #define PENDING_MAX 64
@@ -51,18 +52,14 @@ struct link_server {
 	uv_timer_t tick;
 	bool waiting; /* a connection for which there was no slot */
 	bool closed;
-	uint64_t arrivals, strangers;
+	uint64_t arrivals, strangers, ended;
+	struct peer_stats ended_stats;
 	unsigned pending;
 	unsigned *dirty; /* ids of links with something to write */
 	unsigned dirty_count;
 	struct link *links;
 	char rx[RX_BYTES];
 };
-
-static uint64_t now_us(void)
-{
-	return uv_hrtime() / 1000;
-}
 
 static unsigned id_of(const struct link *l)
 {
@@ -84,26 +81,46 @@ static void on_link_closed(uv_handle_t *handle)
 		accept_waiting(ls);
 }
 
-static void link_close(struct link *l, const char *why)
+static void add_stats(struct peer_stats *sum, const struct peer_stats *s)
+{
+	sum->records_in += s->records_in;
+	sum->records_out += s->records_out;
+	sum->records_shed += s->records_shed;
+	sum->bytes_in += s->bytes_in;
+	sum->bytes_out += s->bytes_out;
+}
+
+static void end_link(struct link *l, const char *why)
 {
 	struct link_server *ls = l->server;
-	bool was_up = l->up;
 
+	ls->events.down(ls->events.ctx, id_of(l), why);
+	l->up = false;
+	ls->ended++;
+	add_stats(&ls->ended_stats, peer_stats(l->peer));
+}
+
+static void end_stranger(struct link *l, const char *why)
+{
+	struct link_server *ls = l->server;
+
+	ls->pending--;
+	ls->strangers++;
+	ls->events.stranger(ls->events.ctx, &l->remote, why);
+}
+
+static void link_close(struct link *l, const char *why)
+{
 	if (l->closing)
 		return;
 	l->closing = true;
-	l->up = false;
-	if (!was_up)
-		ls->pending--;
 	uv_close((uv_handle_t *)&l->tcp, on_link_closed);
-	if (ls->closed)
+	if (l->server->closed)
 		return;
-	if (was_up) {
-		ls->events.down(ls->events.ctx, id_of(l), why);
-		return;
-	}
-	ls->strangers++;
-	ls->events.stranger(ls->events.ctx, &l->remote, why);
+	if (l->up)
+		end_link(l, why);
+	else
+		end_stranger(l, why);
 }
 
 /* ---- writing ---- */
@@ -208,7 +225,7 @@ void link_server_send(struct link_server *ls, unsigned link_id,
 {
 	struct link *l = &ls->links[link_id];
 
-	if (!l->up)
+	if (!l->up || l->closing)
 		return;
 	peer_send(l->peer, msg);
 	mark_dirty(l);
@@ -247,7 +264,7 @@ static void on_bytes(struct link *l, const uint8_t *bytes, size_t len)
 	struct wire_msg msg;
 	bool more;
 
-	peer_on_bytes(l->peer, bytes, len, now_us());
+	peer_on_bytes(l->peer, bytes, len, clock_us());
 	do {
 		more = peer_next_msg(l->peer, &msg);
 		note_up(l);
@@ -314,7 +331,7 @@ static bool link_init(struct link *l, struct link_server *ls)
 		.max_records = ls->cfg.max_records,
 		.tx_bytes = TX_BYTES,
 	};
-	struct peer *peer = peer_new(&cfg, ls->mem, now_us());
+	struct peer *peer = peer_new(&cfg, ls->mem, clock_us());
 
 	if (!peer)
 		return false;
@@ -367,7 +384,7 @@ static void on_connection(uv_stream_t *stream, int status)
 static void on_tick(uv_timer_t *timer)
 {
 	struct link_server *ls = timer->data;
-	uint64_t now = now_us();
+	uint64_t now = clock_us();
 
 	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
 		struct link *l = &ls->links[i];
@@ -469,4 +486,10 @@ bool link_server_info(const struct link_server *ls, unsigned link_id,
 uint64_t link_server_strangers(const struct link_server *ls)
 {
 	return ls->strangers;
+}
+
+uint64_t link_server_ended(const struct link_server *ls, struct peer_stats *sum)
+{
+	*sum = ls->ended_stats;
+	return ls->ended;
 }

@@ -62,5 +62,8 @@ bool link_server_info(const struct link_server *ls, unsigned link_id,
 		      struct link_info *out);
 /* Connections that were never up. */
 uint64_t link_server_strangers(const struct link_server *ls);
+/* Links that were up and are no more: how many, and what they did. */
+uint64_t link_server_ended(const struct link_server *ls,
+			   struct peer_stats *sum);
 
 #endif

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * Everything happens in callbacks of one loop. When the queue is readable, up
+ * to a batch of packets is judged and their verdicts are sent before anything
+ * else is done, because a packet without a verdict holds up the application
+ * under test. Then settle() pulls the engine's messages, gives them to the
+ * links, writes, and sets the engine's timer. What is left in the queue is for
+ * the next turn of the loop, so that links are read as well.
+ *
+ * The engine holds a bounded number of messages: they are pulled at least once
+ * every DIVERT_BATCH events, also in the middle of a long read from a link.
+ */
+#include "intercept/app.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/privileges.h"
+#include "base/random.h"
+#include "io/queue_nfq.h"
+
+#define ROUTES_MAX 1048576
+
+/* ---- the engine's output ---- */
+
+static void pull(struct app *a)
+{
+	struct wire_msg msg;
+	unsigned link_id;
+
+	while (divert_next_msg(a->divert, &link_id, &msg))
+		link_server_send(a->server, link_id, &msg);
+	a->since_pull = 0;
+}
+
+static void on_divert_timer(uv_timer_t *timer);
+
+static void set_divert_timer(struct app *a)
+{
+	uint64_t due = divert_deadline_us(a->divert), now;
+
+	if (due == a->divert_deadline_us)
+		return;
+	a->divert_deadline_us = due;
+	if (due == UINT64_MAX) {
+		uv_timer_stop(&a->divert_timer);
+		return;
+	}
+	now = clock_us();
+	uv_update_time(&a->loop);
+	uv_timer_start(&a->divert_timer, on_divert_timer,
+		       due > now ? (due - now + 999) / 1000 : 0, 0);
+}
+
+static void name_new_devices(struct app *a)
+{
+	char name[DEVICE_NAME_MAX + 8];
+
+	for (; a->named_count < a->seen_count; a->named_count++) {
+		uint32_t index = a->seen[a->named_count];
+
+		if (a->devices)
+			devices_name(a->devices, index, name);
+		else
+			snprintf(name, sizeof(name), "device %" PRIu32, index);
+		log_info("first packet on its way out by %s", name);
+	}
+}
+
+static void settle(struct app *a)
+{
+	pull(a);
+	link_server_flush(a->server);
+	set_divert_timer(a);
+	name_new_devices(a);
+}
+
+static void on_divert_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	a->divert_deadline_us = UINT64_MAX;
+	divert_on_timer(a->divert, clock_us());
+	settle(a);
+}
+
+/* ---- the queue ---- */
+
+static void note_device(struct app *a, uint32_t ifindex)
+{
+	for (unsigned i = a->seen_count; i-- > 0;)
+		if (a->seen[i] == ifindex)
+			return;
+	if (ifindex != 0 && a->seen_count < APP_DEVICES_MAX)
+		a->seen[a->seen_count++] = ifindex;
+}
+
+struct batch {
+	struct app *app;
+	uint64_t now_us;
+};
+
+static enum verdict on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
+			      size_t wire_len, uint32_t out_ifindex)
+{
+	struct batch *b = ctx;
+
+	note_device(b->app, out_ifindex);
+	return divert_on_packet(b->app->divert, l3, cap_len, wire_len,
+				b->now_us);
+}
+
+static void on_queue(uv_poll_t *poll, int status, int events)
+{
+	struct app *a = poll->data;
+	struct batch b = {.app = a, .now_us = clock_us()};
+	int n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packet, &b);
+
+	(void)events;
+	if (n < 0)
+		log_error("reading the queue: %s", strerror(-n));
+	settle(a);
+	/* libuv has stopped the poll after an error on the socket. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_queue);
+}
+
+static void on_devices(uv_poll_t *poll, int status, int events)
+{
+	struct app *a = poll->data;
+
+	(void)events;
+	devices_update(a->devices);
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_devices);
+}
+
+/* ---- the links ---- */
+
+static void on_link_up(void *ctx, unsigned link_id)
+{
+	struct app *a = ctx;
+	char remote[ENDPOINT_TEXT_MAX];
+	struct link_info info;
+
+	if (!link_server_info(a->server, link_id, &info))
+		return;
+	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
+	log_info("link %u up: %s, instance %016" PRIx64, link_id,
+		 endpoint_text(&info.remote, remote), info.instance);
+}
+
+static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
+{
+	struct app *a = ctx;
+
+	divert_on_msg(a->divert, link_id, msg, clock_us());
+	if (++a->since_pull >= DIVERT_BATCH)
+		pull(a);
+}
+
+static void on_link_down(void *ctx, unsigned link_id, const char *why)
+{
+	struct app *a = ctx;
+
+	divert_on_link_down(a->divert, link_id, clock_us());
+	log_info("link %u down: %s", link_id, why);
+}
+
+static void on_stranger(void *ctx, const struct endpoint *remote,
+			const char *why)
+{
+	char addr[ADDR_TEXT_MAX];
+
+	(void)ctx;
+	log_info("connection from %s closed: %s",
+		 addr_text(&remote->addr, addr), why);
+}
+
+static void on_links_done(void *ctx)
+{
+	settle(ctx);
+}
+
+/* ---- once a second ---- */
+
+static void on_second(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+	struct wire_msg msg = {.type = WIRE_STATUS};
+	struct queue_stats stats;
+	uint64_t dropped;
+
+	a->queue->ops->stats(a->queue, &stats);
+	dropped = stats.queue_dropped + stats.user_dropped;
+	if (dropped > a->dropped)
+		log_warn("the kernel found no room for packets: intercept is "
+			 "too slow or -q %" PRIu32 " too small",
+			 a->options->queue_length);
+	a->dropped = dropped;
+	msg.status = (struct wire_status){.queue_bound = true,
+					  .queued = stats.received,
+					  .queue_dropped = dropped};
+	link_server_broadcast(a->server, &msg);
+	settle(a);
+}
+
+/* ---- life ---- */
+
+static void report(void *ctx)
+{
+	app_report(ctx, false);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void close_handles(struct app *a)
+{
+	if (a->server)
+		link_server_close(a->server);
+	uv_walk(&a->loop, close_handle, NULL);
+}
+
+static void stop(void *ctx)
+{
+	app_report(ctx, true);
+	close_handles(ctx);
+}
+
+static int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int refuse(const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("intercept: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return OPTS_EXIT_ENVIRONMENT;
+}
+
+static int open_queue(struct app *a)
+{
+	unsigned num = a->options->queue_num;
+	struct queue_nfq_config cfg = {
+		.queue_num = a->options->queue_num,
+		.length = a->options->queue_length,
+	};
+	int rc;
+
+	if (!privileges_have(CAP_NET_ADMIN))
+		return refuse("CAP_NET_ADMIN is missing: run it as root, or "
+			      "setcap cap_net_admin=ep on its binary");
+	rc = queue_nfq_open(&a->queue, &cfg);
+	if (rc == 0)
+		return 0;
+	if (rc == -EPERM || rc == -EBUSY)
+		return refuse("--queue-num %u: another process has this queue; "
+			      "end it, or choose another number here and in "
+			      "the rule",
+			      num);
+	if (rc == -EINVAL || rc == -EPROTONOSUPPORT)
+		return refuse("--queue-num %u: the kernel knows no NFQUEUE; "
+			      "modprobe nfnetlink_queue",
+			      num);
+	return refuse("--queue-num %u: %s", num, strerror(-rc));
+}
+
+static int open_server(struct app *a)
+{
+	struct link_server_config cfg = {
+		.address = a->options->address,
+		.port = a->options->port,
+		.instance = random_u64(),
+		.max_records = a->options->records,
+		.links_max = APP_LINKS_MAX,
+	};
+	struct link_server_events events = {
+		.up = on_link_up,
+		.msg = on_link_msg,
+		.down = on_link_down,
+		.stranger = on_stranger,
+		.done = on_links_done,
+		.ctx = a,
+	};
+	struct endpoint at = {.addr = cfg.address, .port = cfg.port};
+	char text[ENDPOINT_TEXT_MAX];
+	int rc = link_server_open(&a->server, &a->loop, &cfg, &events,
+				  &heap_mem);
+
+	if (rc == 0)
+		return 0;
+	return refuse("listening on %s: %s; choose another -p or -b",
+		      endpoint_text(&at, text), strerror(-rc));
+}
+
+static int open_engine(struct app *a)
+{
+	struct divert_config cfg = {
+		.passlist = a->options->passlist,
+		.passlist_count = a->options->passlist_count,
+		.routes_max = ROUTES_MAX,
+		.links_max = APP_LINKS_MAX,
+	};
+
+	random_bytes(cfg.hash_key.b, sizeof(cfg.hash_key.b));
+	a->divert = divert_new(&cfg, &heap_mem, clock_us());
+	return a->divert ? 0 : refuse("no memory");
+}
+
+static void start_poll(struct app *a, uv_poll_t *poll, int fd, uv_poll_cb cb)
+{
+	uv_poll_init(&a->loop, poll, fd);
+	poll->data = a;
+	uv_poll_start(poll, UV_READABLE, cb);
+}
+
+static void start_handles(struct app *a)
+{
+	start_poll(a, &a->queue_poll, a->queue->ops->fd(a->queue), on_queue);
+	if (a->devices)
+		start_poll(a, &a->devices_poll, devices_fd(a->devices),
+			   on_devices);
+	uv_timer_init(&a->loop, &a->divert_timer);
+	uv_timer_init(&a->loop, &a->second_timer);
+	a->divert_timer.data = a->second_timer.data = a;
+	a->divert_deadline_us = UINT64_MAX;
+	uv_timer_start(&a->second_timer, on_second, 1000, 1000);
+}
+
+static void say_ready(const struct app *a)
+{
+	struct endpoint at = {.addr = a->options->address,
+			      .port = a->options->port};
+	char text[ENDPOINT_TEXT_MAX];
+	struct queue_stats stats;
+
+	a->queue->ops->stats(a->queue, &stats);
+	log_info("ready: queue %u of %" PRIu32
+		 " packets, receive buffer %zu bytes; listening on %s",
+		 a->options->queue_num, a->options->queue_length,
+		 stats.receive_buffer_bytes, endpoint_text(&at, text));
+}
+
+static int start(struct app *a)
+{
+	struct service_calls calls = {.report = report, .stop = stop};
+	int rc;
+
+	a->devices = devices_open();
+	if (!a->devices)
+		log_warn("names of devices are not known: %s", strerror(errno));
+	start_handles(a);
+	rc = service_run_on(a->service, &a->loop, &a->options->service, &calls,
+			    a);
+	if (rc != 0)
+		return refuse("signals: %s", strerror(-rc));
+	say_ready(a);
+	return 0;
+}
+
+int app_open(struct app *a, const struct options *o, struct service *s)
+{
+	int rc;
+
+	*a = (struct app){.options = o, .service = s};
+	uv_loop_init(&a->loop);
+	rc = open_engine(a);
+	if (rc == 0)
+		rc = open_queue(a);
+	if (rc == 0)
+		rc = open_server(a);
+	if (rc == 0)
+		rc = start(a);
+	if (rc == 0)
+		return 0;
+	close_handles(a);
+	app_run(a);
+	app_free(a);
+	return rc;
+}
+
+void app_run(struct app *a)
+{
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+}
+
+void app_free(struct app *a)
+{
+	uv_loop_close(&a->loop);
+	if (a->server)
+		link_server_free(a->server);
+	if (a->devices)
+		devices_close(a->devices);
+	if (a->queue)
+		a->queue->ops->close(a->queue);
+	if (a->divert)
+		divert_free(a->divert, &heap_mem);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* intercept: the queue, the engine and the links on one loop. */
+#ifndef INTERCEPT_APP_H
+#define INTERCEPT_APP_H
+
+#include "core/divert.h"
+#include "intercept/options.h"
+#include "io/devices.h"
+#include "io/link_server.h"
+#include "io/queue.h"
+
+#define APP_LINKS_MAX	256
+#define APP_DEVICES_MAX 64
+
+struct app {
+	const struct options *options;
+	struct service *service;
+	uv_loop_t loop;
+	struct divert *divert;
+	struct queue *queue;
+	struct link_server *server;
+	struct devices *devices; /* NULL: names are not known */
+	uv_poll_t queue_poll, devices_poll;
+	uv_timer_t divert_timer, second_timer;
+	uint64_t divert_deadline_us; /* divert_timer is set for this */
+	unsigned since_pull;	     /* events given to the engine */
+	/* Devices that packets would have left by, and how many of these the
+	 * log has named. */
+	uint32_t seen[APP_DEVICES_MAX];
+	unsigned seen_count, named_count;
+	uint64_t dropped; /* by the kernel, as of the last second */
+};
+
+/* Opens everything and starts it. 0, or the exit code, after one line on
+ * stderr; then nothing is left to be freed. */
+int app_open(struct app *a, const struct options *o, struct service *s);
+/* Until SIGTERM or SIGINT, and to the end of the handles' closing. */
+void app_run(struct app *a);
+void app_free(struct app *a);
+
+/* report.c: the ledger, to the log and to --json. */
+void app_report(struct app *a, bool final);
+
+#endif

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "intercept/app.h"
+
+static int run(const struct options *o)
+{
+	struct service service;
+	struct app app;
+	int rc = service_begin(&service, "intercept", &o->service);
+
+	if (rc == 0)
+		rc = app_open(&app, o, &service);
+	if (rc == 0) {
+		service_ready();
+		app_run(&app);
+		app_free(&app);
+	}
+	service_end(&service);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct opts_fault fault;
+	int rc = 0;
+
+	if (!options_parse(&o, argc, argv, &fault)) {
+		fprintf(stderr, "intercept: %s\n", fault.text);
+		rc = OPTS_EXIT_BAD_INPUT;
+	} else if (o.service.help) {
+		options_help(stdout);
+	} else if (o.service.version) {
+		puts("intercept " PACKAGE_VERSION);
+	} else {
+		rc = run(&o);
+	}
+	options_free(&o);
+	return rc;
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "intercept/options.h"
+
+#include <stdlib.h>
+
+#define QUEUE_LENGTH_DEFAULT 65536
+#define QUEUE_LENGTH_MAX     1048576
+#define RECORDS_DEFAULT	     1024
+#define RECORDS_MAX	     65535
+
+enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY };
+
+static const struct opt table[] = {
+	{'x', "passlist", "LIST",
+	 "addresses and prefixes to which answers may go (none)"},
+	{'p', "port", "PORT", "TCP port that tcpcopy connects to (36524)"},
+	{'b', "bind", "ADDRESS", "local address for that port (all)"},
+	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
+	{'q', "queue-length", "PACKETS",
+	 "packets that may wait in the queue (65536)"},
+	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
+	SERVICE_OPTIONS};
+
+static const char usage[] =
+	"Usage: intercept [OPTION]...\n"
+	"Takes the answers of the application under test out of the OUTPUT "
+	"chain, drops\n"
+	"them, and tells tcpcopy what their headers said. Needs CAP_NET_ADMIN "
+	"and, before\n"
+	"the first request arrives, a rule for the application's PORT:\n"
+	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n\n";
+
+static bool add_prefix(struct options *o, const struct addr_prefix *prefix)
+{
+	struct addr_prefix *more =
+		reallocarray(o->passlist, o->passlist_count + 1, sizeof(*more));
+
+	if (!more)
+		return false;
+	o->passlist = more;
+	more[o->passlist_count++] = *prefix;
+	return true;
+}
+
+/* A slip of the hand here would send every answer to the real clients. */
+static bool is_everything(const struct addr_prefix *p)
+{
+	return p->len == 0 || (addr_is_v4(&p->addr) && p->len == 96);
+}
+
+static bool take_passlist(struct options *o, const char *list,
+			  struct opts_fault *fault)
+{
+	char item[OPTS_ITEM_MAX];
+	struct addr_prefix prefix;
+	int rc;
+
+	while ((rc = opts_item(&list, item, sizeof(item))) == 1) {
+		if (!opts_prefix(item, &prefix, fault))
+			return false;
+		if (is_everything(&prefix))
+			return opts_fail(fault,
+					 "%.80s would let every answer "
+					 "out; 1 is the shortest prefix",
+					 item);
+		if (!add_prefix(o, &prefix))
+			return opts_fail(fault, "no memory");
+	}
+	if (rc < 0 || o->passlist_count == 0)
+		return opts_fail(fault, "must be ADDRESS or ADDRESS/LENGTH, "
+					"several with commas between");
+	return true;
+}
+
+static bool take_address(struct options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	if (!opts_addr(value, &o->address))
+		return opts_fail(fault, "must be an IPv4 or IPv6 address");
+	return true;
+}
+
+static bool take_queue_num(struct options *o, const char *value,
+			   struct opts_fault *fault)
+{
+	uint64_t v;
+
+	if (!opts_number(value, "queue number", 0, UINT16_MAX, &v, fault))
+		return false;
+	o->queue_num = (uint16_t)v;
+	return true;
+}
+
+static bool take_queue_length(struct options *o, const char *value,
+			      struct opts_fault *fault)
+{
+	uint64_t v;
+
+	if (!opts_number(value, "packets", 1, QUEUE_LENGTH_MAX, &v, fault))
+		return false;
+	o->queue_length = (uint32_t)v;
+	return true;
+}
+
+static bool take_records(struct options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	uint64_t v;
+
+	if (!opts_number(value, "records", 1, RECORDS_MAX, &v, fault))
+		return false;
+	o->records = (unsigned)v;
+	return true;
+}
+
+static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
+{
+	struct options *o = ctx;
+	bool ok;
+
+	switch (id) {
+	case 'x':
+		return take_passlist(o, value, fault);
+	case 'p':
+		return opts_port(value, &o->port, fault);
+	case 'b':
+		return take_address(o, value, fault);
+	case OPT_QUEUE_NUM:
+		return take_queue_num(o, value, fault);
+	case 'q':
+		return take_queue_length(o, value, fault);
+	case 'n':
+		return take_records(o, value, fault);
+	default:
+		service_option(&o->service, id, value, fault, &ok);
+		return ok;
+	}
+}
+
+static const struct opts_program program = {
+	.name = "intercept",
+	.usage = usage,
+	.table = table,
+	.count = sizeof(table) / sizeof(table[0]),
+	.take = take,
+};
+
+bool options_parse(struct options *o, int argc, char **argv,
+		   struct opts_fault *fault)
+{
+	*o = (struct options){
+		.port = INTERCEPT_PORT,
+		.queue_length = QUEUE_LENGTH_DEFAULT,
+		.records = RECORDS_DEFAULT,
+	};
+	service_options_init(&o->service);
+	return opts_parse(&program, argc, argv, o, fault);
+}
+
+void options_help(FILE *out)
+{
+	opts_help(&program, out);
+}
+
+void options_free(struct options *o)
+{
+	free(o->passlist);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* intercept's command line. */
+#ifndef INTERCEPT_OPTIONS_H
+#define INTERCEPT_OPTIONS_H
+
+#include "base/service.h"
+
+#define INTERCEPT_PORT 36524
+
+struct options {
+	struct service_options service;
+	struct addr_prefix *passlist; /* owned */
+	size_t passlist_count;
+	struct ip_addr address; /* addr_is_none(): all */
+	uint16_t port;
+	uint16_t queue_num;
+	uint32_t queue_length; /* packets */
+	unsigned records;      /* in a frame, at most */
+};
+
+/* false: fault is one line for the user. */
+bool options_parse(struct options *o, int argc, char **argv,
+		   struct opts_fault *fault);
+void options_help(FILE *out);
+void options_free(struct options *o);
+
+#endif

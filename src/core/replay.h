@@ -97,7 +97,8 @@ bool replay_next_notice(struct replay *r, struct replay_notice *notice);
 uint64_t replay_deadline_us(const struct replay *r);
 
 const struct ledger *replay_ledger(const struct replay *r);
-/* Connections being followed, and copies of them that are not over. */
+/* Connections being followed, and copies of them that are not over (those of
+ * connections not joined yet included). */
 uint32_t replay_flows(const struct replay *r);
 uint32_t replay_sessions(const struct replay *r);
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The captured connections, by client and online endpoint. A flow that was
+ * taken out of the index (its client has reused the port) lives on until its
+ * copies are done.
+ */
+#ifndef CORE_FLOW_TABLE_H
+#define CORE_FLOW_TABLE_H
+
+#include "core/hold.h"
+#include "core/addr.h"
+#include "core/ledger.h"
+#include "core/timers.h"
+
+struct copy;
+
+/* One captured connection. */
+struct flow {
+	struct four_tuple tuple; /* client -> online */
+	struct hold hold;
+	struct timer timer;
+	struct copy *copies;
+	struct flow *prev, *next; /* all flows */
+	uint64_t last_us;	  /* last packet of the client */
+	uint32_t chain;
+	uint32_t iss;	      /* the client's, if whole */
+	uint32_t share;	      /* copies that it should have */
+	uint32_t missing;     /* of these, refused for want of memory */
+	uint8_t joining_loss; /* joining: why its bytes are lost meanwhile */
+	bool whole : 1;	      /* seen from its SYN on */
+	bool sampled : 1;     /* to be copied at all */
+	bool joining : 1;     /* waits for a turn boundary */
+	bool joined : 1;      /* has copies, or had */
+	bool closed : 1;      /* the client has ended it */
+	bool listed : 1;      /* in the index */
+};
+
+struct flow_table {
+	struct pool flows;
+	uint32_t *buckets; /* flow + 1, 0: none */
+	uint32_t bucket_mask;
+	struct flow *all;
+	struct hash_key hash_key;
+};
+
+/* false: no memory. */
+bool flow_table_init(struct flow_table *t, const struct mem *mem,
+		     uint32_t count, struct hash_key key);
+void flow_table_fini(struct flow_table *t, const struct mem *mem);
+struct flow *flow_table_find(const struct flow_table *t,
+			     const struct four_tuple *tuple);
+/* A zeroed flow, listed under this tuple, which has none; NULL: full. */
+struct flow *flow_table_add(struct flow_table *t,
+			    const struct four_tuple *tuple);
+/* Takes it out of the index only. */
+void flow_table_unlist(struct flow_table *t, struct flow *f);
+/* Frees it; its hold and timer are the caller's to end before. */
+void flow_table_remove(struct flow_table *t, struct flow *f);
+
+#endif

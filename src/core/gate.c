@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/gate.h"
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t quiet_us(const struct gate_view *v)
+{
+	uint64_t gap_us = min_u64(v->gap_us, GATE_QUIET_GAP_US);
+
+	return max_u64(max_u64(2 * (uint64_t)v->srtt_us, GATE_QUIET_MIN_US),
+		       gap_us);
+}
+
+enum gate_verdict gate_ask(const struct gate_view *v, uint64_t now_us,
+			   uint64_t *again_us)
+{
+	uint64_t quiet_at_us = UINT64_MAX, hold_at_us = UINT64_MAX;
+
+	*again_us = UINT64_MAX;
+	if (!v->acked)
+		return GATE_SHUT;
+	if (v->finished || v->got_bytes >= v->need_bytes)
+		return GATE_OPEN;
+	if (v->paused)
+		return GATE_SHUT;
+	if (v->got_bytes > 0 && v->pushed)
+		quiet_at_us = v->quiet_since_us + quiet_us(v);
+	if (v->max_hold_us < UINT64_MAX - v->held_since_us)
+		hold_at_us = v->held_since_us + v->max_hold_us;
+	if (now_us >= quiet_at_us)
+		return GATE_EARLY_QUIET;
+	if (now_us >= hold_at_us)
+		return GATE_EARLY_HOLD;
+	*again_us = min_u64(quiet_at_us, hold_at_us);
+	return GATE_SHUT;
+}

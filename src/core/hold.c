@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * Bytes lie in a chain of blocks, block n covering BLOCK_DATA bytes from
+ * head_seq + n * BLOCK_DATA on, so bytes beyond a hole are written where they
+ * belong at once. What is beyond the hole is listed as islands (sorted, apart
+ * from each other); when the hole closes they are absorbed into [start, end).
+ * A turn is marked where the stream grows with a higher ack than before. A
+ * cursor makes walking the chain cheap for readers that go forward.
+ */
+#include "core/hold.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "core/seq.h"
+
+struct block {
+	uint32_t next;
+	uint8_t data[HOLD_BLOCK_BYTES - sizeof(uint32_t)];
+};
+
+#define BLOCK_DATA ((uint32_t)sizeof(((struct block *)0)->data))
+
+struct island {
+	uint32_t next;
+	uint32_t start, end;
+	uint32_t ack;
+	uint64_t at_us;
+};
+
+union mark {
+	struct hold_turn turn;
+	struct island island;
+};
+
+static struct block *block_at(const struct hold_store *st, uint32_t index)
+{
+	return pool_at(&st->blocks, index);
+}
+
+static struct hold_turn *turn_at(const struct hold_store *st, uint32_t index)
+{
+	return pool_at(&st->marks, index);
+}
+
+static struct island *island_at(const struct hold_store *st, uint32_t index)
+{
+	return index == POOL_NONE ? NULL : pool_at(&st->marks, index);
+}
+
+bool hold_store_init(struct hold_store *st, const struct mem *mem,
+		     uint32_t blocks, uint32_t marks)
+{
+	if (!pool_init(&st->blocks, mem, sizeof(struct block), blocks))
+		return false;
+	if (pool_init(&st->marks, mem, sizeof(union mark), marks))
+		return true;
+	pool_fini(&st->blocks, mem);
+	return false;
+}
+
+void hold_store_fini(struct hold_store *st, const struct mem *mem)
+{
+	pool_fini(&st->blocks, mem);
+	pool_fini(&st->marks, mem);
+}
+
+void hold_init(struct hold *h, uint32_t seq)
+{
+	*h = (struct hold){
+		.start = seq,
+		.end = seq,
+		.head_seq = seq,
+		.head = POOL_NONE,
+		.tail = POOL_NONE,
+		.cursor = POOL_NONE,
+		.turns = POOL_NONE,
+		.turn_tail = POOL_NONE,
+		.islands = POOL_NONE,
+	};
+}
+
+static void drop_head_block(struct hold *h, struct hold_store *st)
+{
+	uint32_t old = h->head;
+
+	h->head = block_at(st, old)->next;
+	h->head_seq += BLOCK_DATA;
+	h->block_count--;
+	if (h->head == POOL_NONE)
+		h->tail = POOL_NONE;
+	if (h->cursor == old || h->cursor_n == 0)
+		h->cursor = POOL_NONE;
+	else
+		h->cursor_n--;
+	pool_give(&st->blocks, old);
+}
+
+static void drop_blocks(struct hold *h, struct hold_store *st)
+{
+	while (h->head != POOL_NONE)
+		drop_head_block(h, st);
+}
+
+static void drop_first_turn(struct hold *h, struct hold_store *st)
+{
+	uint32_t old = h->turns;
+
+	h->turns = turn_at(st, old)->next;
+	if (h->turns == POOL_NONE)
+		h->turn_tail = POOL_NONE;
+	pool_give(&st->marks, old);
+}
+
+static void drop_first_island(struct hold *h, struct hold_store *st)
+{
+	uint32_t old = h->islands;
+
+	h->islands = island_at(st, old)->next;
+	h->island_count--;
+	pool_give(&st->marks, old);
+}
+
+void hold_fini(struct hold *h, struct hold_store *st)
+{
+	while (h->islands != POOL_NONE)
+		drop_first_island(h, st);
+	while (h->turns != POOL_NONE)
+		drop_first_turn(h, st);
+	drop_blocks(h, st);
+}
+
+void hold_set_ack(struct hold *h, uint32_t ack)
+{
+	h->last_ack = ack;
+	h->ack_known = true;
+}
+
+/* Makes the chain reach up to seq; false: not enough blocks. */
+static bool reach(struct hold *h, struct hold_store *st, uint32_t seq)
+{
+	uint32_t span, want;
+
+	if (h->head == POOL_NONE)
+		h->head_seq = h->end;
+	span = seq - h->head_seq;
+	want = (span + BLOCK_DATA - 1) / BLOCK_DATA;
+	if (want > h->block_count &&
+	    want - h->block_count > st->blocks.count - st->blocks.used)
+		return false;
+	while (h->block_count < want) {
+		uint32_t index = pool_take(&st->blocks);
+
+		block_at(st, index)->next = POOL_NONE;
+		if (h->tail == POOL_NONE)
+			h->head = index;
+		else
+			block_at(st, h->tail)->next = index;
+		h->tail = index;
+		h->block_count++;
+	}
+	return true;
+}
+
+static struct block *find_block(struct hold *h, const struct hold_store *st,
+				uint32_t n)
+{
+	ASSERT(n < h->block_count);
+	if (n == h->block_count - 1) {
+		h->cursor = h->tail;
+		h->cursor_n = n;
+	} else if (h->cursor == POOL_NONE || h->cursor_n > n) {
+		h->cursor = h->head;
+		h->cursor_n = 0;
+	}
+	while (h->cursor_n < n) {
+		h->cursor = block_at(st, h->cursor)->next;
+		h->cursor_n++;
+	}
+	return block_at(st, h->cursor);
+}
+
+/* The stretch of one block that holds seq: its first byte and its length. */
+static uint8_t *stretch(struct hold *h, const struct hold_store *st,
+			uint32_t seq, uint32_t *len)
+{
+	uint32_t at = seq - h->head_seq;
+	uint32_t room = BLOCK_DATA - at % BLOCK_DATA;
+
+	if (*len > room)
+		*len = room;
+	return find_block(h, st, at / BLOCK_DATA)->data + at % BLOCK_DATA;
+}
+
+static void write_bytes(struct hold *h, const struct hold_store *st,
+			uint32_t seq, const uint8_t *bytes, uint32_t len)
+{
+	while (len > 0) {
+		uint32_t n = len;
+		uint8_t *to = stretch(h, st, seq, &n);
+
+		memcpy(to, bytes, n);
+		seq += n;
+		bytes += n;
+		len -= n;
+	}
+}
+
+void hold_read(struct hold *h, const struct hold_store *st, uint32_t seq,
+	       uint8_t *out, uint32_t len)
+{
+	ASSERT(seq_geq(seq, h->start) && seq_leq(seq + len, h->end));
+	while (len > 0) {
+		uint32_t n = len;
+		const uint8_t *from = stretch(h, st, seq, &n);
+
+		memcpy(out, from, n);
+		seq += n;
+		out += n;
+		len -= n;
+	}
+}
+
+static uint32_t pause_us(const struct hold *h, uint64_t at_us)
+{
+	uint64_t gap;
+
+	if (h->last_us == 0 || at_us < h->last_us)
+		return 0;
+	gap = at_us - h->last_us;
+	return gap > UINT32_MAX ? UINT32_MAX : (uint32_t)gap;
+}
+
+static void mark_turn(struct hold *h, struct hold_store *st, uint32_t ack,
+		      uint64_t at_us)
+{
+	uint32_t index = pool_take(&st->marks);
+	struct hold_turn *turn = turn_at(st, index);
+
+	*turn = (struct hold_turn){
+		.next = POOL_NONE,
+		.start = h->end,
+		.need_bytes = h->ack_known ? ack - h->last_ack : 0,
+		.gap_us = pause_us(h, at_us),
+		.at_us = at_us,
+	};
+	if (h->turn_tail == POOL_NONE)
+		h->turns = index;
+	else
+		turn_at(st, h->turn_tail)->next = index;
+	h->turn_tail = index;
+}
+
+/* Does a byte with this ack begin a turn? Notes it if so. */
+static bool begins_turn(struct hold *h, uint32_t ack)
+{
+	return !h->in_turn || !h->ack_known || seq_gt(ack, h->last_ack);
+}
+
+static void note_ack(struct hold *h, uint32_t ack)
+{
+	if (!h->ack_known || seq_gt(ack, h->last_ack))
+		hold_set_ack(h, ack);
+	h->in_turn = true;
+}
+
+/* The stream grows by len bytes that came with ack and are in place. */
+static void grow(struct hold *h, struct hold_store *st, uint32_t len,
+		 uint32_t ack, uint64_t at_us, struct hold_growth *growth)
+{
+	if (begins_turn(h, ack)) {
+		mark_turn(h, st, ack, at_us);
+		growth->turns++;
+		if (h->in_turn && !h->pushed)
+			growth->splits++;
+	}
+	note_ack(h, ack);
+	h->end += len;
+	h->last_us = at_us;
+	growth->bytes += len;
+}
+
+static void absorb(struct hold *h, struct hold_store *st,
+		   struct hold_growth *growth)
+{
+	struct island *island;
+
+	while ((island = island_at(st, h->islands)) &&
+	       island->start == h->end) {
+		struct island copy = *island;
+
+		drop_first_island(h, st);
+		grow(h, st, copy.end - copy.start, copy.ack, copy.at_us,
+		     growth);
+	}
+}
+
+static void add_island(struct hold *h, struct hold_store *st, uint32_t start,
+		       uint32_t end, uint32_t ack, uint64_t at_us)
+{
+	uint32_t *link = &h->islands;
+	uint32_t index;
+	struct island *island;
+
+	while ((island = island_at(st, *link)) && seq_lt(island->end, start))
+		link = &island->next;
+	if (island && island->end == start && island->ack == ack) {
+		island->end = end;
+		return;
+	}
+	if (island && island->end == start)
+		link = &island->next;
+	index = pool_take(&st->marks);
+	*island_at(st, index) = (struct island){
+		.next = *link,
+		.start = start,
+		.end = end,
+		.ack = ack,
+		.at_us = at_us,
+	};
+	*link = index;
+	if (h->island_count++ == 0)
+		h->hole_us = at_us;
+}
+
+/* Where the gap between islands that begins at seq ends, at most at `end`; seq
+ * itself if it lies within an island, whose end is then in *island_end. */
+static uint32_t gap_end(const struct hold *h, const struct hold_store *st,
+			uint32_t seq, uint32_t end, uint32_t *island_end)
+{
+	const struct island *island = island_at(st, h->islands);
+
+	while (island && seq_leq(island->end, seq))
+		island = island_at(st, island->next);
+	if (!island || seq_geq(island->start, end))
+		return end;
+	*island_end = island->end;
+	return seq_max(island->start, seq);
+}
+
+static bool has_room(struct hold *h, struct hold_store *st, uint32_t end)
+{
+	/* every gap between islands can become a mark, and so can each end */
+	return st->marks.count - st->marks.used >= h->island_count + 2 &&
+	       reach(h, st, end);
+}
+
+struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
+			       uint32_t seq, uint32_t ack, bool push,
+			       const uint8_t *bytes, uint32_t len,
+			       uint64_t now_us)
+{
+	struct hold_growth growth = {0};
+	uint32_t end = seq + len, at = seq_max(seq, h->end);
+	bool fresh = false;
+
+	if (len == 0 || seq_leq(end, h->end)) {
+		growth.repeated = true;
+		return growth;
+	}
+	if (end - h->end > HOLD_AHEAD_MAX ||
+	    h->end - h->start > INT32_MAX / 2) {
+		growth.stray = true;
+		return growth;
+	}
+	if (!has_room(h, st, end)) {
+		growth.full = true;
+		return growth;
+	}
+	while (seq_lt(at, end)) {
+		uint32_t skip_to = at;
+		uint32_t stop = gap_end(h, st, at, end, &skip_to);
+
+		if (stop == at) {
+			at = seq_min(skip_to, end);
+			continue;
+		}
+		write_bytes(h, st, at, bytes + (at - seq), stop - at);
+		if (at == h->end)
+			grow(h, st, stop - at, ack, now_us, &growth);
+		else
+			add_island(h, st, at, stop, ack, now_us);
+		fresh = true;
+		at = stop;
+		absorb(h, st, &growth);
+	}
+	if (growth.bytes > 0)
+		h->hole_us = now_us; /* of the next hole, if there is one */
+	h->pushed = push;
+	growth.repeated = !fresh;
+	return growth;
+}
+
+struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
+			     uint32_t len, uint64_t now_us)
+{
+	struct hold_growth growth = {0};
+	uint32_t end = seq + len, at = seq_max(seq, h->end);
+
+	if (len == 0 || seq_leq(end, h->end)) {
+		growth.repeated = true;
+		return growth;
+	}
+	growth.turns = begins_turn(h, ack);
+	growth.bytes = end - at;
+	note_ack(h, ack);
+	h->start = h->end = end;
+	h->last_us = now_us;
+	return growth;
+}
+
+void hold_end_at(struct hold *h, enum hold_close how, uint32_t seq,
+		 bool has_ack, uint32_t ack, uint64_t now_us)
+{
+	if (h->close != HOLD_OPEN)
+		return;
+	h->close = (uint8_t)how;
+	h->close_seq = seq;
+	h->close_ack = has_ack ? ack : h->last_ack;
+	h->close_gap_us = pause_us(h, now_us);
+}
+
+enum hold_close hold_closed(const struct hold *h)
+{
+	return h->close_seq == h->end ? (enum hold_close)h->close : HOLD_OPEN;
+}
+
+uint32_t hold_close_need(const struct hold *h)
+{
+	int32_t seen = seq_diff(h->close_ack, h->last_ack);
+
+	return h->ack_known && seen > 1 ? (uint32_t)seen - 1 : 0;
+}
+
+const struct hold_turn *
+hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
+{
+	uint32_t index = h->turns;
+
+	while (index != POOL_NONE && seq_leq(turn_at(st, index)->start, seq))
+		index = turn_at(st, index)->next;
+	return index == POOL_NONE ? NULL : turn_at(st, index);
+}
+
+void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
+		  uint32_t turn)
+{
+	ASSERT(seq_leq(seq, h->end));
+	if (seq_gt(seq, h->start))
+		h->start = seq;
+	while (h->turns != POOL_NONE &&
+	       seq_leq(turn_at(st, h->turns)->start, turn))
+		drop_first_turn(h, st);
+	if (h->start == h->end && h->island_count == 0)
+		drop_blocks(h, st);
+	while (h->head != POOL_NONE &&
+	       seq_leq(h->head_seq + BLOCK_DATA, h->start))
+		drop_head_block(h, st);
+}
+
+struct hold_loss hold_jump(struct hold *h, struct hold_store *st)
+{
+	struct hold_loss loss = {.end = h->end};
+
+	while (h->islands != POOL_NONE) {
+		struct island island = *island_at(st, h->islands);
+
+		drop_first_island(h, st);
+		loss.bytes += island.end - island.start;
+		loss.turns += begins_turn(h, island.ack);
+		note_ack(h, island.ack);
+		loss.end = island.end;
+	}
+	while (h->turns != POOL_NONE)
+		drop_first_turn(h, st);
+	drop_blocks(h, st);
+	h->start = h->end = loss.end;
+	return loss;
+}

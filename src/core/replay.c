@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The engine is its tables and four doors: captured packets (replay_flows.c),
+ * link messages (here), link changes and first contact with a target
+ * (replay_links.c), timers (here). Whatever they change is settled
+ * (replay_copies.c) and then pulled from here: messages, packets, notices.
+ */
+#include "core/replay_internal.h"
+
+#include "core/check.h"
+
+#define COPIES_MAX (1u << 22)
+
+static void *take(const struct mem *mem, size_t count, size_t size, bool *ok)
+{
+	void *p = mem->alloc(mem->ctx, count * size + 1);
+
+	if (!p)
+		*ok = false;
+	return p;
+}
+
+static void give(const struct mem *mem, void *p, size_t count, size_t size)
+{
+	if (p)
+		mem->free(mem->ctx, p, count * size + 1);
+}
+
+static size_t link_count(const struct replay_config *cfg)
+{
+	return (size_t)cfg->group_count * cfg->links_per_group;
+}
+
+static bool copy_config(struct replay *r, const struct replay_config *cfg,
+			const struct mem *mem)
+{
+	bool ok = true;
+
+	r->cfg = *cfg;
+#define TAKE(field, count) take(mem, count, sizeof(*r->field), &ok)
+	r->mappings = TAKE(mappings, cfg->mapping_count);
+	r->targets = TAKE(targets, cfg->target_count);
+	r->target_ports = TAKE(target_ports, cfg->target_count);
+	r->clients = TAKE(clients, cfg->client_count);
+	r->own_addrs = TAKE(own_addrs, cfg->own_addr_count);
+	r->link_up = TAKE(link_up, link_count(cfg));
+#undef TAKE
+	if (!ok)
+		return false;
+	for (size_t i = 0; i < cfg->mapping_count; i++)
+		r->mappings[i] = cfg->mappings[i];
+	for (size_t i = 0; i < cfg->client_count; i++)
+		r->clients[i] = cfg->clients[i];
+	for (size_t i = 0; i < cfg->own_addr_count; i++)
+		r->own_addrs[i] = cfg->own_addrs[i];
+	return true;
+}
+
+static void init_target(struct replay *r, uint32_t i,
+			const struct replay_config *cfg)
+{
+	struct target *t = &r->targets[i];
+	uint16_t headers = addr_is_v4(&cfg->targets[i].at.addr) ? 40 : 60;
+
+	*t = (struct target){
+		.cfg = cfg->targets[i],
+		.silent_at_us = TIME_NEVER,
+		.params =
+			{
+				.mss_bytes =
+					(uint16_t)(cfg->mtu_bytes - headers),
+				.timeout_us = cfg->timeout_us,
+				.max_hold_us = cfg->max_hold_us,
+				.resend = cfg->resend,
+			},
+	};
+	if (cfg->mss_bytes && cfg->mss_bytes < t->params.mss_bytes)
+		t->params.mss_bytes = cfg->mss_bytes;
+	r->target_ports[i] = t->cfg.at.port;
+}
+
+/* Half of the memory for connections, the rest for what they hold. */
+static bool make_tables(struct replay *r, const struct replay_config *cfg,
+			const struct mem *mem, uint64_t now_us)
+{
+	size_t each = sizeof(struct copy) + sizeof(struct flow) + 96;
+	size_t connections = cfg->memory_bytes / 2 / each;
+	uint32_t n =
+		connections > COPIES_MAX ? COPIES_MAX : (uint32_t)connections;
+	size_t left = cfg->memory_bytes - n * each;
+	struct tuples_config tuples = {
+		.count = n + n / 2,
+		.port_slice = cfg->port_slice,
+		.barred_ports = r->target_ports,
+		.barred_port_count = cfg->target_count,
+		.hash_key = cfg->hash_key,
+	};
+
+	if (n == 0)
+		return false;
+	r->flow_timers = timers_new(mem, now_us);
+	r->copy_timers = timers_new(mem, now_us);
+	r->tuples = tuples_new(&tuples, mem);
+	return r->flow_timers && r->copy_timers && r->tuples &&
+	       pool_init(&r->copies, mem, sizeof(struct copy), n) &&
+	       flow_table_init(&r->flows, mem, n, cfg->hash_key) &&
+	       hold_store_init(&r->store, mem,
+			       (uint32_t)(left * 7 / 8 / HOLD_BLOCK_BYTES),
+			       (uint32_t)(left / 8 / sizeof(struct hold_turn)));
+}
+
+struct replay *replay_new(const struct replay_config *cfg,
+			  const struct mem *mem, uint64_t now_us)
+{
+	struct replay *r = mem->alloc(mem->ctx, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	if (!copy_config(r, cfg, mem) || !make_tables(r, cfg, mem, now_us)) {
+		replay_free(r, mem);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < cfg->target_count; i++)
+		init_target(r, i, cfg);
+	r->sample_owed = 100 - cfg->sample_percent;
+	r->reregister_at = POOL_NONE;
+	r->next_generation = 1;
+	r->now_us = now_us;
+	return r;
+}
+
+void replay_free(struct replay *r, const struct mem *mem)
+{
+	hold_store_fini(&r->store, mem);
+	if (r->flows.buckets)
+		flow_table_fini(&r->flows, mem);
+	pool_fini(&r->copies, mem);
+	if (r->tuples)
+		tuples_free(r->tuples, mem);
+	if (r->copy_timers)
+		timers_free(r->copy_timers, mem);
+	if (r->flow_timers)
+		timers_free(r->flow_timers, mem);
+#define GIVE(field, count) give(mem, r->field, count, sizeof(*r->field))
+	GIVE(mappings, r->cfg.mapping_count);
+	GIVE(targets, r->cfg.target_count);
+	GIVE(target_ports, r->cfg.target_count);
+	GIVE(clients, r->cfg.client_count);
+	GIVE(own_addrs, r->cfg.own_addr_count);
+	GIVE(link_up, link_count(&r->cfg));
+#undef GIVE
+	mem->free(mem->ctx, r, sizeof(*r));
+}
+
+/* Copies that a connection to this address and port should have. */
+static uint32_t share_of(const struct replay *r, const struct endpoint *online)
+{
+	uint32_t targets = 0;
+
+	for (size_t i = 0; i < r->cfg.mapping_count; i++) {
+		const struct endpoint *source = &r->mappings[i].source;
+
+		if (source->port == online->port &&
+		    (addr_is_none(&source->addr) ||
+		     addr_equal(&source->addr, &online->addr)))
+			targets++;
+	}
+	return targets * r->cfg.copies;
+}
+
+void replay_on_packet(struct replay *r, const uint8_t *l3, size_t cap_len,
+		      size_t wire_len, uint64_t now_us)
+{
+	struct segment seg;
+	uint32_t share;
+
+	if (r->shut)
+		return;
+	r->now_us = now_us;
+	r->ledger.packets_captured++;
+	if (packet_parse(&seg, l3, cap_len, wire_len) != PACKET_OK ||
+	    seg.payload_cap != seg.payload_len) {
+		r->ledger.packets_malformed++;
+		return;
+	}
+	share = share_of(r, &seg.tuple.dst);
+	if (share == 0)
+		r->ledger.packets_not_ours++;
+	else
+		replay_on_segment(r, &seg, share, now_us);
+}
+
+static struct copy *copy_of_route(struct replay *r, uint64_t route_id)
+{
+	uint32_t index = (uint32_t)route_id;
+	struct copy *c;
+
+	if (index >= r->copies.fresh)
+		return NULL;
+	c = replay_copy_at(r, index);
+	if (!c->live || c->generation != route_id >> 32)
+		return NULL;
+	return c;
+}
+
+static void on_response(struct replay *r, const struct wire_response *resp,
+			uint64_t now_us)
+{
+	struct copy *c = copy_of_route(r, resp->route_id);
+	struct session_env env;
+
+	r->ledger.responses++;
+	if (!c) {
+		r->ledger.responses_stale++;
+		return;
+	}
+	env = replay_env(r, c);
+	if (!r->targets[c->target].proven)
+		replay_on_first_response(r, &r->targets[c->target], now_us);
+	session_on_response(&c->session, &env, resp, now_us);
+	replay_settle(r, c, now_us);
+}
+
+/* Another tcpcopy has the tuple: take one from the pool. */
+static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
+{
+	struct copy *c = copy_of_route(r, route_id);
+	struct session_env env;
+
+	if (!c || c->tuple == POOL_NONE)
+		return;
+	env = replay_env(r, c);
+	r->ledger.routes_refused++;
+	c->registered = false;
+	if (c->session.state == SESSION_SYN_SENT &&
+	    c->refusals < REPLAY_REFUSALS_MAX) {
+		c->refusals++;
+		tuples_bar(r->tuples, c->tuple, now_us);
+		c->tuple = POOL_NONE;
+		session_retry_open(&c->session, now_us);
+		c->session.retry_at_us = now_us;
+	} else {
+		session_give_up(&c->session, &env, LOSS_NO_TUPLE, now_us);
+	}
+	replay_settle(r, c, now_us);
+}
+
+void replay_on_msg(struct replay *r, unsigned link_id,
+		   const struct wire_msg *msg, uint64_t now_us)
+{
+	(void)link_id;
+	r->now_us = now_us;
+	if (msg->type == WIRE_RESPONSE)
+		on_response(r, &msg->response, now_us);
+	else if (msg->type == WIRE_ROUTE_REFUSED)
+		on_refused(r, msg->route.route_id, now_us);
+}
+
+#define OWNER(timer_ptr, type)                                                 \
+	((type *)(void *)((uint8_t *)(timer_ptr)-offsetof(type, timer)))
+
+void replay_on_timer(struct replay *r, uint64_t now_us)
+{
+	struct timer *timer;
+
+	r->now_us = now_us;
+	while ((timer = timers_expired(r->copy_timers, now_us))) {
+		struct copy *c = OWNER(timer, struct copy);
+		struct session_env env = replay_env(r, c);
+
+		session_on_timer(&c->session, &env, now_us);
+		replay_settle(r, c, now_us);
+	}
+	while ((timer = timers_expired(r->flow_timers, now_us)))
+		replay_on_flow_timer(r, OWNER(timer, struct flow), now_us);
+	replay_on_links_timer(r, now_us);
+}
+
+void replay_on_capture_end(struct replay *r, uint64_t now_us)
+{
+	r->now_us = now_us;
+	for (struct flow *f = r->flows.all, *next; f; f = next) {
+		next = f->next;
+		replay_close_flow(r, f, now_us);
+		replay_free_flow_if_done(r, f, now_us);
+	}
+}
+
+void replay_shutdown(struct replay *r, uint64_t now_us)
+{
+	r->shut = true;
+	for (uint32_t i = 0; i < r->copies.fresh; i++) {
+		struct copy *c = replay_copy_at(r, i);
+		struct session_env env;
+
+		if (!c->live)
+			continue;
+		env = replay_env(r, c);
+		session_end(&c->session, &env, LOSS_SHUTDOWN, now_us);
+		replay_settle(r, c, now_us);
+	}
+	replay_on_capture_end(r, now_us);
+}
+
+/* The last line: nothing goes anywhere but to a configured target. */
+static bool may_send_to(const struct replay *r, const struct endpoint *to)
+{
+	for (size_t i = 0; i < r->cfg.target_count; i++)
+		if (endpoint_equal(&r->targets[i].cfg.at, to))
+			return true;
+	return false;
+}
+
+static size_t build(struct replay *r, struct copy *c,
+		    struct session_segment *out, uint8_t *slot, size_t cap)
+{
+	struct segment *seg = &out->seg;
+	size_t header;
+
+	seg->tuple.src = tuples_client(r->tuples, c->tuple);
+	seg->tuple.dst = r->targets[c->target].cfg.at;
+	if (!may_send_to(r, &seg->tuple.dst)) {
+		r->ledger.packets_blocked++;
+		return 0;
+	}
+	header = packet_header_len(seg);
+	ASSERT(header + seg->payload_len <= cap);
+	seg->payload_cap = seg->payload_len;
+	seg->payload = slot + header;
+	hold_read(&c->flow->hold, &r->store, out->from, slot + header,
+		  seg->payload_len);
+	r->ledger.packets_sent++;
+	r->ledger.packets_resent += out->again;
+	if (seg->flags & TCP_SYN && out->again)
+		replay_push_msg(r, c);
+	return packet_build(slot, cap, seg, r->ip_id++);
+}
+
+static void pop_ready(struct replay *r, uint64_t now_us)
+{
+	struct copy *c = r->ready.head;
+
+	r->ready.head = c->ready_next;
+	if (!r->ready.head)
+		r->ready.tail = NULL;
+	c->in_ready = false;
+	replay_arm_timer(r, c);
+	replay_free_if_done(r, c, now_us);
+}
+
+size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
+			  uint64_t now_us)
+{
+	struct session_segment out;
+	struct copy *c;
+	size_t len;
+
+	while ((c = r->ready.head)) {
+		struct session_env env = replay_env(r, c);
+
+		if (c->tuple == POOL_NONE ||
+		    !session_next_segment(&c->session, &env, &out, now_us)) {
+			pop_ready(r, now_us);
+			continue;
+		}
+		len = build(r, c, &out, slot, slot_cap);
+		if (len > 0)
+			return len;
+	}
+	return 0;
+}
+
+bool replay_next_notice(struct replay *r, struct replay_notice *notice)
+{
+	for (uint32_t i = 0; i < r->cfg.target_count; i++) {
+		struct target *t = &r->targets[i];
+
+		if (!t->notices)
+			continue;
+		notice->target = i;
+		notice->type =
+			(enum replay_notice_type)__builtin_ctz(t->notices);
+		t->notices &= (uint8_t)(t->notices - 1);
+		return true;
+	}
+	return false;
+}
+
+uint64_t replay_deadline_us(const struct replay *r)
+{
+	uint64_t at = timers_next_us(r->copy_timers);
+	uint64_t flows = timers_next_us(r->flow_timers);
+	uint64_t links = replay_links_deadline_us(r);
+
+	at = flows < at ? flows : at;
+	return links < at ? links : at;
+}
+
+const struct ledger *replay_ledger(const struct replay *r)
+{
+	return &r->ledger;
+}
+
+uint32_t replay_flows(const struct replay *r)
+{
+	return r->flows.flows.used;
+}
+
+uint32_t replay_sessions(const struct replay *r)
+{
+	return (uint32_t)r->ledger.conns.in_flight;
+}

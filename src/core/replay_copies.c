@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The life of a copy: made with its flow, opened when its target may be
+ * (replay_links.c), pulled for segments when it is on the ready list, freed
+ * when its session is done, its last segment has gone and intercept has been
+ * told. replay_settle() follows every event of a session and puts the copy on
+ * the lists that its state asks for; it frees nothing, so that callers may
+ * walk a flow's copies.
+ */
+#include "core/replay_internal.h"
+
+#include "core/check.h"
+#include "core/seq.h"
+
+void replay_tell(struct replay *r, enum replay_notice_type type,
+		 uint32_t target)
+{
+	bool every_time =
+		type == NOTICE_NO_RESPONSE || type == NOTICE_FIRST_RESPONSE;
+
+	if (!every_time && r->told & 1u << type)
+		return;
+	r->told |= (uint8_t)(1u << type);
+	r->targets[target].notices |= (uint8_t)(1u << type);
+}
+
+static void push_ready(struct replay *r, struct copy *c)
+{
+	if (c->in_ready)
+		return;
+	c->in_ready = true;
+	c->ready_next = NULL;
+	if (r->ready.tail)
+		r->ready.tail->ready_next = c;
+	else
+		r->ready.head = c;
+	r->ready.tail = c;
+}
+
+static void push_waiting(struct target *t, struct copy *c)
+{
+	c->in_waiting = true;
+	c->wait_next = NULL;
+	if (t->waiting.tail)
+		t->waiting.tail->wait_next = c;
+	else
+		t->waiting.head = c;
+	t->waiting.tail = c;
+}
+
+/* Lets go of what no copy needs any more. */
+static void release_hold(struct replay *r, struct flow *f)
+{
+	uint32_t seq = f->hold.end, turn = f->hold.end;
+
+	for (const struct copy *c = f->copies; c; c = c->next) {
+		seq = seq_min(seq, session_keeps_from(&c->session));
+		turn = seq_min(turn, c->session.turn_start);
+		if (seq == f->hold.start)
+			return;
+	}
+	if (seq_geq(seq, f->hold.start))
+		hold_release(&f->hold, &r->store, seq, turn);
+}
+
+void replay_arm_timer(struct replay *r, struct copy *c)
+{
+	const struct session *s = &c->session;
+	uint64_t at = session_deadline_us(s, &r->targets[c->target].params);
+
+	if (s->state == SESSION_WAITING && !c->in_waiting &&
+	    s->retry_at_us < at)
+		at = s->retry_at_us;
+	if (at == TIME_NEVER)
+		timers_cancel(r->copy_timers, &c->timer);
+	else if (!timer_armed(&c->timer) || at < c->timer.deadline_us)
+		timers_set(r->copy_timers, &c->timer, at);
+}
+
+void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
+{
+	struct session *s = &c->session;
+
+	if (session_wants_open(s, now_us) && !c->in_waiting) {
+		struct target *t = &r->targets[c->target];
+
+		push_waiting(t, c);
+		replay_pump_target(r, t, now_us);
+		r->ledger.held_back += c->in_waiting;
+	}
+	if (s->state == SESSION_DONE && c->registered)
+		replay_push_msg(r, c);
+	release_hold(r, c->flow);
+	replay_arm_timer(r, c);
+	push_ready(r, c);
+}
+
+void replay_tell_copies(struct replay *r, struct flow *f,
+			const struct hold_growth *growth, uint64_t now_us)
+{
+	for (struct copy *c = f->copies; c; c = c->next) {
+		struct session_env env = replay_env(r, c);
+
+		session_on_growth(&c->session, &env, growth, now_us);
+	}
+	for (struct copy *c = f->copies; c; c = c->next)
+		replay_settle(r, c, now_us);
+}
+
+static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
+		      unsigned number, uint32_t seq, uint64_t now_us)
+{
+	uint32_t index = pool_take(&r->copies);
+	struct copy *c;
+
+	if (index == POOL_NONE)
+		return false;
+	c = replay_copy_at(r, index);
+	*c = (struct copy){
+		.flow = f,
+		.next = f->copies,
+		.tuple = POOL_NONE,
+		.number = (uint16_t)number,
+		.target = (uint16_t)target,
+		.live = true,
+	};
+	session_init(&c->session, &f->hold, seq, f->whole, now_us);
+	c->session.paused = !r->targets[target].up;
+	f->copies = c;
+	return true;
+}
+
+void replay_make_copies(struct replay *r, struct flow *f, uint32_t seq,
+			uint64_t now_us)
+{
+	struct ledger *l = &r->ledger;
+
+	f->joined = true;
+	for (size_t i = r->cfg.mapping_count; i-- > 0;) {
+		const struct replay_mapping *m = &r->mappings[i];
+
+		if (m->source.port != f->tuple.dst.port ||
+		    (!addr_is_none(&m->source.addr) &&
+		     !addr_equal(&m->source.addr, &f->tuple.dst.addr)))
+			continue;
+		for (unsigned n = r->cfg.copies; n-- > 0;)
+			if (!make_copy(r, f, m->target, n, seq, now_us))
+				f->missing++;
+	}
+	if (f->missing > 0) {
+		l->conns.in_flight -= f->missing;
+		l->conns.lost[LOSS_MEMORY] += f->missing;
+		replay_tell(r, NOTICE_MEMORY, 0);
+	}
+	for (struct copy *c = f->copies; c; c = c->next)
+		replay_settle(r, c, now_us);
+}
+
+static bool is_own(const struct replay *r, const struct ip_addr *addr)
+{
+	if (addr_is_loopback(addr) || addr_is_link_local(addr))
+		return true;
+	for (size_t i = 0; i < r->cfg.own_addr_count; i++)
+		if (addr_equal(&r->own_addrs[i], addr))
+			return true;
+	return false;
+}
+
+/* The listed client address that stands for this one, always the same. */
+static struct ip_addr listed_address(const struct replay *r,
+				     const struct ip_addr *addr)
+{
+	uint64_t total = 0, pick;
+
+	for (size_t i = 0; i < r->cfg.client_count; i++)
+		total += r->clients[i].count;
+	pick = keyed_hash(&r->cfg.hash_key, addr, sizeof(*addr)) % total;
+	for (size_t i = 0;; i++) {
+		if (pick < r->clients[i].count)
+			return addr_range_at(&r->clients[i], (uint32_t)pick);
+		pick -= r->clients[i].count;
+	}
+}
+
+/* What the client appears as if nobody else does. */
+static struct endpoint preferred_client(const struct replay *r,
+					const struct copy *c)
+{
+	const struct replay_target *t = &r->targets[c->target].cfg;
+	struct endpoint client = c->flow->tuple.src;
+
+	if (r->cfg.client_count > 0)
+		client.addr = listed_address(r, &client.addr);
+	else if (is_own(r, &client.addr))
+		client.addr = t->local_source;
+	if (addr_is_v4(&client.addr) != addr_is_v4(&t->at.addr))
+		client.addr = t->local_source;
+	return client;
+}
+
+static struct tuple_claim take_tuple(struct replay *r, const struct copy *c,
+				     uint64_t now_us)
+{
+	struct endpoint client = preferred_client(r, c);
+	struct addr_range own = {.first = client.addr, .count = 1};
+	struct tuple_claim claim = {.id = POOL_NONE};
+
+	if (c->number == 0 && c->refusals == 0)
+		claim = tuples_claim(r->tuples, c->target, &client, now_us);
+	if (claim.id != POOL_NONE)
+		return claim;
+	if (r->cfg.client_count > 0)
+		return tuples_find(r->tuples, c->target, r->clients,
+				   r->cfg.client_count, now_us);
+	return tuples_find(r->tuples, c->target, &own, 1, now_us);
+}
+
+/* The SYN's sequence number: the client's own, or one above what the tuple has
+ * been used for. */
+static bool give_tuple(struct replay *r, struct copy *c, uint32_t *iss,
+		       uint64_t now_us)
+{
+	struct tuple_claim claim;
+	struct endpoint client;
+
+	*iss = session_own_iss(&c->session);
+	if (c->tuple != POOL_NONE)
+		return true;
+	claim = take_tuple(r, c, now_us);
+	c->tuple = claim.id;
+	if (claim.id == POOL_NONE)
+		return false;
+	if (claim.used_before && seq_leq(*iss, claim.snd_nxt))
+		*iss = claim.snd_nxt + 1;
+	client = tuples_client(r->tuples, c->tuple);
+	if (!endpoint_equal(&client, &c->flow->tuple.src))
+		r->ledger.remapped++;
+	return true;
+}
+
+void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
+{
+	struct session_env env = replay_env(r, c);
+	uint32_t iss;
+
+	if (!give_tuple(r, c, &iss, now_us)) {
+		replay_tell(r, NOTICE_NO_TUPLE, c->target);
+		session_give_up(&c->session, &env, LOSS_NO_TUPLE, now_us);
+		replay_settle(r, c, now_us);
+		return;
+	}
+	c->generation = r->next_generation++;
+	c->link = r->next_link++;
+	session_open(&c->session, iss, now_us);
+	replay_push_msg(r, c);
+	replay_settle(r, c, now_us);
+}
+
+void replay_free_if_done(struct replay *r, struct copy *c, uint64_t now_us)
+{
+	struct flow *f = c->flow;
+	struct copy **link = &f->copies;
+
+	if (c->session.state != SESSION_DONE || c->in_ready || c->in_msgs ||
+	    c->in_waiting)
+		return;
+	timers_cancel(r->copy_timers, &c->timer);
+	if (c->tuple != POOL_NONE)
+		tuples_release(r->tuples, c->tuple,
+			       session_wire_snd_nxt(&c->session), now_us);
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	c->live = false;
+	pool_give(&r->copies, pool_index(&r->copies, c));
+	replay_free_flow_if_done(r, f, now_us);
+}

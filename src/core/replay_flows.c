@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The online side: what a captured segment means for its connection. A flow
+ * begins with the client's SYN and is copied from there, or it is found in the
+ * middle: then it is followed without being copied ("joining") until two
+ * in-order segments show a turn boundary. A hole in the capture that lasts
+ * puts the flow back into that state. A flow that is not sampled is followed
+ * as well, so that what is not copied can be counted.
+ *
+ * Every byte and turn gets into the ledger here, as captured and expected, and
+ * at once into a place of its own unless copies are there to decide it.
+ *
+ * When its client has ended it a flow stays listed for a while, so that late
+ * packets open no ghost; a new SYN on its tuple unlists it earlier.
+ */
+#include "core/replay_internal.h"
+
+#include "core/seq.h"
+
+#define HOLE_US		 3000000u
+#define CLOSED_LINGER_US 5000000u
+#define STRAY_BYTES	 (1 << 24)
+
+static bool sample(struct replay *r)
+{
+	r->sample_owed += r->cfg.sample_percent;
+	if (r->sample_owed < 100)
+		return false;
+	r->sample_owed -= 100;
+	return true;
+}
+
+static void arm_flow_timer(struct replay *r, struct flow *f)
+{
+	uint64_t at = f->last_us + r->cfg.idle_us;
+
+	if (r->cfg.idle_us > TIME_NEVER - f->last_us)
+		at = TIME_NEVER;
+	if (f->closed)
+		at = f->last_us + CLOSED_LINGER_US;
+	else if (hold_has_hole(&f->hold) && f->hold.hole_us + HOLE_US < at)
+		at = f->hold.hole_us + HOLE_US;
+	if (!timer_armed(&f->timer) || at < f->timer.deadline_us)
+		timers_set(r->flow_timers, &f->timer, at);
+}
+
+static struct flow *new_flow(struct replay *r, const struct segment *seg,
+			     uint32_t share, uint64_t now_us)
+{
+	struct ledger_unit *conns = &r->ledger.conns;
+	struct flow *f = flow_table_add(&r->flows, &seg->tuple);
+
+	conns->captured++;
+	conns->expected += share;
+	if (!f) {
+		conns->lost[LOSS_MEMORY] += share;
+		replay_tell(r, NOTICE_MEMORY, 0);
+		return NULL;
+	}
+	f->share = share;
+	f->last_us = now_us;
+	f->sampled = sample(r);
+	f->joining_loss = LOSS_MIDSTREAM;
+	if (f->sampled)
+		conns->in_flight += share;
+	else
+		conns->not_sampled += share;
+	return f;
+}
+
+static void begin_whole(struct replay *r, const struct segment *seg,
+			uint32_t share, uint64_t now_us)
+{
+	struct flow *f = new_flow(r, seg, share, now_us);
+
+	if (!f)
+		return;
+	f->whole = true;
+	f->iss = seg->seq;
+	hold_init(&f->hold, seg->seq + 1);
+	arm_flow_timer(r, f);
+	if (f->sampled)
+		replay_make_copies(r, f, seg->seq + 1, now_us);
+}
+
+static struct flow *begin_midstream(struct replay *r, const struct segment *seg,
+				    uint32_t share, uint64_t now_us)
+{
+	struct flow *f = new_flow(r, seg, share, now_us);
+
+	if (!f)
+		return NULL;
+	f->joining = f->sampled;
+	hold_init(&f->hold, seg->seq);
+	arm_flow_timer(r, f);
+	return f;
+}
+
+/* Gives what was captured its place, or leaves it in flight for the copies. */
+static void account(const struct flow *f, struct ledger_unit *unit, uint32_t n)
+{
+	uint32_t present = f->share - f->missing;
+
+	unit->captured += n;
+	unit->expected += (uint64_t)n * f->share;
+	if (!f->sampled) {
+		unit->not_sampled += (uint64_t)n * f->share;
+		return;
+	}
+	unit->lost[LOSS_MEMORY] += (uint64_t)n * f->missing;
+	if (f->joining)
+		unit->lost[f->joining_loss] += (uint64_t)n * present;
+	else
+		unit->in_flight += (uint64_t)n * present;
+}
+
+static void account_growth(struct replay *r, const struct flow *f,
+			   const struct hold_growth *growth)
+{
+	account(f, &r->ledger.turns, growth->turns);
+	account(f, &r->ledger.bytes, growth->bytes);
+	r->ledger.turns_split += growth->splits;
+	r->ledger.packets_repeated += growth->repeated;
+	r->ledger.packets_stray += growth->stray;
+}
+
+/* The copies end, and wait with the flow for the next turn boundary. */
+static void leave_stream(struct replay *r, struct flow *f, enum loss why,
+			 uint64_t now_us)
+{
+	struct hold_loss loss;
+
+	for (struct copy *c = f->copies; c; c = c->next) {
+		struct session_env env = replay_env(r, c);
+
+		session_on_gap(&c->session, &env, why);
+	}
+	loss = hold_jump(&f->hold, &r->store);
+	f->joining = true;
+	f->joining_loss = (uint8_t)why;
+	account(f, &r->ledger.turns, loss.turns);
+	account(f, &r->ledger.bytes, loss.bytes);
+	for (struct copy *c = f->copies; c; c = c->next) {
+		session_move_to(&c->session, f->hold.end);
+		replay_settle(r, c, now_us);
+	}
+}
+
+/* The copies of the flow whose hold is largest are reset. */
+static void relieve_memory(struct replay *r, uint64_t now_us)
+{
+	struct flow *most = NULL;
+
+	for (struct flow *f = r->flows.all; f; f = f->next)
+		if (!most || f->hold.block_count > most->hold.block_count)
+			most = f;
+	replay_tell(r, NOTICE_MEMORY, 0);
+	if (most && most->hold.block_count > 0)
+		leave_stream(r, most, LOSS_MEMORY, now_us);
+}
+
+static bool at_boundary(const struct flow *f, const struct segment *seg)
+{
+	return f->hold.in_turn && seg->seq == f->hold.end &&
+	       seg->flags & TCP_ACK && seq_gt(seg->ack, f->hold.last_ack);
+}
+
+static void join(struct replay *r, struct flow *f, uint32_t seq,
+		 uint64_t now_us)
+{
+	f->joining = false;
+	r->ledger.rejoined++;
+	if (!f->joined) {
+		replay_make_copies(r, f, seq, now_us);
+		return;
+	}
+	for (struct copy *c = f->copies; c; c = c->next)
+		session_rejoin(&c->session, seq, now_us);
+	for (struct copy *c = f->copies; c; c = c->next)
+		replay_settle(r, c, now_us);
+}
+
+static struct hold_growth insert(struct replay *r, struct flow *f,
+				 const struct segment *seg, uint32_t seq,
+				 uint64_t now_us)
+{
+	return hold_insert(&f->hold, &r->store, seq, seg->ack,
+			   seg->flags & TCP_PSH, seg->payload, seg->payload_cap,
+			   now_us);
+}
+
+/* A ClientHello: a handshake record of version 3.x with that type. */
+static bool is_tls(const struct flow *f, const struct segment *seg,
+		   uint32_t seq)
+{
+	return f->whole && seq == f->iss + 1 && seg->payload_cap >= 6 &&
+	       seg->payload[0] == 0x16 && seg->payload[1] == 0x03 &&
+	       seg->payload[5] == 0x01;
+}
+
+static void bar_tls(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	for (struct copy *c = f->copies; c; c = c->next) {
+		struct session_env env = replay_env(r, c);
+
+		session_bar(&c->session, &env, LOSS_TLS, now_us);
+		replay_tell(r, NOTICE_TLS, c->target);
+	}
+	for (struct copy *c = f->copies; c; c = c->next)
+		replay_settle(r, c, now_us);
+}
+
+static void on_payload(struct replay *r, struct flow *f,
+		       const struct segment *seg, uint64_t now_us)
+{
+	uint32_t seq = seg->seq + (seg->flags & TCP_SYN ? 1 : 0);
+	struct hold_growth growth;
+
+	if (f->joining && at_boundary(f, seg))
+		join(r, f, seq, now_us);
+	if (f->sampled && !f->joining) {
+		growth = insert(r, f, seg, seq, now_us);
+		if (growth.full)
+			relieve_memory(r, now_us);
+		if (growth.full && !f->joining)
+			growth = insert(r, f, seg, seq, now_us);
+		if (growth.full && !f->joining)
+			leave_stream(r, f, LOSS_MEMORY, now_us);
+	}
+	if (!f->sampled || f->joining)
+		growth = hold_skip(&f->hold, seq, seg->ack, seg->payload_len,
+				   now_us);
+	account_growth(r, f, &growth);
+	if (growth.bytes == 0 || !f->sampled || f->joining)
+		return;
+	replay_tell_copies(r, f, &growth, now_us);
+	if (is_tls(f, seg, seq))
+		bar_tls(r, f, now_us);
+}
+
+static void note_closed(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	struct hold_growth none = {0};
+
+	if (f->closed || hold_closed(&f->hold) == HOLD_OPEN)
+		return;
+	f->closed = true;
+	if (f->joining && !f->joined) {
+		uint32_t n = f->share - f->missing;
+
+		r->ledger.conns.in_flight -= n;
+		r->ledger.conns.lost[LOSS_MIDSTREAM] += n;
+	}
+	for (struct copy *c = f->copies; f->joining && c; c = c->next)
+		session_move_to(&c->session, f->hold.end);
+	replay_tell_copies(r, f, &none, now_us);
+	arm_flow_timer(r, f);
+}
+
+static void on_end(struct replay *r, struct flow *f, const struct segment *seg,
+		   uint64_t now_us)
+{
+	bool rst = seg->flags & TCP_RST;
+	int32_t off = seq_diff(seg->seq, f->hold.end);
+
+	if (off > STRAY_BYTES || off < -STRAY_BYTES ||
+	    (!rst && seq_lt(seg->seq + seg->payload_len, f->hold.end))) {
+		r->ledger.packets_stray++;
+		return;
+	}
+	if (rst && hold_has_hole(&f->hold))
+		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
+	hold_end_at(&f->hold, rst ? HOLD_RST : HOLD_FIN,
+		    rst ? f->hold.end : seg->seq + seg->payload_len,
+		    seg->flags & TCP_ACK, seg->ack, now_us);
+}
+
+void replay_close_flow(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	if (f->closed)
+		return;
+	if (hold_has_hole(&f->hold))
+		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
+	f->hold.close = HOLD_OPEN; /* a FIN beyond the hole is void */
+	hold_end_at(&f->hold, HOLD_RST, f->hold.end, false, 0, now_us);
+	note_closed(r, f, now_us);
+}
+
+static void on_live_flow(struct replay *r, struct flow *f,
+			 const struct segment *seg, uint64_t now_us)
+{
+	f->last_us = now_us;
+	if (seg->payload_cap > 0 && !(seg->flags & TCP_RST))
+		on_payload(r, f, seg, now_us);
+	else if (!(seg->flags & (TCP_FIN | TCP_RST)))
+		r->ledger.packets_repeated++;
+	if (f->whole && !f->hold.ack_known && seg->seq == f->iss + 1 &&
+	    seg->flags & TCP_ACK && seg->payload_len == 0)
+		hold_set_ack(&f->hold, seg->ack);
+	if (seg->flags & (TCP_FIN | TCP_RST))
+		on_end(r, f, seg, now_us);
+	note_closed(r, f, now_us);
+	arm_flow_timer(r, f);
+}
+
+static void on_syn(struct replay *r, struct flow *f, const struct segment *seg,
+		   uint32_t share, uint64_t now_us)
+{
+	if (f && f->whole && f->iss == seg->seq) {
+		r->ledger.packets_repeated++;
+		return;
+	}
+	if (f) {
+		/* the client has begun anew: of the old one nothing more comes
+		 */
+		flow_table_unlist(&r->flows, f);
+		replay_close_flow(r, f, now_us);
+		replay_free_flow_if_done(r, f, now_us);
+	}
+	begin_whole(r, seg, share, now_us);
+	f = flow_table_find(&r->flows, &seg->tuple);
+	if (f && seg->payload_cap > 0)
+		on_payload(r, f, seg, now_us);
+}
+
+void replay_on_segment(struct replay *r, const struct segment *seg,
+		       uint32_t share, uint64_t now_us)
+{
+	struct flow *f = flow_table_find(&r->flows, &seg->tuple);
+
+	if (seg->flags & TCP_SYN) {
+		on_syn(r, f, seg, share, now_us);
+		return;
+	}
+	if (!f && seg->payload_cap > 0 && seg->flags & TCP_ACK &&
+	    !(seg->flags & TCP_RST))
+		f = begin_midstream(r, seg, share, now_us);
+	if (!f)
+		r->ledger.packets_stray++;
+	else if (f->closed)
+		r->ledger.packets_repeated++;
+	else
+		on_live_flow(r, f, seg, now_us);
+}
+
+void replay_free_flow_if_done(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	if (!f->closed || f->copies)
+		return;
+	if (f->listed && now_us < f->last_us + CLOSED_LINGER_US)
+		return;
+	timers_cancel(r->flow_timers, &f->timer);
+	hold_fini(&f->hold, &r->store);
+	flow_table_remove(&r->flows, f);
+}
+
+void replay_on_flow_timer(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	if (f->closed) {
+		if (now_us >= f->last_us + CLOSED_LINGER_US)
+			flow_table_unlist(&r->flows, f);
+		if (f->listed)
+			arm_flow_timer(r, f);
+		replay_free_flow_if_done(r, f, now_us);
+		return;
+	}
+	if (hold_has_hole(&f->hold) && now_us >= f->hold.hole_us + HOLE_US) {
+		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
+		note_closed(r, f, now_us);
+	}
+	if (now_us - f->last_us >= r->cfg.idle_us) {
+		r->ledger.idle_ended += f->copies ? 1 : 0;
+		replay_close_flow(r, f, now_us);
+	}
+	arm_flow_timer(r, f);
+}

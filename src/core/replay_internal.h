@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared by replay*.c only. */
+#ifndef CORE_REPLAY_INTERNAL_H
+#define CORE_REPLAY_INTERNAL_H
+
+#include "core/flow_table.h"
+#include "core/replay.h"
+#include "core/session.h"
+#include "core/tuples.h"
+
+/* Tuples of a session that intercept refuses before it is given up. */
+#define REPLAY_REFUSALS_MAX 16
+
+/* A session and what the engine needs to know of it. */
+struct copy {
+	struct session session;
+	struct timer timer;
+	struct flow *flow;
+	struct copy *next;	 /* of the same flow */
+	struct copy *ready_next; /* may have something to send */
+	struct copy *msg_next;	 /* has something to tell intercept */
+	struct copy *wait_next;	 /* to be opened */
+	uint32_t tuple;		 /* POOL_NONE: none yet */
+	uint32_t generation;	 /* of its route id */
+	uint16_t number;	 /* 0 for the first copy towards a target */
+	uint16_t target;
+	uint8_t link; /* number within a group that it prefers */
+	uint8_t refusals;
+	bool live : 1;
+	bool in_ready : 1, in_msgs : 1, in_waiting : 1;
+	bool registered : 1; /* a ROUTE_ADD has been made for it */
+};
+
+struct copy_list {
+	struct copy *head, *tail;
+};
+
+struct target {
+	struct replay_target cfg;
+	struct session_params params;
+	struct copy_list waiting;
+	uint64_t next_open_us; /* until it has answered: one a second */
+	uint64_t silent_at_us; /* when to complain that nothing came back */
+	bool proven;	       /* an answer has come through intercept */
+	bool silence_told;
+	bool up;	 /* some link to an intercept of it is up */
+	uint8_t notices; /* bit: enum replay_notice_type */
+};
+
+struct replay {
+	struct replay_config cfg; /* arrays are our own */
+	struct replay_mapping *mappings;
+	struct target *targets;
+	struct addr_range *clients;
+	struct ip_addr *own_addrs;
+	uint16_t *target_ports;
+	bool *link_up; /* by link id */
+
+	struct ledger ledger;
+	struct hold_store store;
+	struct flow_table flows;
+	struct pool copies;
+	struct tuples *tuples;
+	struct timers *flow_timers, *copy_timers;
+	struct copy_list ready, msgs;
+	unsigned msg_group; /* next group to tell about msgs.head */
+
+	uint32_t sample_owed;
+	uint32_t next_generation;
+	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
+	uint64_t reregister_us; /* next batch */
+	uint64_t now_us;	/* of the last event */
+	uint16_t ip_id;
+	uint8_t next_link;
+	uint8_t told; /* notices that are given once: bit of type */
+	bool shut;    /* no packets are taken any more */
+};
+
+static inline struct session_env replay_env(struct replay *r,
+					    const struct copy *c)
+{
+	return (struct session_env){
+		.params = &r->targets[c->target].params,
+		.ledger = &r->ledger,
+		.store = &r->store,
+	};
+}
+
+static inline struct copy *replay_copy_at(const struct replay *r,
+					  uint32_t index)
+{
+	return pool_at(&r->copies, index);
+}
+
+/* replay_copies.c */
+
+/* Makes the copies of a flow whose bytes from seq on are to be replayed. */
+void replay_make_copies(struct replay *r, struct flow *f, uint32_t seq,
+			uint64_t now_us);
+/* After any event of a session: lists, timer, the hold it no longer needs. */
+void replay_settle(struct replay *r, struct copy *c, uint64_t now_us);
+/* Takes a tuple and a route id for a waiting session, and its SYN may go. */
+void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us);
+/* Sets its timer to the session's next deadline, if that is earlier. */
+void replay_arm_timer(struct replay *r, struct copy *c);
+/* Frees it if it is done and on no list. */
+void replay_free_if_done(struct replay *r, struct copy *c, uint64_t now_us);
+/* Tells every copy of a flow that its hold has grown or closed. */
+void replay_tell_copies(struct replay *r, struct flow *f,
+			const struct hold_growth *growth, uint64_t now_us);
+void replay_tell(struct replay *r, enum replay_notice_type type,
+		 uint32_t target);
+
+/* replay_flows.c */
+
+/* A segment from a client to an address and port that is copied. */
+void replay_on_segment(struct replay *r, const struct segment *seg,
+		       uint32_t share, uint64_t now_us);
+
+/* The client ends the connection as far as the copies are concerned. */
+void replay_close_flow(struct replay *r, struct flow *f, uint64_t now_us);
+void replay_on_flow_timer(struct replay *r, struct flow *f, uint64_t now_us);
+void replay_free_flow_if_done(struct replay *r, struct flow *f,
+			      uint64_t now_us);
+
+/* replay_links.c */
+
+/* Opens what may be opened of the sessions waiting for a target. */
+void replay_pump_target(struct replay *r, struct target *t, uint64_t now_us);
+void replay_on_first_response(struct replay *r, struct target *t,
+			      uint64_t now_us);
+void replay_push_msg(struct replay *r, struct copy *c);
+void replay_on_links_timer(struct replay *r, uint64_t now_us);
+uint64_t replay_links_deadline_us(const struct replay *r);
+
+#endif

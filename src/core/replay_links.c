@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * A target is up while some link to an intercept that sees its answers is. It
+ * is proven when an answer has come back since then. Until that, one session a
+ * second is opened to it and all others wait: where the answers go is not
+ * known yet. While it is not up, sessions are paused.
+ *
+ * Every route is told to one link of each of the target's intercepts, the one
+ * that the session prefers or the next that is up. When a link comes or goes,
+ * all routes are told again, a batch at a time; telling twice does no harm.
+ */
+#include "core/replay_internal.h"
+
+#include "core/check.h"
+
+#define OPEN_INTERVAL_US     1000000u
+#define SILENT_US	     5000000u
+#define REREGISTER_BATCH     512u
+#define REREGISTER_PERIOD_US 1000u
+
+static int pick_link(const struct replay *r, unsigned group, unsigned number)
+{
+	for (unsigned i = 0; i < r->cfg.links_per_group; i++) {
+		unsigned id = group * r->cfg.links_per_group +
+			      (number + i) % r->cfg.links_per_group;
+
+		if (r->link_up[id])
+			return (int)id;
+	}
+	return -1;
+}
+
+static struct copy *pop_waiting(struct target *t)
+{
+	struct copy *c = t->waiting.head;
+
+	t->waiting.head = c->wait_next;
+	if (!t->waiting.head)
+		t->waiting.tail = NULL;
+	c->in_waiting = false;
+	return c;
+}
+
+/* Those at the head that have been given up meanwhile. */
+static void drop_stale_waiting(struct replay *r, struct target *t,
+			       uint64_t now_us)
+{
+	while (t->waiting.head &&
+	       !session_wants_open(&t->waiting.head->session, now_us))
+		replay_settle(r, pop_waiting(t), now_us);
+}
+
+/* The next one that is still to be opened. */
+static struct copy *next_waiting(struct replay *r, struct target *t,
+				 uint64_t now_us)
+{
+	drop_stale_waiting(r, t, now_us);
+	return t->waiting.head ? pop_waiting(t) : NULL;
+}
+
+static void open_first(struct replay *r, struct target *t, uint64_t now_us)
+{
+	struct copy *c = next_waiting(r, t, now_us);
+
+	if (!c)
+		return;
+	t->next_open_us = now_us + OPEN_INTERVAL_US;
+	if (t->silent_at_us == TIME_NEVER && !t->silence_told)
+		t->silent_at_us = now_us + SILENT_US;
+	replay_open_copy(r, c, now_us);
+}
+
+void replay_pump_target(struct replay *r, struct target *t, uint64_t now_us)
+{
+	struct copy *c;
+
+	drop_stale_waiting(r, t, now_us);
+	if (!t->up || r->shut)
+		return;
+	if (!t->proven) {
+		if (now_us >= t->next_open_us)
+			open_first(r, t, now_us);
+		return;
+	}
+	while ((c = next_waiting(r, t, now_us)))
+		replay_open_copy(r, c, now_us);
+}
+
+void replay_on_first_response(struct replay *r, struct target *t,
+			      uint64_t now_us)
+{
+	t->proven = true;
+	t->silent_at_us = TIME_NEVER;
+	replay_tell(r, NOTICE_FIRST_RESPONSE, (uint32_t)(t - r->targets));
+	replay_pump_target(r, t, now_us);
+}
+
+void replay_push_msg(struct replay *r, struct copy *c)
+{
+	if (c->in_msgs)
+		return;
+	c->in_msgs = true;
+	c->msg_next = NULL;
+	if (r->msgs.tail)
+		r->msgs.tail->msg_next = c;
+	else
+		r->msgs.head = c;
+	r->msgs.tail = c;
+}
+
+static void fill_route(const struct replay *r, struct copy *c,
+		       struct wire_msg *msg)
+{
+	bool over = c->session.state == SESSION_DONE;
+
+	*msg = (struct wire_msg){
+		.type = over ? WIRE_ROUTE_DEL : WIRE_ROUTE_ADD,
+		.route =
+			{
+				.route_id = (uint64_t)c->generation << 32 |
+					    pool_index(&r->copies, c),
+				.client = tuples_client(r->tuples, c->tuple),
+				.target = r->targets[c->target].cfg.at,
+				.iss = c->session.target.iss + c->session.delta,
+			},
+	};
+	c->registered = !over;
+}
+
+bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
+{
+	struct copy *c;
+
+	while ((c = r->msgs.head)) {
+		const struct target *t = &r->targets[c->target];
+
+		while (c->tuple != POOL_NONE &&
+		       r->msg_group < r->cfg.group_count) {
+			unsigned group = r->msg_group++;
+			int link = pick_link(r, group, c->link);
+
+			if (!(t->cfg.groups & 1u << group) || link < 0)
+				continue;
+			fill_route(r, c, msg);
+			*link_id = (unsigned)link;
+			return true;
+		}
+		r->msg_group = 0;
+		r->msgs.head = c->msg_next;
+		if (!r->msgs.head)
+			r->msgs.tail = NULL;
+		c->in_msgs = false;
+		replay_free_if_done(r, c, r->now_us);
+	}
+	return false;
+}
+
+static bool target_up(const struct replay *r, const struct target *t)
+{
+	for (unsigned g = 0; g < r->cfg.group_count; g++)
+		if (t->cfg.groups & 1u << g && pick_link(r, g, 0) >= 0)
+			return true;
+	return false;
+}
+
+static void pause_copies(struct replay *r, const struct target *t,
+			 uint64_t now_us)
+{
+	for (uint32_t i = 0; i < r->copies.fresh; i++) {
+		struct copy *c = replay_copy_at(r, i);
+
+		if (!c->live || &r->targets[c->target] != t)
+			continue;
+		session_set_paused(&c->session, !t->up, now_us);
+		replay_settle(r, c, now_us);
+	}
+}
+
+void replay_on_link(struct replay *r, unsigned link_id, bool up,
+		    uint64_t now_us)
+{
+	ASSERT(link_id < r->cfg.group_count * r->cfg.links_per_group);
+	r->link_up[link_id] = up;
+	for (size_t i = 0; i < r->cfg.target_count; i++) {
+		struct target *t = &r->targets[i];
+		bool was_up = t->up;
+
+		t->up = target_up(r, t);
+		if (t->up == was_up)
+			continue;
+		t->proven = false;
+		t->silence_told = false;
+		t->silent_at_us = TIME_NEVER;
+		t->next_open_us = now_us;
+		pause_copies(r, t, now_us);
+		replay_pump_target(r, t, now_us);
+	}
+	r->reregister_at = 0;
+	r->reregister_us = now_us;
+}
+
+static void reregister(struct replay *r, uint64_t now_us)
+{
+	uint32_t end = r->reregister_at + REREGISTER_BATCH;
+
+	for (; r->reregister_at < end; r->reregister_at++) {
+		struct copy *c;
+
+		if (r->reregister_at >= r->copies.fresh) {
+			r->reregister_at = POOL_NONE;
+			return;
+		}
+		c = replay_copy_at(r, r->reregister_at);
+		if (c->live && c->session.state >= SESSION_SYN_SENT &&
+		    c->session.state != SESSION_DONE)
+			replay_push_msg(r, c);
+	}
+	r->reregister_us = now_us + REREGISTER_PERIOD_US;
+}
+
+void replay_on_links_timer(struct replay *r, uint64_t now_us)
+{
+	if (r->reregister_at != POOL_NONE && now_us >= r->reregister_us)
+		reregister(r, now_us);
+	for (size_t i = 0; i < r->cfg.target_count; i++) {
+		struct target *t = &r->targets[i];
+
+		if (now_us >= t->silent_at_us) {
+			t->silent_at_us = TIME_NEVER;
+			t->silence_told = true;
+			replay_tell(r, NOTICE_NO_RESPONSE, (uint32_t)i);
+		}
+		replay_pump_target(r, t, now_us);
+	}
+}
+
+uint64_t replay_links_deadline_us(const struct replay *r)
+{
+	uint64_t at = TIME_NEVER;
+
+	if (r->reregister_at != POOL_NONE)
+		at = r->reregister_us;
+	for (size_t i = 0; i < r->cfg.target_count; i++) {
+		const struct target *t = &r->targets[i];
+
+		if (t->silent_at_us < at)
+			at = t->silent_at_us;
+		if (t->up && !t->proven && t->waiting.head &&
+		    t->next_open_us < at)
+			at = t->next_open_us;
+	}
+	return at;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared by session*.c only. */
+#ifndef CORE_SESSION_INTERNAL_H
+#define CORE_SESSION_INTERNAL_H
+
+#include "core/session.h"
+
+/* session.c: life cycle */
+
+void session_change_state(struct session *s, enum session_state state);
+/* The target is to forget this connection. */
+void session_send_rst(struct session *s);
+/* Everything unfinished is lost; IDLE until the client's next turn. */
+void session_fail(struct session *s, const struct session_env *env,
+		  enum loss why);
+/* The connection is over and gets its place in the ledger. */
+void session_finish(struct session *s, const struct session_env *env,
+		    enum session_state state, uint64_t now_us);
+/* A new connection is to begin at seq. */
+void session_reopen(struct session *s, uint32_t seq, uint64_t now_us);
+
+/* session_turns.c: the ledger's side and the gate's */
+
+/* Lets turns go as far as the gate allows; reopens, closes. */
+void session_advance(struct session *s, const struct session_env *env,
+		     uint64_t now_us);
+/* Bytes that the target has sent since the current turn was first sent. */
+uint32_t session_got_bytes(const struct session *s);
+/* The current turn ends unanswered if it was delivered; else it is lost, as
+ * is everything after it. */
+void session_lose_rest(struct session *s, const struct session_env *env,
+		       enum loss why);
+/* snd_una has moved. */
+void session_settle_turn(struct session *s, const struct session_env *env);
+/* The target has closed: what of the turns needs another connection? */
+void session_on_target_closed(struct session *s, const struct session_env *env,
+			      uint64_t now_us);
+
+/* session_output.c */
+
+void session_arm_rto(struct session *s, uint64_t now_us);
+static inline bool session_in_flight(const struct session *s)
+{
+	return s->target.snd_una != s->snd_max;
+}
+
+#endif

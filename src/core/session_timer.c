@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * A session has four deadlines: retransmission (or window probe), delayed ACK,
+ * gate, and the time after which a silent target is given up; their minimum is
+ * what the engine's timer is set to. Deadlines may lie in the past while the
+ * links are down: nothing is sent then, so nothing is timed.
+ */
+#include "core/session_internal.h"
+
+#include "core/seq.h"
+
+/* Is there anything that the target owes us? */
+static bool waits_for_target(const struct session *s)
+{
+	switch ((enum session_state)s->state) {
+	case SESSION_WAITING:
+	case SESSION_SYN_SENT:
+	case SESSION_FIN_WAIT_1:
+	case SESSION_FIN_WAIT_2:
+	case SESSION_CLOSING:
+	case SESSION_LAST_ACK:
+		return true;
+	case SESSION_ESTABLISHED:
+	case SESSION_CLOSE_WAIT:
+		return session_in_flight(s) || s->turn_end != s->hold->end ||
+		       hold_closed(s->hold) != HOLD_OPEN ||
+		       (s->begun && !s->sent);
+	case SESSION_IDLE:
+	case SESSION_TIME_WAIT:
+	case SESSION_DONE:
+		return false;
+	}
+	return false;
+}
+
+static uint64_t give_up_us(const struct session *s,
+			   const struct session_params *params)
+{
+	if (s->state == SESSION_TIME_WAIT)
+		return s->progress_us + SESSION_TIME_WAIT_US;
+	if (!waits_for_target(s) ||
+	    params->timeout_us > UINT64_MAX - s->progress_us)
+		return UINT64_MAX;
+	return s->progress_us + params->timeout_us;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t session_deadline_us(const struct session *s,
+			     const struct session_params *params)
+{
+	uint64_t at = give_up_us(s, params);
+
+	if (s->state == SESSION_WAITING)
+		return at;
+	if (!s->paused)
+		at = earlier(at, s->rto_at_us);
+	at = earlier(at, s->ack_at_us);
+	return earlier(at, s->gate_at_us);
+}
+
+static void on_rto(struct session *s)
+{
+	uint32_t flight = s->snd_max - s->target.snd_una;
+
+	s->rto_at_us = UINT64_MAX;
+	s->timing = false;
+	rtt_back_off(&s->rtt);
+	if (s->state == SESSION_SYN_SENT) {
+		s->syn_due = true;
+		return;
+	}
+	s->dup_acks = 0;
+	s->recover = s->target.snd_una;
+	s->target.snd_nxt = s->target.snd_una;
+	if (s->target.snd_wnd == 0) {
+		s->probe_due = true;
+		return;
+	}
+	s->ssthresh =
+		flight / 2 > 2u * s->mss_bytes ? flight / 2 : 2u * s->mss_bytes;
+	s->cwnd = s->mss_bytes;
+}
+
+static void give_up(struct session *s, const struct session_env *env,
+		    uint64_t now_us)
+{
+	bool refused = s->state == SESSION_WAITING && s->tries > 0;
+
+	if (s->state == SESSION_TIME_WAIT) {
+		session_change_state(s, SESSION_DONE);
+		return;
+	}
+	if (s->fin_sent && seq_geq(s->target.snd_una, s->hold->end)) {
+		session_send_rst(s); /* all delivered, it only will not close */
+		session_finish(s, env, SESSION_DONE, now_us);
+		return;
+	}
+	session_fail(s, env, refused ? LOSS_REFUSED : LOSS_TIMEOUT);
+	session_advance(s, env, now_us);
+}
+
+void session_on_timer(struct session *s, const struct session_env *env,
+		      uint64_t now_us)
+{
+	if (s->ack_at_us <= now_us) {
+		s->ack_at_us = UINT64_MAX;
+		s->ack_due = true;
+	}
+	if (s->gate_at_us <= now_us) {
+		s->gate_at_us = UINT64_MAX;
+		session_advance(s, env, now_us);
+	}
+	if (s->rto_at_us <= now_us && !s->paused)
+		on_rto(s);
+	if (give_up_us(s, env->params) <= now_us)
+		give_up(s, env, now_us);
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+import os
+import signal
+import subprocess
+
+import pytest
+
+import lab as lab_module
+
+TEST_SECONDS = 180
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = ("digest_app.c", "digest_server.c", "digest_load.c", "frame.c")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test hangs for ever."""
+    def on_alarm(_sig, _frame):
+        raise TimeoutError(f"not done after {TEST_SECONDS} s")
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The application of the lab, compiled; leftovers removed."""
+    if os.geteuid():
+        pytest.exit("the lab needs root: it makes network namespaces", 3)
+    lab_module.remove_leftovers()
+    app = str(tmp_path_factory.mktemp("bin") / "digest_app")
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-g",
+                    "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                    *[os.path.join(HERE, s) for s in SOURCES],
+                    "-lsodium", "-o", app], check=True)
+    lab_module.Lab.digest_app = app
+    return app
+
+
+@pytest.fixture(scope="session")
+def programs(built):
+    lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
+    lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
+
+
+def run_lab(request, **options):
+    net = lab_module.Lab(**options)
+    failed = True
+    try:
+        yield net
+        report = getattr(request.node, "report_call", None)
+        faults = net.faults()
+        failed = report is None or report.failed or bool(faults)
+        assert not faults, "\n".join(faults)
+    finally:
+        net.close(keep=failed)
+        if failed:
+            print(f"\nkept: {net.dir}")
+
+
+@pytest.fixture
+def bare_lab(request, built):
+    """The namespaces, without our programs."""
+    yield from run_lab(request)
+
+
+@pytest.fixture
+def lab(request, programs):
+    """Client, online and target server."""
+    yield from run_lab(request)
+
+
+@pytest.fixture
+def lab2(request, programs):
+    """With a second online server."""
+    yield from run_lab(request, online2=True)

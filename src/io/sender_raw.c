@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * A batch of slots in one piece of memory; each committed slot has an entry in
+ * the list of its family's socket, in the order of commits. A flush gives each
+ * list to the kernel. What the kernel refuses is counted and forgotten: the
+ * copy's TCP sends it again. Nothing here waits.
+ */
+#include "io/sender_raw.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define BATCH	     64
+#define BUFFER_BYTES (4 << 20)
+#define V4_DST_AT    16
+#define V6_DST_AT    24
+
+union raw_addr {
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct family {
+	int fd;
+	unsigned count;
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	union raw_addr dst[BATCH];
+};
+
+struct sender_raw {
+	struct sender base;
+	struct family v4, v6;
+	uint8_t *slots;
+	size_t slot_bytes;
+	unsigned used;
+	struct sender_stats stats;
+};
+
+static struct sender_raw *raw_of(struct sender *s)
+{
+	return (struct sender_raw *)s;
+}
+
+static uint8_t *raw_reserve(struct sender *s, size_t *cap)
+{
+	struct sender_raw *r = raw_of(s);
+
+	*cap = r->slot_bytes;
+	return r->used < BATCH ? r->slots + r->used * r->slot_bytes : NULL;
+}
+
+static void set_dst(union raw_addr *dst, socklen_t *len, const uint8_t *l3)
+{
+	*dst = (union raw_addr){0};
+	if (l3[0] >> 4 == 4) {
+		dst->v4.sin_family = AF_INET;
+		memcpy(&dst->v4.sin_addr, l3 + V4_DST_AT, 4);
+		*len = sizeof(dst->v4);
+	} else {
+		dst->v6.sin6_family = AF_INET6;
+		memcpy(&dst->v6.sin6_addr, l3 + V6_DST_AT, 16);
+		*len = sizeof(dst->v6);
+	}
+}
+
+static void raw_commit(struct sender *s, size_t len)
+{
+	struct sender_raw *r = raw_of(s);
+	uint8_t *l3 = r->slots + r->used++ * r->slot_bytes;
+	struct family *f = l3[0] >> 4 == 4 ? &r->v4 : &r->v6;
+	unsigned i = f->count++;
+	struct msghdr *h = &f->msgs[i].msg_hdr;
+
+	f->iov[i] = (struct iovec){.iov_base = l3, .iov_len = len};
+	*h = (struct msghdr){
+		.msg_name = &f->dst[i], .msg_iov = &f->iov[i], .msg_iovlen = 1};
+	set_dst(&f->dst[i], &h->msg_namelen, l3);
+}
+
+static void note_refused(struct sender_raw *r, unsigned count, int err)
+{
+	r->stats.refused += count;
+	r->stats.last_errno = err;
+	log_warn("packets to the target were refused by this host: %s%s",
+		 strerror(err),
+		 err == EPERM ? " (a firewall rule, or conntrack is full)"
+		 : err == EMSGSIZE
+			 ? " (lower -M to the MTU of the way to the target)"
+			 : "");
+}
+
+static void send_family(struct sender_raw *r, struct family *f)
+{
+	unsigned at = 0;
+
+	while (at < f->count) {
+		int n = sendmmsg(f->fd, f->msgs + at, f->count - at, 0);
+
+		if (n > 0) {
+			r->stats.sent += (unsigned)n;
+			at += (unsigned)n;
+		} else if (errno == EAGAIN) {
+			/* No room: the others would meet the same. */
+			note_refused(r, f->count - at, ENOBUFS);
+			at = f->count;
+		} else if (errno != EINTR) {
+			note_refused(r, 1, errno);
+			at++;
+		}
+	}
+	f->count = 0;
+}
+
+static void raw_flush(struct sender *s)
+{
+	struct sender_raw *r = raw_of(s);
+
+	send_family(r, &r->v4);
+	send_family(r, &r->v6);
+	r->used = 0;
+}
+
+static const struct sender_stats *raw_stats(const struct sender *s)
+{
+	return &((const struct sender_raw *)s)->stats;
+}
+
+static void raw_close(struct sender *s)
+{
+	struct sender_raw *r = raw_of(s);
+
+	if (r->v4.fd >= 0)
+		close(r->v4.fd);
+	if (r->v6.fd >= 0)
+		close(r->v6.fd);
+	free(r->slots);
+	free(r);
+}
+
+static const struct sender_ops raw_ops = {
+	.reserve = raw_reserve,
+	.commit = raw_commit,
+	.flush = raw_flush,
+	.close = raw_close,
+	.stats = raw_stats,
+};
+
+/* IPPROTO_RAW: our headers go out as they are, and nothing is received. */
+static int open_family(int family)
+{
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			IPPROTO_RAW);
+	int bytes = BUFFER_BYTES;
+
+	if (fd < 0)
+		return -errno;
+	/* The first needs CAP_NET_ADMIN, the second may grant less. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	return fd;
+}
+
+int sender_raw_open(struct sender **out, const struct sender_raw_config *cfg)
+{
+	struct sender_raw *r = calloc(1, sizeof(*r));
+	int err = 0;
+
+	if (!r)
+		return -ENOMEM;
+	r->base.ops = &raw_ops;
+	r->slot_bytes = cfg->slot_bytes;
+	r->slots = calloc(BATCH, cfg->slot_bytes);
+	r->v4.fd = cfg->v4 ? open_family(AF_INET) : -1;
+	r->v6.fd = cfg->v6 ? open_family(AF_INET6) : -1;
+	if (!r->slots)
+		err = -ENOMEM;
+	else if (cfg->v4 && r->v4.fd < 0)
+		err = r->v4.fd;
+	else if (cfg->v6 && r->v6.fd < 0)
+		err = r->v6.fd;
+	if (err) {
+		raw_close(&r->base);
+		return err;
+	}
+	*out = &r->base;
+	return 0;
+}

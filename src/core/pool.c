@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/pool.h"
+
+#include <string.h>
+
+#include "core/check.h"
+
+bool pool_init(struct pool *p, const struct mem *mem, size_t block_bytes,
+	       uint32_t count)
+{
+	*p = (struct pool){
+		.block_bytes = (block_bytes + 7) & ~(size_t)7,
+		.count = count,
+		.free_head = POOL_NONE,
+	};
+	p->blocks = mem->alloc(mem->ctx, p->block_bytes * count);
+	return p->blocks;
+}
+
+void pool_fini(struct pool *p, const struct mem *mem)
+{
+	if (p->blocks)
+		mem->free(mem->ctx, p->blocks, p->block_bytes * p->count);
+	*p = (struct pool){.free_head = POOL_NONE};
+}
+
+uint32_t pool_take(struct pool *p)
+{
+	uint32_t index = p->free_head;
+
+	if (index != POOL_NONE)
+		memcpy(&p->free_head, pool_at(p, index), sizeof(index));
+	else if (p->fresh < p->count)
+		index = p->fresh++;
+	else
+		return POOL_NONE;
+	p->used++;
+	return index;
+}
+
+void pool_give(struct pool *p, uint32_t index)
+{
+	ASSERT(index < p->fresh && p->used > 0);
+	memcpy(pool_at(p, index), &p->free_head, sizeof(index));
+	p->free_head = index;
+	p->used--;
+}

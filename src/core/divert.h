@@ -8,10 +8,8 @@
 #define CORE_DIVERT_H
 
 #include "core/mem.h"
+#include "core/verdict.h"
 #include "core/wire.h"
-
-/* Zero is the safe one: no path can let a packet out by omission. */
-enum verdict { VERDICT_DROP = 0, VERDICT_ACCEPT };
 
 #define DIVERT_EARLY_US	    100000u /* an answer waits this long for a route */
 #define DIVERT_OWNERLESS_US 30000000u /* routes live on without any link */

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * Every packet is dropped but those to the passlist. Of a dropped one the
+ * header goes to the session's owner if there is a route (router.c). The
+ * answer to a SYN that has no route yet is kept for a moment (early.c) and
+ * sent when the route comes. Messages wait in a ring until they are pulled.
+ */
+#include "core/divert.h"
+
+#include "core/check.h"
+#include "core/early.h"
+#include "core/packet.h"
+#include "core/router.h"
+#include "core/timers.h"
+
+/* What DIVERT_BATCH route messages can release at most, all being early. */
+#define OUT_MAX (DIVERT_BATCH + EARLY_COUNT)
+
+struct out {
+	uint32_t link_id;
+	struct wire_msg msg;
+};
+
+struct divert {
+	struct router *router;
+	struct early early;
+	struct addr_prefix *passlist;
+	size_t passlist_count;
+	struct divert_counters counters;
+	struct out out[OUT_MAX];
+	uint32_t out_first, out_count;
+	uint64_t expire_us; /* next look at what may be over */
+};
+
+static size_t passlist_bytes(const struct divert *d)
+{
+	return (d->passlist_count + 1) * sizeof(d->passlist[0]);
+}
+
+struct divert *divert_new(const struct divert_config *cfg,
+			  const struct mem *mem, uint64_t now_us)
+{
+	struct divert *d = mem->alloc(mem->ctx, sizeof(*d));
+
+	(void)now_us;
+	if (!d)
+		return NULL;
+	d->expire_us = TIME_NEVER;
+	d->passlist_count = cfg->passlist_count;
+	d->passlist = mem->alloc(mem->ctx, passlist_bytes(d));
+	d->router = router_new(cfg->routes_max, cfg->links_max, &cfg->hash_key,
+			       mem);
+	if (!d->passlist || !d->router) {
+		divert_free(d, mem);
+		return NULL;
+	}
+	for (size_t i = 0; i < cfg->passlist_count; i++)
+		d->passlist[i] = cfg->passlist[i];
+	return d;
+}
+
+void divert_free(struct divert *d, const struct mem *mem)
+{
+	if (d->router)
+		router_free(d->router, mem);
+	if (d->passlist)
+		mem->free(mem->ctx, d->passlist, passlist_bytes(d));
+	mem->free(mem->ctx, d, sizeof(*d));
+}
+
+static void emit(struct divert *d, uint32_t link_id, const struct wire_msg *msg)
+{
+	struct out *slot;
+
+	ASSERT(d->out_count < OUT_MAX);
+	slot = &d->out[(d->out_first + d->out_count++) % OUT_MAX];
+	slot->link_id = link_id;
+	slot->msg = *msg;
+}
+
+bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg)
+{
+	struct out *slot = &d->out[d->out_first];
+
+	if (d->out_count == 0)
+		return false;
+	*link_id = slot->link_id;
+	*msg = slot->msg;
+	d->out_first = (d->out_first + 1) % OUT_MAX;
+	d->out_count--;
+	return true;
+}
+
+static struct wire_response response_of(const struct segment *seg)
+{
+	struct wire_response resp = {
+		.seq = seg->seq,
+		.ack = seg->ack,
+		.payload_len = seg->payload_len,
+		.wnd = seg->wnd,
+		.flags = seg->flags,
+	};
+
+	if (seg->flags & TCP_SYN)
+		resp.opts = seg->opts;
+	return resp;
+}
+
+static void watch(struct divert *d, uint64_t at_us)
+{
+	if (at_us < d->expire_us)
+		d->expire_us = at_us;
+}
+
+static void keep_early(struct divert *d, const struct segment *seg,
+		       uint64_t now_us)
+{
+	struct wire_response resp = response_of(seg);
+
+	d->counters.early++;
+	d->counters.early_expired += early_keep(&d->early, &seg->tuple, &resp,
+						now_us + DIVERT_EARLY_US);
+	watch(d, now_us + DIVERT_EARLY_US);
+}
+
+static void route(struct divert *d, const struct segment *seg, uint64_t now_us)
+{
+	struct wire_msg msg = {.type = WIRE_RESPONSE,
+			       .response = response_of(seg)};
+	uint32_t link_id;
+
+	if (!router_find(d->router, &seg->tuple, &msg.response.route_id,
+			 &link_id)) {
+		if (seg->flags & (TCP_SYN | TCP_RST))
+			keep_early(d, seg, now_us);
+		else
+			d->counters.unrouted++;
+		return;
+	}
+	if (link_id == ROUTER_NO_LINK) {
+		d->counters.no_link++;
+		return;
+	}
+	d->counters.routed++;
+	emit(d, link_id, &msg);
+}
+
+enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
+			      size_t cap_len, size_t wire_len, uint64_t now_us)
+{
+	struct segment seg;
+	enum packet_error error = packet_parse(&seg, l3, cap_len, wire_len);
+
+	d->counters.packets++;
+	if (error != PACKET_OK) {
+		d->counters.malformed++;
+		return VERDICT_DROP;
+	}
+	if (verdict_for(d->passlist, d->passlist_count, &seg.tuple.dst.addr) ==
+	    VERDICT_ACCEPT) {
+		d->counters.accepted++;
+		return VERDICT_ACCEPT;
+	}
+	route(d, &seg, now_us);
+	return VERDICT_DROP;
+}
+
+void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
+		       uint64_t now_us)
+{
+	(void)now_us;
+	router_link_up(d->router, link_id, instance);
+}
+
+void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us)
+{
+	router_link_down(d->router, link_id, now_us);
+	if (router_ownerless_us(d->router) != UINT64_MAX)
+		watch(d, now_us + DIVERT_OWNERLESS_US);
+}
+
+static void deliver_early(struct divert *d, uint32_t link_id,
+			  const struct wire_route *added)
+{
+	struct four_tuple tuple = {.src = added->target, .dst = added->client};
+	struct wire_msg msg = {.type = WIRE_RESPONSE};
+
+	while (early_take(&d->early, &tuple, added->iss, &msg.response)) {
+		msg.response.route_id = added->route_id;
+		d->counters.early_delivered++;
+		emit(d, link_id, &msg);
+	}
+}
+
+static void refuse(struct divert *d, uint32_t link_id,
+		   const struct wire_route *refused)
+{
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED, .route = *refused};
+
+	emit(d, link_id, &msg);
+}
+
+static void add_route(struct divert *d, uint32_t link_id,
+		      const struct wire_route *added)
+{
+	switch (router_add(d->router, link_id, added)) {
+	case ROUTER_ADDED:
+		d->counters.routes_added++;
+		deliver_early(d, link_id, added);
+		return;
+	case ROUTER_REFUSED:
+		d->counters.routes_refused++;
+		refuse(d, link_id, added);
+		return;
+	case ROUTER_FULL:
+		d->counters.routes_full++;
+		refuse(d, link_id, added);
+		return;
+	}
+}
+
+void divert_on_msg(struct divert *d, unsigned link_id,
+		   const struct wire_msg *msg, uint64_t now_us)
+{
+	(void)now_us;
+	if (msg->type == WIRE_ROUTE_ADD)
+		add_route(d, link_id, &msg->route);
+	else if (msg->type == WIRE_ROUTE_DEL)
+		d->counters.routes_deleted +=
+			router_del(d->router, link_id, &msg->route);
+}
+
+void divert_on_timer(struct divert *d, uint64_t now_us)
+{
+	uint64_t ownerless_us;
+
+	if (now_us < d->expire_us)
+		return;
+	d->expire_us = TIME_NEVER;
+	d->counters.early_expired += early_expire(&d->early, now_us);
+	if (d->early.waiting > 0)
+		watch(d, now_us + DIVERT_EARLY_US);
+	if (now_us >= DIVERT_OWNERLESS_US)
+		d->counters.routes_expired +=
+			router_expire(d->router, now_us - DIVERT_OWNERLESS_US);
+	ownerless_us = router_ownerless_us(d->router);
+	if (ownerless_us != UINT64_MAX)
+		watch(d, ownerless_us + DIVERT_OWNERLESS_US);
+}
+
+uint64_t divert_deadline_us(const struct divert *d)
+{
+	return d->expire_us;
+}
+
+const struct divert_counters *divert_counters(const struct divert *d)
+{
+	return &d->counters;
+}
+
+uint32_t divert_routes(const struct divert *d)
+{
+	return router_routes(d->router);
+}

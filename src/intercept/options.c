@@ -12,8 +12,8 @@ enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY };
 
 static const struct opt table[] = {
 	{'x', "passlist", "LIST",
-	 "addresses and prefixes to which answers may go (none)"},
-	{'p', "port", "PORT", "TCP port that tcpcopy connects to (36524)"},
+	 "addresses, prefixes that answers may reach (none)"},
+	{'p', "port", "PORT", "port for the links of tcpcopy (36524)"},
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
 	{'q', "queue-length", "PACKETS",

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcpcopy's end of the links: several connections to every intercept, opened
+ * again for as long as we live. */
+#ifndef IO_LINK_CLIENT_H
+#define IO_LINK_CLIENT_H
+
+#include <uv.h>
+
+#include "core/peer.h"
+
+/* Memory that a link may come to use for its output. */
+#define LINK_CLIENT_TX_BYTES (2u << 20)
+
+struct link_client_config {
+	const struct endpoint *servers; /* one a group; copied */
+	unsigned server_count;
+	unsigned links_each; /* link id = group * links_each + number */
+	uint64_t instance;
+	unsigned max_records; /* in a frame */
+};
+
+/* Called from the loop only. */
+struct link_client_events {
+	void (*up)(void *ctx, unsigned link_id);
+	void (*msg)(void *ctx, unsigned link_id, const struct wire_msg *msg);
+	void (*down)(void *ctx, unsigned link_id, const char *why);
+	/* An attempt came to nothing; the next one follows. */
+	void (*failed)(void *ctx, unsigned link_id, const char *why);
+	void *ctx;
+};
+
+struct link_state {
+	unsigned group, number;
+	struct endpoint server;
+	bool up;
+	uint64_t times_up;
+	struct peer_stats stats; /* of all its connections */
+};
+
+struct link_client;
+
+/* Begins to connect once the loop runs. 0 or -errno. */
+int link_client_open(struct link_client **out, uv_loop_t *loop,
+		     const struct link_client_config *cfg,
+		     const struct link_client_events *events,
+		     const struct mem *mem);
+/* Closes everything without further events; run the loop until it is empty,
+ * then free. */
+void link_client_close(struct link_client *lc);
+void link_client_free(struct link_client *lc);
+
+/* Queues a message for a link; lost when that is not up. */
+void link_client_send(struct link_client *lc, unsigned link_id,
+		      const struct wire_msg *msg);
+/* Writes what was queued, as far as the kernel takes it now; the rest follows
+ * by itself. */
+void link_client_flush(struct link_client *lc);
+/* Something is queued that the kernel has not taken. */
+bool link_client_pending(const struct link_client *lc);
+
+unsigned link_client_count(const struct link_client *lc);
+unsigned link_client_up(const struct link_client *lc);
+void link_client_state(const struct link_client *lc, unsigned link_id,
+		       struct link_state *out);
+
+#endif

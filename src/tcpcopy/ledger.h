@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The account of a run, for people and for programs. */
+#ifndef TCPCOPY_LEDGER_H
+#define TCPCOPY_LEDGER_H
+
+#include "base/report.h"
+#include "core/ledger.h"
+#include "io/capture.h"
+#include "io/link_client.h"
+#include "io/sender.h"
+
+struct ledger_view {
+	const struct ledger *ledger;
+	struct capture_stats kernel;
+	const struct sender_stats *send;
+	const struct link_client *links; /* NULL: a dry run */
+	struct report_usage usage;
+	uint32_t flows, sessions;
+	bool final;
+};
+
+/* (captured - delivered) / captured of the turns that were to be copied and
+ * are decided, in percent; 0 when there are none. */
+double ledger_loss_percent(const struct ledger *l);
+/* Several lines; to be freed. NULL: no memory. */
+char *ledger_text(const struct ledger_view *v);
+/* The members of a report line. */
+void ledger_json(struct json *j, const struct ledger_view *v);
+
+#endif

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tcpcopy/options.h"
+
+#include <string.h>
+
+enum {
+	OPT_MAX_HOLD = OPTS_LONG_ONLY,
+	OPT_NO_RESEND,
+	OPT_CAPTURE,
+	OPT_DEVICE,
+	OPT_FILTER,
+	OPT_BUFFER,
+	OPT_DRY_RUN
+};
+
+static const struct opt table[] = {
+	{'x', "transfer", "TRANSFER",
+	 "[sourceIP:]sourcePort-targetIP:targetPort,..."},
+	{'s', "intercept", "HOSTS",
+	 "intercepts, HOST[:PORT],... (on the target)"},
+	{'c', "client-addr", "ADDRS",
+	 "clients appear as ADDRESS[/LEN],... or a.b.c.x"},
+	{'H', "local-addr", "ADDR", "clients on this host appear as ADDR"},
+	{'n', "copies", "N", "copies of every connection, 1-1023 (1)"},
+	{'f', "port-slice", "N",
+	 "where ports are looked for first, 0-1023 (0)"},
+	{'r', "sample", "PERCENT",
+	 "copy PERCENT of the connections, 1-100 (100)"},
+	{'m', "memory", "MB", "use at most MB of memory, 16-1048576 (512)"},
+	{'M', "mtu", "BYTES", "largest packet to a target, 576-65535 (1500)"},
+	{'S', "mss", "BYTES", "largest payload, 64-65495 (as the MTU allows)"},
+	{'C', "links", "N", "connections to each intercept, 1-16 (3)"},
+	{'t', "timeout", "SECONDS",
+	 "end a session without response, 1-86400 (60)"},
+	{'k', "idle", "SECONDS", "end an idle session, 1-604800 (3600)"},
+	{OPT_MAX_HOLD, "max-hold", "SECONDS",
+	 "wait for an answer, 0.001-86400 (as --timeout)"},
+	{OPT_NO_RESEND, "no-resend", NULL,
+	 "never send a turn to the target twice"},
+	{'p', "port", "PORT", "port of intercept (36524)"},
+	{'i', "file", "FILE", "replay a pcap file (copy live packets)"},
+	{'a', "accelerate", "N", "replay N times as fast, 1-1000 (1)"},
+	{'I', "skip-idle", "MS", "shorten pauses in the file, 1-3600000"},
+	{OPT_CAPTURE, "capture", "WAY", "ring or pcap (ring)"},
+	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
+	{OPT_FILTER, "filter", "EXPR",
+	 "and only what pcap-filter(7) EXPR takes"},
+	{OPT_BUFFER, "buffer", "MB", "capture buffer, 1-4096 (32)"},
+	{OPT_DRY_RUN, "dry-run", "FILE",
+	 "write packets to a pcap file, send none"},
+	SERVICE_OPTIONS,
+};
+
+struct number_option {
+	int id;
+	const char *what;
+	unsigned min, max;
+	size_t at;
+};
+
+static const struct number_option numbers[] = {
+#define FIELD(name) offsetof(struct tcpcopy_options, name)
+	{'n', "copies", 1, 1023, FIELD(copies)},
+	{'f', "the port slice", 0, 1023, FIELD(port_slice)},
+	{'r', "the percentage", 1, 100, FIELD(sample_percent)},
+	{'m', "megabytes", 16, 1048576, FIELD(memory_mb)},
+	{'M', "the MTU", 576, 65535, FIELD(mtu_bytes)},
+	{'S', "the MSS", 64, 65495, FIELD(mss_bytes)},
+	{'C', "links", 1, 16, FIELD(links)},
+	{'p', "a port", 1, 65535, FIELD(port)},
+	{'I', "milliseconds", 1, 3600000, FIELD(skip_idle_ms)},
+	{OPT_BUFFER, "megabytes", 1, 4096, FIELD(buffer_mb)},
+};
+
+struct seconds_option {
+	int id;
+	double min, max;
+	size_t at;
+};
+
+static const struct seconds_option seconds[] = {
+	{'t', 1, 86400, FIELD(timeout_us)},
+	{'k', 1, 604800, FIELD(idle_us)},
+	{OPT_MAX_HOLD, 0.001, 86400, FIELD(max_hold_us)},
+#undef FIELD
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void *field(struct tcpcopy_options *o, size_t at)
+{
+	return (char *)o + at;
+}
+
+/* Whether id is a number; then *ok says if the value was good. */
+static bool take_number(struct tcpcopy_options *o, int id, const char *value,
+			struct opts_fault *fault, bool *ok)
+{
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		const struct number_option *n = &numbers[i];
+		uint64_t v = 0;
+
+		if (n->id != id)
+			continue;
+		*ok = opts_number(value, n->what, n->min, n->max, &v, fault);
+		*(unsigned *)field(o, n->at) = (unsigned)v;
+		return true;
+	}
+	for (size_t i = 0; i < COUNT(seconds); i++) {
+		const struct seconds_option *s = &seconds[i];
+
+		if (s->id != id)
+			continue;
+		*ok = opts_seconds(value, "seconds", s->min, s->max,
+				   field(o, s->at), fault);
+		return true;
+	}
+	return false;
+}
+
+static bool take_local(struct tcpcopy_options *o, const char *value,
+		       struct opts_fault *fault)
+{
+	struct ip_addr a;
+
+	if (!opts_addr(value, &a) || addr_is_loopback(&a) || addr_is_none(&a))
+		return opts_fail(fault,
+				 "must be an address of this host that "
+				 "targets can reach; once for IPv4, once "
+				 "for IPv6");
+	if (addr_is_v4(&a))
+		o->local_v4 = a;
+	else
+		o->local_v6 = a;
+	return true;
+}
+
+static bool take_devices(struct tcpcopy_options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	int rc;
+
+	do {
+		if (o->device_count == DEVICES_MAX)
+			return opts_fail(fault, "at most %d devices",
+					 DEVICES_MAX);
+		rc = opts_item(&value, o->devices[o->device_count],
+			       DEVICE_NAME_MAX);
+		o->device_count += rc > 0;
+	} while (rc > 0);
+	return rc == 0 || opts_fail(fault,
+				    "must be names of devices, of at "
+				    "most %d characters",
+				    DEVICE_NAME_MAX - 1);
+}
+
+static bool take_capture(struct tcpcopy_options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	o->capture_pcap = !strcmp(value, "pcap");
+	return o->capture_pcap || !strcmp(value, "ring") ||
+	       opts_fail(fault, "must be ring or pcap");
+}
+
+static bool take_text(const char **out, const char *value,
+		      struct opts_fault *fault)
+{
+	*out = value;
+	return *value || opts_fail(fault, "must not be empty");
+}
+
+static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
+{
+	struct tcpcopy_options *o = ctx;
+	bool ok;
+
+	if (id < (int)sizeof(o->given))
+		o->given[id] = 1;
+	if (service_option(&o->service, id, value, fault, &ok) ||
+	    take_number(o, id, value, fault, &ok))
+		return ok;
+	switch (id) {
+	case 'x':
+		return transfer_parse(&o->transfer, value, fault);
+	case 's':
+		return take_text(&o->intercepts_text, value, fault);
+	case 'c':
+		return clients_parse(&o->clients, value, fault);
+	case 'H':
+		return take_local(o, value, fault);
+	case 'i':
+		return take_text(&o->file, value, fault);
+	case 'a':
+		return opts_decimal(value, "the factor", 1, 1000,
+				    &o->accelerate, fault);
+	case OPT_NO_RESEND:
+		o->resend = false;
+		return true;
+	case OPT_CAPTURE:
+		return take_capture(o, value, fault);
+	case OPT_DEVICE:
+		return take_devices(o, value, fault);
+	case OPT_FILTER:
+		return take_text(&o->filter, value, fault);
+	case OPT_DRY_RUN:
+		return take_text(&o->dry_run, value, fault);
+	default:
+		return opts_fail(fault, "not handled");
+	}
+}
+
+const struct opts_program tcpcopy_program = {
+	.name = "tcpcopy",
+	.usage = "Usage: tcpcopy -x [sourceIP:]sourcePort-targetIP:targetPort,"
+		 "... [options]\n"
+		 "Copies the live requests of this host's clients to a target "
+		 "server,\n"
+		 "where intercept must be running. In parentheses: what holds "
+		 "by default.\n",
+	.table = table,
+	.count = COUNT(table),
+	.take = take,
+};
+
+static void set_defaults(struct tcpcopy_options *o)
+{
+	*o = (struct tcpcopy_options){
+		.copies = 1,
+		.sample_percent = 100,
+		.memory_mb = 512,
+		.buffer_mb = 32,
+		.mtu_bytes = 1500,
+		.links = 3,
+		.port = DEFAULT_PORT,
+		.timeout_us = 60000000,
+		.idle_us = 3600000000,
+		.resend = true,
+		.accelerate = 1,
+	};
+	service_options_init(&o->service);
+}
+
+/* After the others: -p may come last. */
+static bool parse_intercepts(struct tcpcopy_options *o, const char *text,
+			     struct opts_fault *fault)
+{
+	char item[OPTS_ITEM_MAX];
+	struct opts_fault why;
+	int rc;
+
+	while ((rc = opts_item(&text, item, sizeof(item))) > 0) {
+		if (o->intercept_count == REPLAY_GROUPS_MAX)
+			return opts_fail(fault, "-s: at most %d intercepts",
+					 REPLAY_GROUPS_MAX);
+		if (!opts_endpoint(item, (uint16_t)o->port,
+				   &o->intercepts[o->intercept_count], &why))
+			return opts_fail(fault, "-s %.80s: %.200s", item,
+					 why.text);
+		o->intercept_count++;
+	}
+	return rc == 0 || opts_fail(fault, "-s: must be HOST[:PORT],...");
+}
+
+struct only_with {
+	int id;
+	const char *name;
+};
+
+static bool check_live_or_file(const struct tcpcopy_options *o,
+			       struct opts_fault *fault)
+{
+	static const struct only_with live[] = {{OPT_CAPTURE, "--capture"},
+						{OPT_DEVICE, "--device"},
+						{OPT_BUFFER, "--buffer"}};
+	static const struct only_with file[] = {{'a', "-a"}, {'I', "-I"}};
+
+	for (size_t i = 0; o->file && i < COUNT(live); i++)
+		if (o->given[live[i].id])
+			return opts_fail(fault, "%s: not together with -i",
+					 live[i].name);
+	for (size_t i = 0; !o->file && i < COUNT(file); i++)
+		if (o->given[file[i].id])
+			return opts_fail(fault, "%s: only together with -i",
+					 file[i].name);
+	return true;
+}
+
+static bool check_clients(const struct tcpcopy_options *o,
+			  struct opts_fault *fault)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; o->clients.count && i < o->transfer.target_count;
+	     i++) {
+		const struct endpoint *t = &o->transfer.targets[i];
+		bool v4 = addr_is_v4(&t->addr);
+
+		if (!clients_have_family(&o->clients, v4))
+			return opts_fail(
+				fault, "-c: target %s needs an %s address",
+				endpoint_text(t, text), v4 ? "IPv4" : "IPv6");
+	}
+	return true;
+}
+
+static bool check(struct tcpcopy_options *o, struct opts_fault *fault)
+{
+	if (!o->transfer.mapping_count)
+		return opts_fail(fault, "-x: must be given, see --help");
+	if (o->intercepts_text &&
+	    !parse_intercepts(o, o->intercepts_text, fault))
+		return false;
+	if (!o->max_hold_us)
+		o->max_hold_us = o->timeout_us;
+	return check_live_or_file(o, fault) && check_clients(o, fault);
+}
+
+bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,
+			   struct opts_fault *fault)
+{
+	set_defaults(o);
+	if (!opts_parse(&tcpcopy_program, argc, argv, o, fault))
+		return false;
+	return o->service.help || o->service.version || check(o, fault);
+}

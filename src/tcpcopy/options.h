@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the user asked for. */
+#ifndef TCPCOPY_OPTIONS_H
+#define TCPCOPY_OPTIONS_H
+
+#include "base/service.h"
+#include "tcpcopy/clients.h"
+#include "tcpcopy/transfer.h"
+
+#define DEVICES_MAX	16
+#define DEVICE_NAME_MAX 16 /* with the terminator */
+#define DEFAULT_PORT	36524
+
+struct tcpcopy_options {
+	struct service_options service;
+	struct transfer transfer;
+	struct endpoint intercepts[REPLAY_GROUPS_MAX];
+	size_t intercept_count; /* 0: one on each target's address */
+	struct clients clients;
+	struct ip_addr local_v4, local_v6; /* addr_is_none(): the host's own */
+	/* As in "-n 2", each in the unit of the command line. */
+	unsigned copies, port_slice, sample_percent;
+	unsigned memory_mb, buffer_mb, mtu_bytes, mss_bytes, links, port;
+	unsigned skip_idle_ms;
+	uint64_t timeout_us, idle_us, max_hold_us;
+	bool resend;
+	const char *file; /* NULL: live */
+	double accelerate;
+	bool capture_pcap;
+	char devices[DEVICES_MAX][DEVICE_NAME_MAX];
+	size_t device_count; /* 0: all */
+	const char *filter;
+	const char *dry_run; /* NULL: packets are sent */
+
+	const char *intercepts_text; /* while parsing */
+	unsigned char given[512];    /* ids of options that were given */
+};
+
+extern const struct opts_program tcpcopy_program;
+
+/* false: fault says what is wrong. With --help or --version the rest is not
+ * looked at. */
+bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,
+			   struct opts_fault *fault);
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tcpcopy/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "io/link_client.h"
+#include "tcpcopy/host.h"
+
+/* What an engine needs at least for its tables. */
+#define ENGINE_MIN_BYTES (4u << 20)
+
+static int bad_input(struct opts_fault *fault, const char *text)
+{
+	opts_fail(fault, "%s", text);
+	return OPTS_EXIT_BAD_INPUT;
+}
+
+/* Without -s every target's address has its own intercept. */
+static bool group_of(struct plan *p, const struct ip_addr *addr, uint16_t port,
+		     unsigned *group)
+{
+	for (*group = 0; *group < p->replay.group_count; ++*group)
+		if (addr_equal(&p->intercepts[*group].addr, addr))
+			return true;
+	if (*group == REPLAY_GROUPS_MAX)
+		return false;
+	p->intercepts[p->replay.group_count++] =
+		(struct endpoint){.addr = *addr, .port = port};
+	return true;
+}
+
+static uint32_t all_groups(size_t count)
+{
+	return count >= 32 ? UINT32_MAX : (1u << count) - 1;
+}
+
+static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
+		       struct opts_fault *fault)
+{
+	unsigned group;
+
+	p->replay.links_per_group = o->links;
+	if (o->dry_run) {
+		p->replay.group_count = p->replay.links_per_group = 1;
+		for (size_t i = 0; i < o->transfer.target_count; i++)
+			p->targets[i].groups = 1;
+		return 0;
+	}
+	memcpy(p->intercepts, o->intercepts, sizeof(p->intercepts));
+	p->replay.group_count = (unsigned)o->intercept_count;
+	for (size_t i = 0; i < o->transfer.target_count; i++) {
+		p->targets[i].groups = all_groups(o->intercept_count);
+		if (o->intercept_count)
+			continue;
+		if (!group_of(p, &o->transfer.targets[i].addr,
+			      (uint16_t)o->port, &group))
+			return bad_input(fault, "-x: targets on at most 32 "
+						"addresses");
+		p->targets[i].groups = 1u << group;
+	}
+	return 0;
+}
+
+static const struct ip_addr *local_option(const struct tcpcopy_options *o,
+					  const struct endpoint *target)
+{
+	const struct ip_addr *a =
+		addr_is_v4(&target->addr) ? &o->local_v4 : &o->local_v6;
+
+	return addr_is_none(a) ? NULL : a;
+}
+
+static int plan_target(struct plan *p, const struct tcpcopy_options *o,
+		       size_t i, struct opts_fault *fault)
+{
+	const struct endpoint *at = &o->transfer.targets[i];
+	const struct ip_addr *local = local_option(o, at);
+	struct host_way way = {.source = at->addr, .mtu_bytes = 65535};
+	char text[ENDPOINT_TEXT_MAX];
+	int rc = host_way_to(at, &way);
+
+	/* What is not sent needs no way. */
+	if (rc && !o->dry_run) {
+		opts_fail(fault, "no way to target %s: %s",
+			  endpoint_text(at, text), strerror(-rc));
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	p->targets[i].at = *at;
+	p->targets[i].local_source = local ? *local : way.source;
+	if (way.mtu_bytes < p->replay.mtu_bytes)
+		p->replay.mtu_bytes = (uint16_t)way.mtu_bytes;
+	return 0;
+}
+
+static int plan_memory(struct plan *p, const struct tcpcopy_options *o,
+		       struct opts_fault *fault)
+{
+	size_t taken = 0, all = (size_t)o->memory_mb << 20;
+
+	if (!o->file)
+		taken += (size_t)o->buffer_mb << 20;
+	if (!o->dry_run)
+		taken += (size_t)p->replay.group_count * o->links *
+			 LINK_CLIENT_TX_BYTES;
+	if (all < taken + ENGINE_MIN_BYTES) {
+		opts_fail(fault,
+			  "-m %u: must be at least %zu with this --buffer "
+			  "and these links",
+			  o->memory_mb, (taken + ENGINE_MIN_BYTES) >> 20);
+		return OPTS_EXIT_BAD_INPUT;
+	}
+	p->replay.memory_bytes = all - taken;
+	return 0;
+}
+
+static bool is_own(const struct plan *p, const struct ip_addr *a)
+{
+	if (addr_is_loopback(a))
+		return true;
+	for (size_t i = 0; i < p->own_addr_count; i++)
+		if (addr_equal(a, &p->own_addrs[i]))
+			return true;
+	return false;
+}
+
+static int plan_sources(struct plan *p, const struct tcpcopy_options *o,
+			struct opts_fault *fault)
+{
+	const struct endpoint *loop =
+		transfer_loop(&o->transfer, p->own_addrs, p->own_addr_count);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (loop && !o->file) {
+		opts_fail(fault,
+			  "-x: target %s is copied itself: that would be a "
+			  "loop; a target must be another server",
+			  endpoint_text(loop, text));
+		return OPTS_EXIT_BAD_INPUT;
+	}
+	for (size_t i = 0; i < o->transfer.mapping_count; i++) {
+		const struct ip_addr *a = &o->transfer.mappings[i].source.addr;
+
+		if (!addr_is_none(a) && !is_own(p, a))
+			p->mirror = true;
+	}
+	return 0;
+}
+
+static void copy_options(struct plan *p, const struct tcpcopy_options *o)
+{
+	p->replay = (struct replay_config){
+		.mappings = o->transfer.mappings,
+		.mapping_count = o->transfer.mapping_count,
+		.targets = p->targets,
+		.target_count = o->transfer.target_count,
+		.clients = o->clients.ranges,
+		.client_count = o->clients.count,
+		.copies = o->copies,
+		.port_slice = o->port_slice,
+		.sample_percent = o->sample_percent,
+		.mtu_bytes = (uint16_t)o->mtu_bytes,
+		.mss_bytes = (uint16_t)o->mss_bytes,
+		.timeout_us = o->timeout_us,
+		.idle_us = o->idle_us,
+		.max_hold_us = o->max_hold_us,
+		.resend = o->resend,
+	};
+	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));
+}
+
+int plan_make(struct plan *p, const struct tcpcopy_options *o,
+	      struct opts_fault *fault)
+{
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	copy_options(p, o);
+	rc = host_addresses(&p->own_addrs, &p->own_addr_count);
+	if (rc) {
+		opts_fail(fault, "this host's addresses: %s", strerror(-rc));
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	p->replay.own_addrs = p->own_addrs;
+	p->replay.own_addr_count = p->own_addr_count;
+	rc = plan_sources(p, o, fault);
+	if (!rc)
+		rc = plan_groups(p, o, fault);
+	for (size_t i = 0; !rc && i < o->transfer.target_count; i++)
+		rc = plan_target(p, o, i, fault);
+	return rc ? rc : plan_memory(p, o, fault);
+}
+
+void plan_free(struct plan *p)
+{
+	free(p->own_addrs);
+	p->own_addrs = NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From what the user asked for, and what this host is, to what the engine and
+ * the links are told. */
+#ifndef TCPCOPY_PLAN_H
+#define TCPCOPY_PLAN_H
+
+#include "tcpcopy/options.h"
+
+struct plan {
+	struct replay_config replay; /* its arrays are ours */
+	struct replay_target targets[TRANSFERS_MAX];
+	struct endpoint intercepts[REPLAY_GROUPS_MAX]; /* one a group */
+	struct ip_addr *own_addrs;
+	size_t own_addr_count;
+	/* Some copied address is not of this host (a mirror port). */
+	bool mirror;
+};
+
+/* 0; otherwise the exit code, and fault says why. */
+int plan_make(struct plan *p, const struct tcpcopy_options *o,
+	      struct opts_fault *fault);
+void plan_free(struct plan *p);
+
+#endif

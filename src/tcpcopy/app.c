@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * Events of the loop (a readable capture, bytes on a link, a deadline) go into
+ * the engine as they come. After the events of one turn of the loop, pump()
+ * takes out what the engine has: messages first, since routes must leave before
+ * the SYNs, then packets in batches, then what it wants to tell; and arms the
+ * timer for its next deadline. Captures start when all links are up.
+ *
+ * The end: the engine resets its sessions, pump() sends that out, and the loop
+ * goes on until the links have taken their last messages, or for DRAIN_US.
+ */
+#include "tcpcopy/app.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "io/capture_file.h"
+#include "tcpcopy/ledger.h"
+
+#define CAPTURE_BUDGET 1024
+#define DRAIN_US       1000000u
+
+int app_refuse(int exit_code, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fprintf(stderr, "tcpcopy: %s\n", text);
+	return exit_code;
+}
+
+/* ---- what the engine has for us ---- */
+
+static bool send_messages(struct app *a)
+{
+	struct wire_msg msg;
+	unsigned link_id;
+	bool any = false;
+
+	while (replay_next_msg(a->replay, &link_id, &msg)) {
+		any = true;
+		if (a->dry_target)
+			dry_target_on_msg(a->dry_target, &msg);
+		else
+			link_client_send(a->links, link_id, &msg);
+	}
+	if (any && a->links)
+		link_client_flush(a->links);
+	return any;
+}
+
+/* One batch at most. */
+static unsigned send_packets(struct app *a, uint64_t now_us)
+{
+	const struct sender_ops *ops = a->sender->ops;
+	unsigned count = 0;
+	uint8_t *slot;
+	size_t cap, len;
+
+	while (count < DRY_BATCH && (slot = ops->reserve(a->sender, &cap))) {
+		len = replay_next_packet(a->replay, slot, cap, now_us);
+		if (!len)
+			break;
+		ops->commit(a->sender, len);
+		count++;
+	}
+	if (count)
+		ops->flush(a->sender);
+	return count;
+}
+
+static void take_dry_answers(struct app *a, uint64_t now_us)
+{
+	struct wire_msg msg;
+
+	while (a->dry_target && dry_target_next_msg(a->dry_target, &msg))
+		replay_on_msg(a->replay, 0, &msg, now_us);
+}
+
+static uint64_t next_deadline_us(const struct app *a)
+{
+	uint64_t at_us = replay_deadline_us(a->replay);
+
+	if (a->stopping && a->stop_by_us < at_us)
+		at_us = a->stop_by_us;
+	if (!a->ready || a->stopping || a->file_ended)
+		return at_us;
+	for (size_t i = 0; i < a->capture_count; i++) {
+		const struct capture *c = a->captures[i].capture;
+		uint64_t due_us = c->ops->deadline_us(c);
+
+		if (due_us < at_us)
+			at_us = due_us;
+	}
+	return at_us;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct app *a)
+{
+	uint64_t now_us = clock_us(), at_us = next_deadline_us(a);
+	uint64_t ms = at_us > now_us ? (at_us - now_us + 999) / 1000 : 0;
+
+	if (at_us == UINT64_MAX) {
+		uv_timer_stop(&a->timer);
+		return;
+	}
+	uv_update_time(&a->loop);
+	uv_timer_start(&a->timer, on_timer, ms, 0);
+}
+
+static void stop(struct app *a)
+{
+	if (a->stopping)
+		return;
+	a->stopping = true;
+	a->stop_by_us = clock_us() + DRAIN_US;
+	for (size_t i = 0; i < a->capture_count; i++)
+		if (a->captures[i].polled)
+			uv_poll_stop(&a->captures[i].poll);
+	replay_shutdown(a->replay, clock_us());
+}
+
+static bool drained(const struct app *a)
+{
+	return !a->links || !link_client_pending(a->links) ||
+	       clock_us() >= a->stop_by_us;
+}
+
+static void pump(struct app *a)
+{
+	uint64_t now_us = clock_us();
+	bool more;
+
+	do {
+		more = send_messages(a);
+		more |= send_packets(a, now_us) > 0;
+		take_dry_answers(a, now_us);
+	} while (more);
+	app_tell_notices(a);
+	if (a->file_ended && !a->stopping && !replay_sessions(a->replay)) {
+		stop(a);
+		uv_timer_start(&a->timer, on_timer, 0, 0);
+	} else if (a->stopping && drained(a)) {
+		uv_stop(&a->loop);
+	} else {
+		arm_timer(a);
+	}
+}
+
+/* ---- what goes into the engine ---- */
+
+static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
+		      size_t wire_len)
+{
+	struct app *a = ctx;
+
+	replay_on_packet(a->replay, l3, cap_len, wire_len, clock_us());
+}
+
+static void file_end(struct app *a, struct capture *c)
+{
+	const char *failure = capture_file_failure(c);
+	uint64_t truncated = capture_file_truncated(c);
+
+	a->file_ended = true;
+	if (failure)
+		log_warn("%s: %s: what follows is not replayed",
+			 a->options->file, failure);
+	if (truncated)
+		log_warn("%s: %" PRIu64 " packets are there only in part",
+			 a->options->file, truncated);
+	replay_on_capture_end(a->replay, clock_us());
+}
+
+static void take_packets(struct app *a, struct capture *c)
+{
+	int n = c->ops->dispatch(c, CAPTURE_BUDGET, clock_us(), on_packet, a);
+
+	if (n == -1 && a->options->file)
+		file_end(a, c);
+	else if (n < 0)
+		log_error("capture: %s", strerror(-n));
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct app_capture *ac = poll->data;
+
+	(void)status;
+	(void)events;
+	take_packets(ac->app, ac->capture);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+	uint64_t now_us = clock_us();
+
+	if (now_us >= replay_deadline_us(a->replay))
+		replay_on_timer(a->replay, now_us);
+	if (a->options->file && a->ready && !a->file_ended && !a->stopping)
+		take_packets(a, a->captures[0].capture);
+	pump(a);
+}
+
+static void on_check(uv_check_t *check)
+{
+	pump(check->data);
+}
+
+/* ---- reports ---- */
+
+static void add_stats(struct capture_stats *sum, struct capture *c)
+{
+	struct capture_stats s;
+
+	c->ops->stats(c, &s);
+	sum->received += s.received;
+	sum->dropped_kernel += s.dropped_kernel;
+	sum->dropped_device += s.dropped_device;
+	sum->dropped_unusual += s.dropped_unusual;
+}
+
+static void report(struct app *a, bool final)
+{
+	struct ledger_view v = {
+		.ledger = replay_ledger(a->replay),
+		.send = a->sender->ops->stats(a->sender),
+		.links = a->links,
+		.flows = replay_flows(a->replay),
+		.sessions = replay_sessions(a->replay),
+		.final = final,
+	};
+	struct json *j;
+	char *text;
+
+	for (size_t i = 0; i < a->capture_count; i++)
+		add_stats(&v.kernel, a->captures[i].capture);
+	report_usage(&v.usage);
+	text = ledger_text(&v);
+	if (text)
+		log_text(LOG_LEVEL_INFO, text);
+	free(text);
+	j = report_begin(&a->service.report, "ledger");
+	if (!j)
+		return;
+	ledger_json(j, &v);
+	report_end(&a->service.report);
+}
+
+static void on_report(void *ctx)
+{
+	report(ctx, false);
+}
+
+static void on_stop(void *ctx)
+{
+	struct app *a = ctx;
+
+	if (!a->ready) {
+		app_end(a, 0);
+		return;
+	}
+	stop(a);
+	/* Now, not after the next event. */
+	uv_timer_start(&a->timer, on_timer, 0, 0);
+}
+
+/* ---- life ---- */
+
+void app_end(struct app *a, int exit_code)
+{
+	a->exit_code = exit_code;
+	uv_stop(&a->loop);
+}
+
+void app_start(struct app *a)
+{
+	struct json *j;
+
+	a->ready = true;
+	for (size_t i = 0; i < a->capture_count; i++) {
+		struct app_capture *ac = &a->captures[i];
+
+		if (ac->polled)
+			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
+	}
+	service_ready();
+	log_info("ready: %s to %zu %s%s",
+		 a->options->file ? "replaying a file" : "copying",
+		 a->plan.replay.target_count,
+		 a->plan.replay.target_count == 1 ? "target" : "targets",
+		 a->dry_target ? ", packets go to a file" : "");
+	j = report_begin(&a->service.report, "ready");
+	if (j)
+		report_end(&a->service.report);
+	arm_timer(a);
+}
+
+static int make_handles(struct app *a)
+{
+	static const struct service_calls calls = {.report = on_report,
+						   .stop = on_stop};
+	int err = uv_loop_init(&a->loop);
+
+	if (err)
+		return app_refuse(1, "event loop: %s", uv_strerror(err));
+	a->loop_made = true;
+	uv_timer_init(&a->loop, &a->timer);
+	a->timer.data = a;
+	uv_check_init(&a->loop, &a->check);
+	a->check.data = a;
+	uv_check_start(&a->check, on_check);
+	err = service_run_on(&a->service, &a->loop, &a->options->service,
+			     &calls, a);
+	a->handles_made = true;
+	return err ? app_refuse(1, "signals: %s", uv_strerror(err)) : 0;
+}
+
+static int make_engine(struct app *a)
+{
+	a->replay = replay_new(&a->plan.replay, &heap_mem, clock_us());
+	if (a->replay)
+		return 0;
+	return app_refuse(OPTS_EXIT_BAD_INPUT,
+			  "-m %u: too little memory for one session",
+			  a->options->memory_mb);
+}
+
+static int open_all(struct app *a)
+{
+	struct opts_fault fault;
+	int rc = service_begin(&a->service, "tcpcopy", &a->options->service);
+
+	if (rc)
+		return rc;
+	rc = plan_make(&a->plan, a->options, &fault);
+	if (rc)
+		return app_refuse(rc, "%s", fault.text);
+	rc = make_handles(a);
+	if (!rc)
+		rc = make_engine(a);
+	if (!rc)
+		rc = app_open_io(a);
+	return rc ? rc : app_open_links(a);
+}
+
+static void close_loop(struct app *a)
+{
+	if (!a->loop_made)
+		return;
+	if (a->handles_made) {
+		uv_close((uv_handle_t *)&a->timer, NULL);
+		uv_close((uv_handle_t *)&a->check, NULL);
+		service_leave_loop(&a->service);
+	}
+	for (size_t i = 0; i < a->capture_count; i++)
+		if (a->captures[i].polled)
+			uv_close((uv_handle_t *)&a->captures[i].poll, NULL);
+	if (a->links)
+		link_client_close(a->links);
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&a->loop);
+}
+
+static void close_all(struct app *a)
+{
+	close_loop(a);
+	if (a->links)
+		link_client_free(a->links);
+	app_close_io(a);
+	if (a->dry_target)
+		dry_target_free(a->dry_target, &heap_mem);
+	if (a->replay)
+		replay_free(a->replay, &heap_mem);
+	plan_free(&a->plan);
+	service_end(&a->service);
+}
+
+int app_run(struct app *a, const struct tcpcopy_options *o)
+{
+	*a = (struct app){.options = o};
+	a->exit_code = open_all(a);
+	if (!a->exit_code) {
+		uv_run(&a->loop, UV_RUN_DEFAULT);
+		if (a->ready)
+			report(a, true);
+	}
+	close_all(a);
+	return a->exit_code;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program around the engine: captures -> replay -> sender, links <->
+ * replay. It knows no rule about TCP.
+ */
+#ifndef TCPCOPY_APP_H
+#define TCPCOPY_APP_H
+
+#include <uv.h>
+
+#include "base/service.h"
+#include "io/capture.h"
+#include "io/link_client.h"
+#include "io/sender.h"
+#include "tcpcopy/dry_target.h"
+#include "tcpcopy/plan.h"
+
+struct app;
+
+struct app_capture {
+	struct app *app;
+	struct capture *capture;
+	uv_poll_t poll;
+	bool polled; /* the handle is in the loop */
+};
+
+struct app {
+	const struct tcpcopy_options *options;
+	struct plan plan;
+	struct service service;
+	uv_loop_t loop;
+	bool loop_made;
+	uv_timer_t timer; /* the engine's and the file's next deadline */
+	uv_check_t check; /* after the events of each turn of the loop */
+	bool handles_made;
+
+	struct replay *replay;
+	struct sender *sender;
+	struct app_capture captures[DEVICES_MAX];
+	size_t capture_count;
+	struct link_client *links;		      /* NULL: a dry run */
+	struct dry_target *dry_target;		      /* NULL: not a dry run */
+	struct wire_status status[REPLAY_GROUPS_MAX]; /* last heard */
+	bool heard[REPLAY_GROUPS_MAX];
+
+	bool ready;	     /* captures run */
+	bool file_ended;     /* and the engine was told */
+	bool stopping;	     /* sessions are over; what is queued goes out */
+	uint64_t stop_by_us; /* but not for longer than this */
+	int exit_code;
+};
+
+/* Runs until it is stopped or a file is at its end; the exit code. */
+int app_run(struct app *a, const struct tcpcopy_options *o);
+
+/* ---- between the files of the app ---- */
+
+/* One line on the log and, while starting, the end with this exit code. */
+int app_refuse(int exit_code, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Opens what the options ask for. 0 or the exit code, after one line. */
+int app_open_io(struct app *a);
+void app_close_io(struct app *a);
+/* Opens the links, or stands in for them. */
+int app_open_links(struct app *a);
+/* Captures begin. */
+void app_start(struct app *a);
+/* Ends the loop with this exit code. */
+void app_end(struct app *a, int exit_code);
+/* Says what the engine has to tell. */
+void app_tell_notices(struct app *a);
+
+#endif

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Which backends serve, and what is missing when they do not open. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/privileges.h"
+#include "io/capture_file.h"
+#include "io/capture_filter.h"
+#include "io/capture_live.h"
+#include "io/sender_file.h"
+#include "io/sender_raw.h"
+#include "tcpcopy/app.h"
+
+#define REASON_BYTES 256
+
+static int add_capture(struct app *a, struct capture *c)
+{
+	struct app_capture *ac = &a->captures[a->capture_count++];
+	int fd = c->ops->fd(c);
+	int err;
+
+	ac->app = a;
+	ac->capture = c;
+	if (fd < 0)
+		return 0;
+	err = uv_poll_init(&a->loop, &ac->poll, fd);
+	if (err)
+		return app_refuse(1, "capture: %s", uv_strerror(err));
+	ac->poll.data = ac;
+	ac->polled = true;
+	return 0;
+}
+
+static int refuse_capture(const struct app *a, int err, const char *device,
+			  const char *reason)
+{
+	if (err == -EINVAL)
+		return app_refuse(OPTS_EXIT_BAD_INPUT, "--filter %s: %s",
+				  a->options->filter ? a->options->filter : "",
+				  reason);
+	if (device)
+		return app_refuse(OPTS_EXIT_BAD_INPUT, "--device %s: %s",
+				  device, reason);
+	return app_refuse(OPTS_EXIT_ENVIRONMENT, "capture: %s", reason);
+}
+
+static int open_live_on(struct app *a, struct capture_live_config *cfg,
+			const char *device)
+{
+	char reason[REASON_BYTES] = "";
+	struct capture *c;
+	int err;
+
+	cfg->device = device;
+	err = a->options->capture_pcap
+		      ? capture_pcap_open(&c, cfg, reason, sizeof(reason))
+		      : capture_ring_open(&c, cfg, reason, sizeof(reason));
+	return err ? refuse_capture(a, err, device, reason) : add_capture(a, c);
+}
+
+static char *filter_text(const struct tcpcopy_options *o)
+{
+	struct endpoint sources[TRANSFERS_MAX];
+
+	for (size_t i = 0; i < o->transfer.mapping_count; i++)
+		sources[i] = o->transfer.mappings[i].source;
+	return capture_filter_text(sources, o->transfer.mapping_count,
+				   o->filter);
+}
+
+static int open_live(struct app *a)
+{
+	const struct tcpcopy_options *o = a->options;
+	size_t count = o->device_count ? o->device_count : 1;
+	char *filter = filter_text(o);
+	struct capture_live_config cfg = {
+		.filter = filter,
+		.other_hosts = transfer_names_source(&o->transfer),
+		.promiscuous = a->plan.mirror,
+		.buffer_bytes = ((size_t)o->buffer_mb << 20) / count,
+	};
+	int rc = 0;
+
+	if (!filter)
+		return app_refuse(1, "no memory");
+	for (size_t i = 0; !rc && i < count; i++)
+		rc = open_live_on(a, &cfg,
+				  o->device_count ? o->devices[i] : NULL);
+	free(filter);
+	return rc;
+}
+
+static int open_file(struct app *a)
+{
+	const struct tcpcopy_options *o = a->options;
+	const struct capture_file_config cfg = {
+		.path = o->file,
+		.filter = o->filter,
+		.accelerate = o->accelerate,
+		.skip_idle_us = o->skip_idle_ms * 1000ull,
+	};
+	char reason[REASON_BYTES] = "";
+	struct capture *c;
+	int err = capture_file_open(&c, &cfg, reason, sizeof(reason));
+
+	if (err == -EINVAL)
+		return refuse_capture(a, err, NULL, reason);
+	if (err)
+		return app_refuse(OPTS_EXIT_BAD_INPUT, "-i %s: %s", o->file,
+				  reason);
+	return add_capture(a, c);
+}
+
+static void on_dry_packet(void *ctx, const uint8_t *l3, size_t len)
+{
+	struct app *a = ctx;
+
+	dry_target_on_packet(a->dry_target, l3, len);
+}
+
+static int open_dry_sender(struct app *a)
+{
+	const struct sender_file_config cfg = {
+		.path = a->options->dry_run,
+		.slot_bytes = a->plan.replay.mtu_bytes,
+		.on_packet = on_dry_packet,
+		.ctx = a,
+	};
+	char reason[REASON_BYTES] = "";
+
+	if (!sender_file_open(&a->sender, &cfg, reason, sizeof(reason)))
+		return 0;
+	return app_refuse(OPTS_EXIT_BAD_INPUT, "--dry-run %s: %s",
+			  a->options->dry_run, reason);
+}
+
+static int open_raw_sender(struct app *a)
+{
+	struct sender_raw_config cfg = {.slot_bytes = a->plan.replay.mtu_bytes};
+	int err;
+
+	for (size_t i = 0; i < a->plan.replay.target_count; i++) {
+		bool v4 = addr_is_v4(&a->plan.targets[i].at.addr);
+
+		cfg.v4 |= v4;
+		cfg.v6 |= !v4;
+	}
+	err = sender_raw_open(&a->sender, &cfg);
+	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "raw socket: %s",
+				strerror(-err))
+		   : 0;
+}
+
+int app_open_io(struct app *a)
+{
+	const struct tcpcopy_options *o = a->options;
+	int rc;
+
+	if ((!o->file || !o->dry_run) && !privileges_have(CAP_NET_RAW))
+		return app_refuse(OPTS_EXIT_ENVIRONMENT,
+				  "CAP_NET_RAW is missing: run it as root, or "
+				  "once: setcap cap_net_raw+ep "
+				  "\"$(command -v tcpcopy)\"");
+	rc = o->dry_run ? open_dry_sender(a) : open_raw_sender(a);
+	if (rc)
+		return rc;
+	return o->file ? open_file(a) : open_live(a);
+}
+
+void app_close_io(struct app *a)
+{
+	for (size_t i = 0; i < a->capture_count; i++) {
+		struct capture *c = a->captures[i].capture;
+
+		c->ops->close(c);
+	}
+	a->capture_count = 0;
+	if (a->sender)
+		a->sender->ops->close(a->sender);
+	a->sender = NULL;
+}

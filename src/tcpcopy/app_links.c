@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The links, or what stands in for them, and what the engine has to tell. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/random.h"
+#include "tcpcopy/app.h"
+
+#define FRAME_RECORDS 512u
+
+static const char *intercept_of(const struct app *a, unsigned link_id,
+				char text[ENDPOINT_TEXT_MAX])
+{
+	return endpoint_text(
+		&a->plan.intercepts[link_id / a->plan.replay.links_per_group],
+		text);
+}
+
+static void on_up(void *ctx, unsigned link_id)
+{
+	struct app *a = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	log_debug("link %u: up, to intercept at %s", link_id,
+		  intercept_of(a, link_id, text));
+	replay_on_link(a->replay, link_id, true, clock_us());
+	if (!a->ready &&
+	    link_client_up(a->links) == link_client_count(a->links))
+		app_start(a);
+}
+
+static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
+{
+	struct app *a = ctx;
+	unsigned group = link_id / a->plan.replay.links_per_group;
+
+	if (msg->type == WIRE_STATUS) {
+		a->status[group] = msg->status;
+		a->heard[group] = true;
+	}
+	replay_on_msg(a->replay, link_id, msg, clock_us());
+}
+
+static void on_down(void *ctx, unsigned link_id, const char *why)
+{
+	struct app *a = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	log_warn("link %u to intercept at %s is lost: %s", link_id,
+		 intercept_of(a, link_id, text), why);
+	replay_on_link(a->replay, link_id, false, clock_us());
+}
+
+static void on_failed(void *ctx, unsigned link_id, const char *why)
+{
+	struct app *a = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	intercept_of(a, link_id, text);
+	if (a->ready) {
+		log_warn("intercept at %s cannot be reached: %s", text, why);
+	} else if (!a->exit_code) {
+		app_refuse(0,
+			   "intercept at %s cannot be reached: %s: start "
+			   "intercept on the target, or say where it is with "
+			   "-s and -p",
+			   text, why);
+		app_end(a, OPTS_EXIT_ENVIRONMENT);
+	}
+}
+
+static int open_dry_target(struct app *a)
+{
+	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key);
+	if (!a->dry_target)
+		return app_refuse(1, "no memory");
+	replay_on_link(a->replay, 0, true, clock_us());
+	app_start(a);
+	return 0;
+}
+
+int app_open_links(struct app *a)
+{
+	const struct link_client_config cfg = {
+		.servers = a->plan.intercepts,
+		.server_count = a->plan.replay.group_count,
+		.links_each = a->plan.replay.links_per_group,
+		.instance = random_u64(),
+		.max_records = FRAME_RECORDS,
+	};
+	const struct link_client_events events = {.up = on_up,
+						  .msg = on_msg,
+						  .down = on_down,
+						  .failed = on_failed,
+						  .ctx = a};
+
+	if (a->options->dry_run)
+		return open_dry_target(a);
+	if (link_client_open(&a->links, &a->loop, &cfg, &events, &heap_mem))
+		return app_refuse(1, "no memory");
+	return 0;
+}
+
+/* ---- notices ---- */
+
+static unsigned first_group(uint32_t groups)
+{
+	return (unsigned)__builtin_ctz(groups);
+}
+
+static unsigned links_up(const struct app *a, unsigned group)
+{
+	unsigned up = 0, each = a->plan.replay.links_per_group;
+
+	for (unsigned i = 0; i < each; i++) {
+		struct link_state s;
+
+		link_client_state(a->links, group * each + i, &s);
+		up += s.up;
+	}
+	return up;
+}
+
+/* What is known of the way back. */
+static void describe_queue(const struct app *a, unsigned group, char *out,
+			   size_t cap)
+{
+	const struct wire_status *s = &a->status[group];
+
+	if (!a->heard[group])
+		snprintf(out, cap, "intercept has not told of its queue");
+	else
+		snprintf(out, cap,
+			 "its queue is %s, %" PRIu64 " packets came out of it",
+			 s->queue_bound ? "bound" : "NOT bound", s->queued);
+}
+
+static void tell_no_response(const struct app *a, uint32_t target,
+			     const char *at)
+{
+	const struct replay_target *t = &a->plan.targets[target];
+	unsigned group = first_group(t->groups);
+	bool v4 = addr_is_v4(&t->at.addr);
+	char queue[128] = "";
+
+	if (!a->links)
+		return;
+	describe_queue(a, group, queue, sizeof(queue));
+	log_warn("no response of target %s has come back in 5 s, so that only "
+		 "one session a second is opened to it; %u of %u links to its "
+		 "intercept are up, %s. Check on the target: is there the rule "
+		 "\"%s -I OUTPUT -p tcp --sport %u -j NFQUEUE\"; does the "
+		 "server listen; does rp_filter drop foreign sources (sysctl "
+		 "net.ipv4.conf.all.rp_filter=0). Check on the way: do filters "
+		 "drop packets with clients' addresses as source (then see -c)",
+		 at, links_up(a, group), a->plan.replay.links_per_group, queue,
+		 v4 ? "iptables" : "ip6tables", t->at.port);
+}
+
+static void tell(const struct app *a, const struct replay_notice *n)
+{
+	char at[ENDPOINT_TEXT_MAX];
+
+	endpoint_text(&a->plan.targets[n->target].at, at);
+	switch (n->type) {
+	case NOTICE_NO_RESPONSE:
+		tell_no_response(a, n->target, at);
+		break;
+	case NOTICE_FIRST_RESPONSE:
+		log_info("target %s answers: copying", at);
+		break;
+	case NOTICE_TLS:
+		log_warn("connections are TLS and cannot be replayed, they are "
+			 "not copied to %s: copy the plain connections behind "
+			 "the TLS terminator instead",
+			 at);
+		break;
+	case NOTICE_MEMORY:
+		log_warn("-m %u is used up: new connections are not copied",
+			 a->options->memory_mb);
+		break;
+	case NOTICE_NO_TUPLE:
+		log_warn("no client address and port is free for another "
+			 "session to %s: give more addresses with -c",
+			 at);
+		break;
+	}
+}
+
+void app_tell_notices(struct app *a)
+{
+	struct replay_notice n;
+
+	while (replay_next_notice(a->replay, &n))
+		tell(a, &n);
+}

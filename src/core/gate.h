@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 #define GATE_QUIET_MIN_US 20000u
-#define GATE_QUIET_GAP_US 200000u /* the client's own pause counts up to this  \
-				   */
+#define GATE_QUIET_GAP_US                                                      \
+	200000u /* the client's own pause counts up to this                    \
+		 */
 
 enum gate_verdict {
 	GATE_SHUT,

@@ -1,0 +1,43 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every option that a program's help names has an entry of its own in its man
+page, and no entry is left of an option that is gone.
+Usage: man.py PROGRAM MAN-PAGE"""
+import re
+import subprocess
+import sys
+
+
+def options_in_help(program):
+    text = subprocess.run([program, "--help"], text=True, check=True,
+                          capture_output=True).stdout
+    names = set()
+    for line in text.splitlines():
+        match = re.match(r"\s+(?:(-\w), )?(--[a-z][a-z-]*)", line)
+        if match:
+            names.update(filter(None, match.groups()))
+    return names
+
+
+def options_in_man(page):
+    names = set()
+    with open(page, encoding="utf-8") as f:
+        for line in f:
+            if line.startswith((".It Fl", ".TP", ".B", ".IP")):
+                line = line.replace("\\-", "-").replace("Fl ", "-")
+                names.update(re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-\w)\b",
+                                        line))
+    return names
+
+
+def main(program, page):
+    helped, described = options_in_help(program), options_in_man(page)
+    for name in sorted(helped - described):
+        print(f"man: {page} has no entry for {name}")
+    for name in sorted(described - helped):
+        print(f"man: {page} describes {name}, which --help does not know")
+    print(f"man: {page}: {len(helped)} options")
+    return 1 if helped != described or len(helped) < 10 else 0
+
+
+sys.exit(main(*sys.argv[1:]))

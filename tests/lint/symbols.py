@@ -1,0 +1,34 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The core has no I/O, clock, randomness or memory of its own: the symbols
+that it needs from outside are those of tests/lint/symbols.allow, and each of
+these is needed. Usage: symbols.py LIBCORE.A SYMBOLS.ALLOW"""
+import re
+import subprocess
+import sys
+
+# what the compiler adds in instrumented builds
+INSTRUMENTED = re.compile(r"^(__asan_|__ubsan_|__sanitizer_|__gcov_|"
+                          r"__sancov_|__llvm_|__start_|__stop_|"
+                          r"__stack_chk_fail)")
+
+
+def symbols(library, option):
+    out = subprocess.run(["nm", "-A", option, library], text=True, check=True,
+                         capture_output=True).stdout
+    return {line.split()[-1] for line in out.splitlines() if line.strip()}
+
+
+def main(library, allow):
+    with open(allow, encoding="utf-8") as f:
+        allowed = {line.split("#")[0].strip() for line in f} - {""}
+    needed = symbols(library, "--undefined-only") - \
+        symbols(library, "--defined-only")
+    needed = {s for s in needed if not INSTRUMENTED.match(s)}
+    for name in sorted(needed - allowed):
+        print(f"symbols: the core needs {name}, which is not allowed")
+    print(f"symbols: the core needs {', '.join(sorted(needed))}")
+    return 1 if needed - allowed or not needed else 0
+
+
+sys.exit(main(*sys.argv[1:]))

@@ -329,8 +329,9 @@ static size_t build(struct replay *r, struct copy *c,
 	ASSERT(header + seg->payload_len <= cap);
 	seg->payload_cap = seg->payload_len;
 	seg->payload = slot + header;
-	hold_read(&c->flow->hold, &r->store, out->from, slot + header,
-		  seg->payload_len);
+	if (seg->payload_len)
+		hold_read(&c->flow->hold, &r->store, out->from, slot + header,
+			  seg->payload_len);
 	r->ledger.packets_sent++;
 	r->ledger.packets_resent += out->again;
 	if (seg->flags & TCP_SYN && out->again)

@@ -115,6 +115,7 @@ static int run_serve(int argc, char **argv)
 		{"greeting", required_argument, NULL, 'g'},
 		{"delay-ms", required_argument, NULL, 'd'},
 		{"close-on", required_argument, NULL, 'c'},
+		{"close-at", required_argument, NULL, 'a'},
 		{"idle-close-ms", required_argument, NULL, 'i'},
 		{"mute", no_argument, NULL, 'm'},
 		{NULL, 0, NULL, 0}};
@@ -134,6 +135,8 @@ static int run_serve(int argc, char **argv)
 			cfg.delay_ms = parse_number(optarg);
 		else if (o == 'c')
 			cfg.close_on = parse_number(optarg);
+		else if (o == 'a')
+			cfg.close_at = parse_number(optarg);
 		else if (o == 'i')
 			cfg.idle_close_ms = parse_number(optarg);
 		else if (o == 'm')

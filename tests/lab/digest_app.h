@@ -33,6 +33,7 @@ struct serve_config {
 	uint32_t greeting_bytes; /* sent first, 0: none */
 	uint32_t delay_ms;	 /* before each answer */
 	uint32_t close_on;	 /* close instead of answering this request */
+	uint32_t close_at;	 /* close once so many bytes have come */
 	uint32_t idle_close_ms;	 /* close a connection without requests */
 	bool mute;		 /* read, never answer */
 };

@@ -194,6 +194,8 @@ static const char *conn_read(struct conn *c)
 	crypto_generichash_update(&c->digest, buf, (size_t)n);
 	c->bytes += (uint64_t)n;
 	total_bytes += (uint64_t)n;
+	if (config->close_at && c->bytes >= config->close_at)
+		return "closed";
 	c->active_ms = now_ms();
 	TAILQ_REMOVE(&idle, c, idle);
 	TAILQ_INSERT_TAIL(&idle, c, idle);

@@ -215,6 +215,34 @@ class Load(Process):
         return json.loads(self.out().splitlines()[-1])
 
 
+class FrameClient:
+    """A client of digest_app by hand: requests are bare headers, so that a
+    test says when each one goes."""
+
+    def __init__(self, host, to, number=0, source=None):
+        self.sock = host.connect(to, source)
+        self.id, self.seq = (0xffff << 32) | number, 0
+
+    def send(self, answer_bytes=100):
+        self.sock.sendall(struct.pack("!IQIII", 0x64675271, self.id, self.seq,
+                                      24, answer_bytes))
+        self.seq += 1
+
+    def request(self, answer_bytes=100):
+        self.send(answer_bytes)
+        self.read(answer_bytes)
+
+    def read(self, want):
+        while want:
+            got = self.sock.recv(want)
+            if not got:
+                raise EOFError("closed by the server")
+            want -= len(got)
+
+    def close(self):
+        self.sock.close()
+
+
 class Host:
     def __init__(self, lab, role):
         self.lab, self.role = lab, role

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The links between tcpcopy and intercept."""
+import struct
+
+import pytest
+from lab import LINK_PORT, Sniffer, counter
+
+RESPONSE = 5  # type of a frame
+RECORD_MIN = 20  # a response record is longer than this
+
+
+def streams(packets, sport):
+    """Bytes of each TCP connection from that port, repeats left out."""
+    from scapy.layers.inet import IP, TCP
+    found = {}
+    for packet in packets:
+        if TCP not in packet or packet[TCP].sport != sport:
+            continue
+        tcp = packet[TCP]
+        length = packet[IP].len - 4 * packet[IP].ihl - 4 * tcp.dataofs
+        key = tcp.dport
+        if tcp.flags.S:
+            found[key] = [tcp.seq + 1 & 0xffffffff, bytearray()]
+        elif length and key in found:
+            data = bytes(tcp.payload)[:length]
+            start, stream = found[key]
+            at = (tcp.seq - start) & 0xffffffff
+            assert at <= len(stream), "the sniffer lost a packet"
+            stream[at:at + len(data)] = data
+    return [bytes(stream) for _, stream in found.values()]
+
+
+def frames(stream):
+    """(type, records, length) of each whole frame."""
+    at = 0
+    while at + 8 <= len(stream):
+        length, kind, _, records = struct.unpack_from("!IBBH", stream, at)
+        assert 8 <= length <= 65536
+        if at + length > len(stream):
+            return
+        yield kind, records, length
+        at += length
+
+
+def sniff_links(lab):
+    return Sniffer(lab.online, f"tcp port {LINK_PORT}")
+
+
+@pytest.mark.parametrize("links", [1, 3, 5])
+def test_every_link_carries_responses(lab, links):
+    sniffer = sniff_links(lab)
+    copy = lab.copy("-C", links)
+    assert len(lab.online.sockets(LINK_PORT, "dport")) == links
+    lab.load(connections=300, concurrent=30, requests=5)
+    copy.settle()
+    ledger = copy.intercept.ledger()
+    assert len(ledger["links"]) == links
+    copy.exact()
+    seen = streams(sniffer.packets(), LINK_PORT)
+    assert len(seen) == links
+    records = [sum(n for kind, n, _ in frames(s) if kind == RESPONSE)
+               for s in seen]
+    # each of 1,500 answers has one header at least
+    assert sum(records) >= 1500
+    assert all(n >= 1500 / links / 2 for n in records), records
+    assert sum(records) == counter(copy.tcpcopy.ledgers()[-1], "responses")
+
+
+@pytest.mark.parametrize("most", [1, 7])
+def test_records_in_a_frame(lab, most):
+    sniffer = sniff_links(lab)
+    copy = lab.copy(intercept=("-n", most))
+    lab.load(connections=500, concurrent=100, requests=5)
+    copy.exact()
+    counts = [n for stream in streams(sniffer.packets(), LINK_PORT)
+              for kind, n, _ in frames(stream) if kind == RESPONSE]
+    assert counts and max(counts) == most
+
+
+def test_many_records_share_a_frame(lab):
+    sniffer = sniff_links(lab)
+    copy = lab.copy("-C", 1)
+    lab.load(connections=500, concurrent=100, requests=5)
+    copy.exact()
+    counts = [n for stream in streams(sniffer.packets(), LINK_PORT)
+              for kind, n, _ in frames(stream) if kind == RESPONSE]
+    assert max(counts) > 7
+
+
+STRANGERS = {
+    "http": b"GET / HTTP/1.0\r\n\r\n",
+    "zeros": bytes(100),
+    "huge length": b"\xff" * 64,
+    "other magic": struct.pack("!IBBH", 30, 1, 0, 1) + b"nope" + bytes(18),
+    "route first": struct.pack("!IBBH", 64, 2, 0, 1) + bytes(56),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_a_stranger_gets_no_byte(lab, kind):
+    copy = lab.copy()
+    with lab.client.connect((lab.target.addr, LINK_PORT)) as sock:
+        sock.sendall(STRANGERS[kind])
+        try:
+            assert sock.recv(100) == b""
+        except ConnectionResetError:
+            pass
+    assert counter(copy.intercept.ledger(), "strangers") == 1
+    lab.load(connections=20, requests=5)
+    copy.exact()
+
+
+def test_a_silent_stranger_is_closed(lab):
+    copy = lab.copy()
+    with lab.client.connect((lab.target.addr, LINK_PORT), timeout=30) as sock:
+        assert sock.recv(100) == b""
+    assert counter(copy.intercept.ledger(), "strangers") == 1
+
+
+def test_many_strangers(lab):
+    """They take no link away from tcpcopy, and cost nothing that lasts."""
+    copy = lab.copy()
+    socks = [lab.client.connect((lab.target.addr, LINK_PORT))
+             for _ in range(300)]
+    lab.load(connections=50, requests=5)
+    for sock in socks:
+        sock.close()
+    copy.exact()
+
+
+def test_garbage_from_the_other_side(lab):
+    """tcpcopy connects to something that is no intercept: it ends, saying
+    so, or goes on trying; it sends the target nothing."""
+    lab.serve(lab.online, 11311)
+    target = lab.serve(lab.target, 11511)
+    listener = lab.target.socket()
+    listener.bind((lab.target.addr, LINK_PORT))
+    listener.listen()
+    program = lab.start_tcpcopy("-x", lab.transfer, ready=False)
+    listener.settimeout(20)
+    sock, _ = listener.accept()
+    sock.sendall(b"\xff" * 1000)
+    lab.load(connections=5)
+    listener.close()
+    sock.close()
+    assert program.stop() in (0, 3), program.err()
+    assert target.finish() == []

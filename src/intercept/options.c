@@ -16,7 +16,7 @@ static const struct opt table[] = {
 	{'p', "port", "PORT", "port for the links of tcpcopy (36524)"},
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
-	{'q', "queue-length", "PACKETS",
+	{'q', "queue-length", "COUNT",
 	 "packets that may wait in the queue (65536)"},
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
 	SERVICE_OPTIONS};

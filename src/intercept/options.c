@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-#define QUEUE_LENGTH_DEFAULT 65536
-#define QUEUE_LENGTH_MAX     1048576
-#define RECORDS_DEFAULT	     1024
-#define RECORDS_MAX	     65535
+#define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
+#define RECORDS_DEFAULT	 1024
+#define RECORDS_MAX	 65535
 
 enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY };
 
@@ -150,7 +149,7 @@ bool options_parse(struct options *o, int argc, char **argv,
 {
 	*o = (struct options){
 		.port = INTERCEPT_PORT,
-		.queue_length = QUEUE_LENGTH_DEFAULT,
+		.queue_length = QUEUE_LENGTH_MAX,
 		.records = RECORDS_DEFAULT,
 	};
 	service_options_init(&o->service);

@@ -75,12 +75,12 @@ static void test_long_forms(void **state)
 	assert_true(parse(&o, &fault,
 			  (const char *[]){"--port=65535", "--bind=192.0.2.1",
 					   "--queue-num=65535",
-					   "--queue-length=1048576",
+					   "--queue-length=65536",
 					   "--records=65535", NULL}));
 	assert_int_equal(o.port, 65535);
 	assert_true(addr_is_v4(&o.address));
 	assert_int_equal(o.queue_num, 65535);
-	assert_int_equal(o.queue_length, 1048576);
+	assert_int_equal(o.queue_length, 65536);
 	assert_int_equal(o.records, 65535);
 	options_free(&o);
 }
@@ -115,8 +115,8 @@ static void test_refusals(void **state)
 		{{"-b", "localhost"}, "IPv4 or IPv6 address"},
 		{{"--queue-num", "65536"}, "0 to 65535"},
 		{{"--queue-num", "-1"}, "0 to 65535"},
-		{{"-q", "0"}, "1 to 1048576"},
-		{{"-q", "1048577"}, "1 to 1048576"},
+		{{"-q", "0"}, "1 to 65536"},
+		{{"-q", "65537"}, "1 to 65536"},
 		{{"-n", "0"}, "1 to 65535"},
 		{{"-n", "65536"}, "1 to 65535"},
 		{{"-x", ""}, "ADDRESS/LENGTH"},

@@ -265,6 +265,26 @@ static void test_silent_ones_are_bounded(void **state)
 	close(fd);
 }
 
+/* What is sent leaves with the next flush, every time. */
+static void test_flush_writes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_msg msg = {.type = WIRE_STATUS};
+	struct link_info before, after;
+	int fd = client(f);
+
+	hello(fd, WIRE_VERSION);
+	pump_until(f, f->ups == 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(link_server_info(f->server, f->last_up, &before));
+		link_server_broadcast(f->server, &msg);
+		link_server_flush(f->server);
+		assert_true(link_server_info(f->server, f->last_up, &after));
+		assert_true(after.stats.bytes_out > before.stats.bytes_out);
+	}
+	close(fd);
+}
+
 /* A new one waits when all ids are taken, and gets the first free one. */
 static void test_full_server_takes_up_later(void **state)
 {
@@ -364,6 +384,7 @@ int main(void)
 		TEST(test_stranger_gets_no_byte),
 		TEST(test_other_version_is_told_ours),
 		TEST(test_silent_ones_are_bounded),
+		TEST(test_flush_writes_at_once),
 		TEST(test_full_server_takes_up_later),
 		TEST(test_slow_link_sheds),
 	};

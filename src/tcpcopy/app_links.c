@@ -23,7 +23,8 @@ static void on_up(void *ctx, unsigned link_id)
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
 
-	log_debug("link %u: up, to intercept at %s", link_id,
+	log_write(a->ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+		  "link %u to intercept at %s is up", link_id,
 		  intercept_of(a, link_id, text));
 	replay_on_link(a->replay, link_id, true, clock_us());
 	if (!a->ready &&

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcpcopy/options.h"
+
+static struct tcpcopy_options o;
+static struct opts_fault fault;
+
+/* Words are separated by single spaces. */
+static bool parse(const char *line)
+{
+	static char copy[1024]; /* the options borrow their values */
+	char *argv[64] = {(char *)"tcpcopy"};
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok(copy, " "); w; w = strtok(NULL, " "))
+		argv[argc++] = w;
+	return tcpcopy_options_parse(&o, argc, argv, &fault);
+}
+
+#define X "-x 80-192.0.2.2:8080 "
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	assert_true(parse(X));
+	assert_int_equal(o.copies, 1);
+	assert_int_equal(o.port_slice, 0);
+	assert_int_equal(o.sample_percent, 100);
+	assert_int_equal(o.memory_mb, 512);
+	assert_int_equal(o.mtu_bytes, 1500);
+	assert_int_equal(o.mss_bytes, 0);
+	assert_int_equal(o.links, 3);
+	assert_int_equal(o.timeout_us, 60000000);
+	assert_int_equal(o.idle_us, 3600000000);
+	assert_int_equal(o.max_hold_us, 60000000);
+	assert_true(o.resend);
+	assert_int_equal(o.port, 36524);
+	assert_int_equal(o.buffer_mb, 32);
+	assert_false(o.capture_pcap);
+	assert_null(o.file);
+	assert_null(o.dry_run);
+	assert_int_equal(o.intercept_count, 0);
+	assert_int_equal(o.clients.count, 0);
+	assert_int_equal(o.device_count, 0);
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_true(parse(X
+			  "-n 1023 -f 1023 -r 1 -m 1000 -M 9000 -S 1000 -C 16 "
+			  "-t 1.5 -k 7200 --max-hold 0.25 -p 1 --buffer 64 "
+			  "--no-resend"));
+	assert_int_equal(o.copies, 1023);
+	assert_int_equal(o.port_slice, 1023);
+	assert_int_equal(o.sample_percent, 1);
+	assert_int_equal(o.memory_mb, 1000);
+	assert_int_equal(o.mtu_bytes, 9000);
+	assert_int_equal(o.mss_bytes, 1000);
+	assert_int_equal(o.links, 16);
+	assert_int_equal(o.timeout_us, 1500000);
+	assert_int_equal(o.idle_us, 7200000000);
+	assert_int_equal(o.max_hold_us, 250000);
+	assert_int_equal(o.port, 1);
+	assert_int_equal(o.buffer_mb, 64);
+	assert_false(o.resend);
+}
+
+static void test_hold_follows_timeout(void **state)
+{
+	(void)state;
+	assert_true(parse(X "-t 5"));
+	assert_int_equal(o.max_hold_us, 5000000);
+}
+
+static void test_long_forms(void **state)
+{
+	(void)state;
+	assert_true(parse("--transfer 80-192.0.2.2:8080 --copies 2 "
+			  "--port-slice 3 --sample 50 --memory 100 --mtu 1400 "
+			  "--mss 1200 --links 1 --timeout 10 --idle 20 "
+			  "--port 99 --client-addr 192.0.2.x "
+			  "--local-addr 192.0.2.3 --intercept 192.0.2.9"));
+	assert_int_equal(o.copies, 2);
+	assert_int_equal(o.mss_bytes, 1200);
+	assert_int_equal(o.clients.count, 1);
+	assert_int_equal(o.intercept_count, 1);
+	assert_int_equal(o.intercepts[0].port, 99);
+	assert_false(addr_is_none(&o.local_v4));
+	assert_true(addr_is_none(&o.local_v6));
+}
+
+static void test_intercepts(void **state)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	(void)state;
+	/* -p counts, wherever it stands. */
+	assert_true(parse(X "-s 192.0.2.7,192.0.2.8:99,[2001:db8::1] -p 4000"));
+	assert_int_equal(o.intercept_count, 3);
+	assert_string_equal(endpoint_text(&o.intercepts[0], text),
+			    "192.0.2.7:4000");
+	assert_string_equal(endpoint_text(&o.intercepts[1], text),
+			    "192.0.2.8:99");
+	assert_string_equal(endpoint_text(&o.intercepts[2], text),
+			    "[2001:db8::1]:4000");
+}
+
+static void test_files(void **state)
+{
+	(void)state;
+	assert_true(parse(X "-i in.pcap -a 2.5 -I 100 --dry-run out.pcap"));
+	assert_string_equal(o.file, "in.pcap");
+	assert_string_equal(o.dry_run, "out.pcap");
+	assert_true(o.accelerate > 2.4 && o.accelerate < 2.6);
+	assert_int_equal(o.skip_idle_ms, 100);
+}
+
+static void test_capture(void **state)
+{
+	(void)state;
+	assert_true(parse(X "--capture pcap --device eth0,lo --filter tcp"));
+	assert_true(o.capture_pcap);
+	assert_int_equal(o.device_count, 2);
+	assert_string_equal(o.devices[0], "eth0");
+	assert_string_equal(o.devices[1], "lo");
+	assert_string_equal(o.filter, "tcp");
+	assert_true(parse(X "--capture ring"));
+	assert_false(o.capture_pcap);
+}
+
+static void test_service(void **state)
+{
+	(void)state;
+	assert_true(parse(X "-l a.log -P a.pid -d --stats 0.5 --json - "
+			    "--log-level debug"));
+	assert_string_equal(o.service.log_path, "a.log");
+	assert_string_equal(o.service.pid_path, "a.pid");
+	assert_string_equal(o.service.json_path, "-");
+	assert_true(o.service.daemon);
+	assert_int_equal(o.service.stats_us, 500000);
+	assert_int_equal(o.service.log_level, LOG_LEVEL_DEBUG);
+	/* These need nothing else. */
+	assert_true(parse("-v"));
+	assert_true(o.service.version);
+	assert_true(parse("--help"));
+	assert_true(o.service.help);
+}
+
+/* Line, and what the fault begins with. */
+static const char *const refused[][2] = {
+	{"", "-x: must be given"},
+	{"-x 80", "-x 80: must be [sourceIP:]sourcePort-targetIP:targetPort"},
+	{X "-n 0", "-n 0: copies must be 1 to 1023"},
+	{X "-n 2000", "-n 2000: copies must be 1 to 1023"},
+	{X "-n two", "-n two: "},
+	{X "-f 1024", "-f 1024: the port slice must be 0 to 1023"},
+	{X "-r 0", "-r 0: the percentage must be 1 to 100"},
+	{X "-r 101", "-r 101: "},
+	{X "-m 15", "-m 15: megabytes must be 16 to 1048576"},
+	{X "-M 575", "-M 575: the MTU must be 576 to 65535"},
+	{X "-M 65536", "-M 65536: "},
+	{X "-S 63", "-S 63: the MSS must be 64 to 65495"},
+	{X "-C 0", "-C 0: links must be 1 to 16"},
+	{X "-C 17", "-C 17: "},
+	{X "-t 0.5", "-t 0.5: seconds must be 1 to 86400"},
+	{X "-k 0", "-k 0: seconds must be 1 to 604800"},
+	{X "--max-hold 0", "--max-hold 0: seconds must be 0.001 to 86400"},
+	{X "-p 0", "-p 0: a port must be 1 to 65535"},
+	{X "-p 65536", "-p 65536: "},
+	{X "--buffer 0", "--buffer 0: megabytes must be 1 to 4096"},
+	{X "-i f -a 0.5", "-a 0.5: the factor must be 1 to 1000"},
+	{X "-i f -I 0", "-I 0: milliseconds must be 1 to 3600000"},
+	{X "-a 2", "-a: only together with -i"},
+	{X "-I 2", "-I: only together with -i"},
+	{X "-i f --device eth0", "--device: not together with -i"},
+	{X "-i f --capture ring", "--capture: not together with -i"},
+	{X "-i f --buffer 9", "--buffer: not together with -i"},
+	{X "--capture dpdk", "--capture dpdk: must be ring or pcap"},
+	{X "--device a_name_that_is_too_long",
+	 "--device a_name_that_is_too_long: must be names of devices"},
+	{X "--device eth0,,lo", "--device eth0,,lo: "},
+	{X "-c 192.0.2.", "-c 192.0.2.: "},
+	{X "-c 2001:db8::1", "-c: target 192.0.2.2:8080 needs an IPv4 address"},
+	{X "-H 127.0.0.1", "-H 127.0.0.1: must be an address of this host"},
+	{X "-H name", "-H name: "},
+	{X "-s 192.0.2.1:", "-s 192.0.2.1:: "},
+	{X "-s ,", "-s: must be HOST[:PORT],..."},
+	{X "--log-level loud",
+	 "--log-level loud: must be error, warn, info or debug"},
+	{X "--stats 0", "--stats 0: seconds between reports must be 0.1"},
+	{X "extra", "extra: not an option"},
+	{X "--frobnicate", "--frobnicate: no such option"},
+};
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		assert_false(parse(refused[i][0]));
+		if (strncmp(fault.text, refused[i][1], strlen(refused[i][1])))
+			fail_msg("\"%s\": \"%s\"", refused[i][0], fault.text);
+		assert_null(strchr(fault.text, '\n'));
+	}
+}
+
+static void test_help_fits(void **state)
+{
+	char *text = NULL;
+	size_t len, line = 0, lines = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	opts_help(&tcpcopy_program, out);
+	fclose(out);
+	for (size_t i = 0; i < len; i++) {
+		line = text[i] == '\n' ? 0 : line + 1;
+		lines += text[i] == '\n';
+		assert_true(line <= 80);
+	}
+	assert_true(lines <= 50);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hold_follows_timeout),
+		cmocka_unit_test(test_long_forms),
+		cmocka_unit_test(test_intercepts),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_capture),
+		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_help_fits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -15,8 +15,10 @@
 #include "core/router.h"
 #include "core/timers.h"
 
-/* What DIVERT_BATCH route messages can release at most, all being early. */
-#define OUT_MAX (DIVERT_BATCH + EARLY_COUNT)
+/* What DIVERT_BATCH events can put out: one message each, or a registration
+ * all the early answers, of which each event can have added one. */
+#define OUT_MAX	 (2 * DIVERT_BATCH + EARLY_COUNT)
+#define SWEEP_US 1000u /* between two steps of giving up routes */
 
 struct out {
 	uint32_t link_id;
@@ -31,7 +33,7 @@ struct divert {
 	struct divert_counters counters;
 	struct out out[OUT_MAX];
 	uint32_t out_first, out_count;
-	uint64_t expire_us; /* next look at what may be over */
+	uint64_t routes_us; /* next look for routes without an owner */
 };
 
 static size_t passlist_bytes(const struct divert *d)
@@ -47,7 +49,7 @@ struct divert *divert_new(const struct divert_config *cfg,
 	(void)now_us;
 	if (!d)
 		return NULL;
-	d->expire_us = TIME_NEVER;
+	d->routes_us = TIME_NEVER;
 	d->passlist_count = cfg->passlist_count;
 	d->passlist = mem->alloc(mem->ctx, passlist_bytes(d));
 	d->router = router_new(cfg->routes_max, cfg->links_max, &cfg->hash_key,
@@ -108,10 +110,10 @@ static struct wire_response response_of(const struct segment *seg)
 	return resp;
 }
 
-static void watch(struct divert *d, uint64_t at_us)
+/* Of the segments of a server, only these answer a SYN. */
+static bool answers_syn(const struct segment *seg)
 {
-	if (at_us < d->expire_us)
-		d->expire_us = at_us;
+	return seg->flags & TCP_ACK && seg->flags & (TCP_SYN | TCP_RST);
 }
 
 static void keep_early(struct divert *d, const struct segment *seg,
@@ -122,29 +124,36 @@ static void keep_early(struct divert *d, const struct segment *seg,
 	d->counters.early++;
 	d->counters.early_expired += early_keep(&d->early, &seg->tuple, &resp,
 						now_us + DIVERT_EARLY_US);
-	watch(d, now_us + DIVERT_EARLY_US);
+}
+
+static void send_response(struct divert *d, const struct segment *seg,
+			  const struct router_hit *hit)
+{
+	struct wire_msg msg = {.type = WIRE_RESPONSE,
+			       .response = response_of(seg)};
+
+	if (hit->link_id == ROUTER_NO_LINK) {
+		d->counters.no_link++;
+		return;
+	}
+	msg.response.route_id = hit->route_id;
+	d->counters.routed++;
+	emit(d, hit->link_id, &msg);
 }
 
 static void route(struct divert *d, const struct segment *seg, uint64_t now_us)
 {
-	struct wire_msg msg = {.type = WIRE_RESPONSE,
-			       .response = response_of(seg)};
-	uint32_t link_id;
+	struct router_hit hit;
+	bool found = router_find(d->router, &seg->tuple, &hit);
 
-	if (!router_find(d->router, &seg->tuple, &msg.response.route_id,
-			 &link_id)) {
-		if (seg->flags & (TCP_SYN | TCP_RST))
-			keep_early(d, seg, now_us);
-		else
-			d->counters.unrouted++;
-		return;
-	}
-	if (link_id == ROUTER_NO_LINK) {
-		d->counters.no_link++;
-		return;
-	}
-	d->counters.routed++;
-	emit(d, link_id, &msg);
+	/* A SYN-ACK to another SYN is for a session that has the tuple next,
+	 * and whose registration is on its way. */
+	if (found && !(seg->flags & TCP_SYN && seg->ack != hit.iss + 1))
+		send_response(d, seg, &hit);
+	else if (answers_syn(seg))
+		keep_early(d, seg, now_us);
+	else
+		d->counters.unrouted++;
 }
 
 enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
@@ -167,6 +176,14 @@ enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
 	return VERDICT_DROP;
 }
 
+static uint64_t first_ownerless_us(const struct divert *d)
+{
+	uint64_t since_us = router_ownerless_us(d->router);
+
+	return since_us == UINT64_MAX ? TIME_NEVER
+				      : since_us + DIVERT_OWNERLESS_US;
+}
+
 void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us)
 {
@@ -177,8 +194,8 @@ void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us)
 {
 	router_link_down(d->router, link_id, now_us);
-	if (router_ownerless_us(d->router) != UINT64_MAX)
-		watch(d, now_us + DIVERT_OWNERLESS_US);
+	if (d->routes_us == TIME_NEVER)
+		d->routes_us = first_ownerless_us(d);
 }
 
 static void deliver_early(struct divert *d, uint32_t link_id,
@@ -234,25 +251,21 @@ void divert_on_msg(struct divert *d, unsigned link_id,
 
 void divert_on_timer(struct divert *d, uint64_t now_us)
 {
-	uint64_t ownerless_us;
-
-	if (now_us < d->expire_us)
-		return;
-	d->expire_us = TIME_NEVER;
 	d->counters.early_expired += early_expire(&d->early, now_us);
-	if (d->early.waiting > 0)
-		watch(d, now_us + DIVERT_EARLY_US);
-	if (now_us >= DIVERT_OWNERLESS_US)
-		d->counters.routes_expired +=
-			router_expire(d->router, now_us - DIVERT_OWNERLESS_US);
-	ownerless_us = router_ownerless_us(d->router);
-	if (ownerless_us != UINT64_MAX)
-		watch(d, ownerless_us + DIVERT_OWNERLESS_US);
+	if (now_us < d->routes_us)
+		return;
+	if (router_expire(d->router, now_us - DIVERT_OWNERLESS_US,
+			  &d->counters.routes_expired))
+		d->routes_us = now_us + SWEEP_US;
+	else
+		d->routes_us = first_ownerless_us(d);
 }
 
 uint64_t divert_deadline_us(const struct divert *d)
 {
-	return d->expire_us;
+	uint64_t early_us = early_until_us(&d->early);
+
+	return early_us < d->routes_us ? early_us : d->routes_us;
 }
 
 const struct divert_counters *divert_counters(const struct divert *d)

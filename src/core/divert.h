@@ -64,9 +64,10 @@ void divert_on_msg(struct divert *d, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us);
 void divert_on_timer(struct divert *d, uint64_t now_us);
 uint64_t divert_deadline_us(const struct divert *d);
-/* The next message to send; call until false after each batch of events. The
- * engine holds a bounded number of them: call it at least once every
- * DIVERT_BATCH packets or messages. */
+/* The next message to send; call until false after each batch of events. No
+ * message is ever lost in here, and room is bounded: a caller that lets more
+ * than DIVERT_BATCH packets and messages go in between is wrong, and is
+ * stopped. */
 #define DIVERT_BATCH 256
 bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg);
 

@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/early.h"
 
+static struct early_answer *answer_at(struct early *e, uint32_t i)
+{
+	return &e->ring[(e->first + i) % EARLY_COUNT];
+}
+
+/* Lets the oldest go; true: it was still waiting. */
+static bool drop_first(struct early *e)
+{
+	bool waiting = e->ring[e->first].waiting;
+
+	e->first = (e->first + 1) % EARLY_COUNT;
+	e->count--;
+	return waiting;
+}
+
 bool early_keep(struct early *e, const struct four_tuple *tuple,
 		const struct wire_response *resp, uint64_t until_us)
 {
-	struct early_answer *slot = &e->ring[e->next];
-	bool lost = slot->waiting;
+	bool lost = e->count == EARLY_COUNT && drop_first(e);
 
-	e->next = (e->next + 1) % EARLY_COUNT;
-	e->waiting += !lost;
-	*slot = (struct early_answer){
+	*answer_at(e, e->count++) = (struct early_answer){
 		.tuple = *tuple,
 		.resp = *resp,
 		.until_us = until_us,
@@ -21,17 +33,14 @@ bool early_keep(struct early *e, const struct four_tuple *tuple,
 bool early_take(struct early *e, const struct four_tuple *tuple, uint32_t iss,
 		struct wire_response *resp)
 {
-	if (e->waiting == 0)
-		return false;
-	for (uint32_t i = 0; i < EARLY_COUNT; i++) {
-		struct early_answer *slot = &e->ring[i];
+	for (uint32_t i = 0; i < e->count; i++) {
+		struct early_answer *a = answer_at(e, i);
 
-		if (!slot->waiting || slot->resp.ack != iss + 1 ||
-		    !four_tuple_equal(&slot->tuple, tuple))
+		if (!a->waiting || a->resp.ack != iss + 1 ||
+		    !four_tuple_equal(&a->tuple, tuple))
 			continue;
-		slot->waiting = false;
-		e->waiting--;
-		*resp = slot->resp;
+		a->waiting = false;
+		*resp = a->resp;
 		return true;
 	}
 	return false;
@@ -41,14 +50,12 @@ uint32_t early_expire(struct early *e, uint64_t now_us)
 {
 	uint32_t expired = 0;
 
-	for (uint32_t i = 0; i < EARLY_COUNT && e->waiting > 0; i++) {
-		struct early_answer *slot = &e->ring[i];
-
-		if (!slot->waiting || now_us < slot->until_us)
-			continue;
-		slot->waiting = false;
-		e->waiting--;
-		expired++;
-	}
+	while (e->count > 0 && e->ring[e->first].until_us <= now_us)
+		expired += drop_first(e);
 	return expired;
+}
+
+uint64_t early_until_us(const struct early *e)
+{
+	return e->count > 0 ? e->ring[e->first].until_us : UINT64_MAX;
 }

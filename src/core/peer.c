@@ -24,7 +24,7 @@ struct peer {
 	struct wire_hello remote;
 	enum peer_fault fault;
 	bool heard_hello;
-	uint64_t born_us, heard_us, pinged_us, now_us;
+	uint64_t born_us, heard_us, pinged_us;
 
 	uint8_t *tx; /* [tx_start, tx_end) is to be written */
 	size_t tx_start, tx_end;
@@ -65,7 +65,7 @@ struct peer *peer_new(const struct peer_config *cfg, const struct mem *mem,
 	if (!p)
 		return NULL;
 	p->cfg = *cfg;
-	p->born_us = p->heard_us = p->pinged_us = p->now_us = now_us;
+	p->born_us = p->heard_us = p->pinged_us = now_us;
 	p->tx = mem->alloc(mem->ctx, cfg->tx_bytes);
 	p->part = mem->alloc(mem->ctx, WIRE_FRAME_MAX);
 	if (!p->tx || !p->part) {
@@ -176,7 +176,7 @@ void peer_on_bytes(struct peer *p, const uint8_t *buf, size_t len,
 		   uint64_t now_us)
 {
 	ASSERT(p->rx_len == 0);
-	p->now_us = p->heard_us = now_us;
+	p->heard_us = now_us;
 	p->stats.bytes_in += len;
 	p->rx = buf;
 	p->rx_len = len;
@@ -224,8 +224,6 @@ static bool complete_part(struct peer *p)
 
 		if (p->part_len >= 4)
 			want = load_be32(p->part);
-		if (want > WIRE_FRAME_MAX || want < 4)
-			want = p->part_len + 1; /* open_frame() refuses it */
 		n = want - p->part_len;
 		n = n < p->rx_len ? n : p->rx_len;
 		memcpy(p->part + p->part_len, p->rx, n);
@@ -313,11 +311,19 @@ static bool append(struct peer *p, const struct wire_msg *msg, size_t limit)
 	return true;
 }
 
+static bool may_speak(const struct peer *p)
+{
+	return p->fault == PEER_FINE &&
+	       (p->heard_hello || p->cfg.role == PEER_CLIENT);
+}
+
 bool peer_send(struct peer *p, const struct wire_msg *msg)
 {
 	bool may_shed = msg->type == WIRE_RESPONSE;
 	size_t limit = p->cfg.tx_bytes - (may_shed ? CONTROL_ROOM : 0);
 
+	if (!may_speak(p))
+		return false;
 	if (p->tx_end + WIRE_HEADER_BYTES + WIRE_RECORD_MAX > limit)
 		compact(p);
 	if (append(p, msg, limit)) {
@@ -353,7 +359,6 @@ void peer_on_timer(struct peer *p, uint64_t now_us)
 {
 	struct wire_msg ping = {.type = WIRE_PING, .token = now_us};
 
-	p->now_us = now_us;
 	if (p->fault != PEER_FINE)
 		return;
 	if (!p->heard_hello) {
@@ -374,13 +379,15 @@ void peer_on_timer(struct peer *p, uint64_t now_us)
 
 uint64_t peer_deadline_us(const struct peer *p)
 {
-	uint64_t from_us = p->heard_us;
+	uint64_t silent_us = p->heard_us + PEER_SILENCE_US;
+	uint64_t asked_us = p->heard_us;
 
 	if (p->fault != PEER_FINE)
 		return TIME_NEVER;
 	if (!p->heard_hello)
 		return p->born_us + PEER_HELLO_US;
-	if (p->pinged_us > from_us)
-		from_us = p->pinged_us;
-	return from_us + PEER_PING_US;
+	if (p->pinged_us > asked_us)
+		asked_us = p->pinged_us;
+	asked_us += PEER_PING_US;
+	return asked_us < silent_us ? asked_us : silent_us;
 }

@@ -65,7 +65,8 @@ void peer_on_bytes(struct peer *p, const uint8_t *buf, size_t len,
 bool peer_next_msg(struct peer *p, struct wire_msg *msg);
 
 /* Queues a message. A RESPONSE that does not fit is shed and counted (false);
- * any other one that does not fit is a PEER_OVERFLOW. */
+ * any other one that does not fit is a PEER_OVERFLOW. After a fault, and from
+ * a server before the HELLO, nothing is taken. */
 bool peer_send(struct peer *p, const struct wire_msg *msg);
 /* Bytes to write now, borrowed until the next peer_ call; 0: none. */
 size_t peer_tx_peek(struct peer *p, const uint8_t **buf);

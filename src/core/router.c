@@ -2,11 +2,16 @@
 /*
  * Theory of operation
  *
- * Routes are blocks of a pool, found by a chained hash over (client, target);
- * targets are few and stand in a small table, so that a route stays small.
+ * Routes are blocks of a pool, found by a chained hash over (client, target).
  * An instance keeps the number of its links that are up and one of them; a
  * route whose own link is down, or belongs to somebody else by now, goes by
  * that one. So nothing needs to be done for each route when a link goes.
+ *
+ * An instance without a link is kept as long as it has routes. Its end is a
+ * sweep over all blocks, in steps, since packets wait meanwhile: it is marked
+ * as ending, then its routes go, then its place in the table. A link that
+ * comes up in between takes the mark away, and what is left of its routes
+ * stays.
  */
 #include "core/router.h"
 
@@ -14,26 +19,26 @@
 
 #include "core/check.h"
 
-#define TARGETS_MAX 4096u
-#define NO_OWNER    UINT16_MAX
+#define NO_OWNER UINT16_MAX
 
 struct route {
-	struct ip_addr client;
+	struct endpoint client, target;
+	uint32_t iss;
 	uint64_t route_id;
 	uint32_t chain; /* route + 1, 0: none */
-	uint32_t link_id;
-	uint16_t client_port;
-	uint16_t target; /* in the table of targets */
-	uint16_t owner;	 /* in the table of instances, NO_OWNER: free block */
+	uint16_t link_id;
+	uint16_t owner; /* in the table of instances, NO_OWNER: free block */
 };
+
+_Static_assert(sizeof(struct route) <= 64, "there are very many of them");
 
 struct instance {
 	uint64_t id;
-	uint32_t links;	  /* that are up */
-	uint32_t link_id; /* one of them */
-	uint32_t routes;
 	uint64_t ownerless_us; /* since then no link; UINT64_MAX: has one */
-	bool known;
+	uint32_t links;	       /* that are up */
+	uint32_t link_id;      /* one of them */
+	uint32_t routes;
+	bool known, ending;
 };
 
 struct router {
@@ -42,10 +47,9 @@ struct router {
 	uint32_t bucket_mask;
 	struct hash_key key;
 	struct instance instances[ROUTER_INSTANCES_MAX];
-	struct endpoint targets[TARGETS_MAX];
-	uint32_t target_count;
 	uint16_t *link_owner; /* by link id, NO_OWNER: down */
 	uint32_t links_max;
+	uint32_t sweep_at; /* next block; POOL_NONE: nobody is ending */
 };
 
 static size_t buckets_bytes(const struct router *rt)
@@ -64,6 +68,7 @@ struct router *router_new(uint32_t routes_max, uint32_t links_max,
 	struct router *rt = mem->alloc(mem->ctx, sizeof(*rt));
 	uint32_t buckets = 1;
 
+	ASSERT(links_max <= ROUTER_LINKS_MAX);
 	if (!rt)
 		return NULL;
 	while (buckets < routes_max && buckets < 1u << 31)
@@ -71,6 +76,7 @@ struct router *router_new(uint32_t routes_max, uint32_t links_max,
 	rt->bucket_mask = buckets - 1;
 	rt->key = *key;
 	rt->links_max = links_max;
+	rt->sweep_at = POOL_NONE;
 	rt->link_owner = mem->alloc(mem->ctx, owners_bytes(rt));
 	rt->buckets = mem->alloc(mem->ctx, buckets_bytes(rt));
 	if (!rt->link_owner || !rt->buckets ||
@@ -98,29 +104,36 @@ static struct route *route_at(const struct router *rt, uint32_t index)
 	return pool_at(&rt->routes, index);
 }
 
-bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance)
+/* The instance's place, or a free one; NULL: neither. */
+static struct instance *place_of(struct router *rt, uint64_t id)
 {
 	struct instance *spare = NULL;
 
-	ASSERT(link_id < rt->links_max);
-	for (uint16_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
+	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
 		struct instance *in = &rt->instances[i];
 
-		if (in->known && in->id == instance) {
-			spare = in;
-			break;
-		}
-		if (!spare && !in->known)
+		if (in->known && in->id == id)
+			return in;
+		if (!in->known && !spare)
 			spare = in;
 	}
-	if (!spare)
+	return spare;
+}
+
+bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance)
+{
+	struct instance *in = place_of(rt, instance);
+
+	ASSERT(link_id < rt->links_max && rt->link_owner[link_id] == NO_OWNER);
+	if (!in)
 		return false;
-	if (!spare->known)
-		*spare = (struct instance){.id = instance, .known = true};
-	spare->links++;
-	spare->link_id = link_id;
-	spare->ownerless_us = UINT64_MAX;
-	rt->link_owner[link_id] = (uint16_t)(spare - rt->instances);
+	if (!in->known)
+		*in = (struct instance){.id = instance, .known = true};
+	in->links++;
+	in->link_id = link_id;
+	in->ownerless_us = UINT64_MAX;
+	in->ending = false;
+	rt->link_owner[link_id] = (uint16_t)(in - rt->instances);
 	return true;
 }
 
@@ -137,6 +150,7 @@ void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us)
 	if (in->links == 0) {
 		in->link_id = ROUTER_NO_LINK;
 		in->ownerless_us = now_us;
+		in->known = in->routes > 0;
 		return;
 	}
 	for (uint32_t i = 0; i < rt->links_max; i++)
@@ -144,36 +158,29 @@ void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us)
 			in->link_id = i;
 }
 
-/* The target's place in its table, TARGETS_MAX: not there. */
-static uint32_t find_target(const struct router *rt, const struct endpoint *e)
-{
-	for (uint32_t i = 0; i < rt->target_count; i++)
-		if (endpoint_equal(&rt->targets[i], e))
-			return i;
-	return TARGETS_MAX;
-}
-
 static uint32_t *bucket_of(const struct router *rt,
-			   const struct endpoint *client, uint32_t target)
+			   const struct endpoint *client,
+			   const struct endpoint *target)
 {
-	uint8_t bytes[sizeof(*client) + sizeof(target)];
+	uint8_t bytes[2 * sizeof(*client)];
 
 	memcpy(bytes, client, sizeof(*client));
-	memcpy(bytes + sizeof(*client), &target, sizeof(target));
+	memcpy(bytes + sizeof(*client), target, sizeof(*target));
 	return &rt->buckets[keyed_hash(&rt->key, bytes, sizeof(bytes)) &
 			    rt->bucket_mask];
 }
 
 static struct route *lookup(const struct router *rt,
-			    const struct endpoint *client, uint32_t target)
+			    const struct endpoint *client,
+			    const struct endpoint *target)
 {
 	uint32_t link = *bucket_of(rt, client, target);
 
 	while (link) {
 		struct route *r = route_at(rt, link - 1);
 
-		if (r->target == target && r->client_port == client->port &&
-		    addr_equal(&r->client, &client->addr))
+		if (endpoint_equal(&r->client, client) &&
+		    endpoint_equal(&r->target, target))
 			return r;
 		link = r->chain;
 	}
@@ -181,9 +188,9 @@ static struct route *lookup(const struct router *rt,
 }
 
 static struct route *insert(struct router *rt, const struct wire_route *route,
-			    uint32_t target)
+			    uint16_t owner)
 {
-	uint32_t *bucket = bucket_of(rt, &route->client, target);
+	uint32_t *bucket = bucket_of(rt, &route->client, &route->target);
 	uint32_t index = pool_take(&rt->routes);
 	struct route *r;
 
@@ -191,21 +198,20 @@ static struct route *insert(struct router *rt, const struct wire_route *route,
 		return NULL;
 	r = route_at(rt, index);
 	*r = (struct route){
-		.client = route->client.addr,
-		.client_port = route->client.port,
-		.target = (uint16_t)target,
+		.client = route->client,
+		.target = route->target,
 		.chain = *bucket,
-		.owner = NO_OWNER,
+		.owner = owner,
 	};
 	*bucket = index + 1;
+	rt->instances[owner].routes++;
 	return r;
 }
 
 static void drop(struct router *rt, struct route *r)
 {
-	struct endpoint client = {.addr = r->client, .port = r->client_port};
 	uint32_t index = pool_index(&rt->routes, r);
-	uint32_t *link = bucket_of(rt, &client, r->target);
+	uint32_t *link = bucket_of(rt, &r->client, &r->target);
 
 	while (*link != index + 1)
 		link = &route_at(rt, *link - 1)->chain;
@@ -219,41 +225,27 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route)
 {
 	uint16_t owner = rt->link_owner[link_id];
-	uint32_t target = find_target(rt, &route->target);
-	struct route *r;
+	struct route *r = lookup(rt, &route->client, &route->target);
 
 	if (owner == NO_OWNER)
 		return ROUTER_FULL;
-	if (target == TARGETS_MAX) {
-		if (rt->target_count == TARGETS_MAX)
-			return ROUTER_FULL;
-		target = rt->target_count++;
-		rt->targets[target] = route->target;
-	}
-	r = lookup(rt, &route->client, target);
 	if (r && r->owner != owner)
 		return ROUTER_REFUSED;
-	if (!r) {
-		r = insert(rt, route, target);
-		if (!r)
-			return ROUTER_FULL;
-		r->owner = owner;
-		rt->instances[owner].routes++;
-	}
+	if (!r)
+		r = insert(rt, route, owner);
+	if (!r)
+		return ROUTER_FULL;
 	r->route_id = route->route_id;
-	r->link_id = link_id;
+	r->iss = route->iss;
+	r->link_id = (uint16_t)link_id;
 	return ROUTER_ADDED;
 }
 
 bool router_del(struct router *rt, uint32_t link_id,
 		const struct wire_route *route)
 {
-	uint32_t target = find_target(rt, &route->target);
-	struct route *r;
+	struct route *r = lookup(rt, &route->client, &route->target);
 
-	if (target == TARGETS_MAX)
-		return false;
-	r = lookup(rt, &route->client, target);
 	if (!r || r->owner != rt->link_owner[link_id] ||
 	    r->route_id != route->route_id)
 		return false;
@@ -262,48 +254,66 @@ bool router_del(struct router *rt, uint32_t link_id,
 }
 
 bool router_find(const struct router *rt, const struct four_tuple *tuple,
-		 uint64_t *route_id, uint32_t *link_id)
+		 struct router_hit *hit)
 {
-	uint32_t target = find_target(rt, &tuple->src);
-	const struct route *r;
+	const struct route *r = lookup(rt, &tuple->dst, &tuple->src);
 
-	if (target == TARGETS_MAX)
-		return false;
-	r = lookup(rt, &tuple->dst, target);
 	if (!r)
 		return false;
-	*route_id = r->route_id;
-	*link_id = rt->link_owner[r->link_id] == r->owner
-			   ? r->link_id
-			   : rt->instances[r->owner].link_id;
+	hit->route_id = r->route_id;
+	hit->iss = r->iss;
+	hit->link_id = rt->link_owner[r->link_id] == r->owner
+			       ? r->link_id
+			       : rt->instances[r->owner].link_id;
 	return true;
 }
 
-static bool is_over(const struct instance *in, uint64_t before_us)
+/* Marks those whose time is over; true: there are some. */
+static bool begin_sweep(struct router *rt, uint64_t before_us)
 {
-	return in->known && in->links == 0 && in->ownerless_us <= before_us;
-}
-
-uint32_t router_expire(struct router *rt, uint64_t before_us)
-{
-	uint32_t dropped = 0;
 	bool any = false;
 
-	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++)
-		any = any || is_over(&rt->instances[i], before_us);
-	for (uint32_t i = 0; any && i < rt->routes.fresh; i++) {
-		struct route *r = route_at(rt, i);
+	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
+		struct instance *in = &rt->instances[i];
 
-		if (r->owner == NO_OWNER ||
-		    !is_over(&rt->instances[r->owner], before_us))
-			continue;
-		drop(rt, r);
-		dropped++;
+		in->ending = in->known && in->ownerless_us <= before_us;
+		any = any || in->ending;
 	}
-	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++)
-		if (is_over(&rt->instances[i], before_us))
-			rt->instances[i].known = false;
-	return dropped;
+	return any;
+}
+
+static void end_sweep(struct router *rt)
+{
+	rt->sweep_at = POOL_NONE;
+	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
+		struct instance *in = &rt->instances[i];
+
+		if (in->ending)
+			in->known = in->ending = false;
+	}
+}
+
+bool router_expire(struct router *rt, uint64_t before_us, uint64_t *dropped)
+{
+	if (rt->sweep_at == POOL_NONE) {
+		if (!begin_sweep(rt, before_us))
+			return false;
+		rt->sweep_at = 0;
+	}
+	for (uint32_t n = 0; n < ROUTER_SWEEP; n++) {
+		struct route *r;
+
+		if (rt->sweep_at >= rt->routes.fresh) {
+			end_sweep(rt);
+			return true;
+		}
+		r = route_at(rt, rt->sweep_at++);
+		if (r->owner != NO_OWNER && rt->instances[r->owner].ending) {
+			drop(rt, r);
+			(*dropped)++;
+		}
+	}
+	return true;
 }
 
 uint64_t router_ownerless_us(const struct router *rt)
@@ -313,7 +323,7 @@ uint64_t router_ownerless_us(const struct router *rt)
 	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
 		const struct instance *in = &rt->instances[i];
 
-		if (in->known && in->ownerless_us < first)
+		if (in->known && !in->ending && in->ownerless_us < first)
 			first = in->ownerless_us;
 	}
 	return first;

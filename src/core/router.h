@@ -11,19 +11,29 @@
 #include "core/pool.h"
 #include "core/wire.h"
 
-#define ROUTER_INSTANCES_MAX 256u
+#define ROUTER_INSTANCES_MAX 1024u
+#define ROUTER_LINKS_MAX     65535u
 #define ROUTER_NO_LINK	     UINT32_MAX
+/* Blocks that one router_expire() looks at. */
+#define ROUTER_SWEEP 4096u
 
 enum router_result { ROUTER_ADDED, ROUTER_REFUSED, ROUTER_FULL };
 
+struct router_hit {
+	uint64_t route_id;
+	uint32_t iss;
+	uint32_t link_id; /* or ROUTER_NO_LINK */
+};
+
 struct router;
 
-/* NULL: no memory. Link ids are below links_max. */
+/* NULL: no memory. Link ids are below links_max <= ROUTER_LINKS_MAX. */
 struct router *router_new(uint32_t routes_max, uint32_t links_max,
 			  const struct hash_key *key, const struct mem *mem);
 void router_free(struct router *rt, const struct mem *mem);
 
-/* false: too many instances; the link can register nothing. */
+/* A link that was down is up. false: too many instances; it can register
+ * nothing. */
 bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance);
 void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us);
 
@@ -33,14 +43,15 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 /* true: it was there, the link's instance owns it, and the id is the same. */
 bool router_del(struct router *rt, uint32_t link_id,
 		const struct wire_route *route);
-/* The route of target -> client. false: none. *link_id may be ROUTER_NO_LINK.
- */
+/* The route of target -> client. false: none. */
 bool router_find(const struct router *rt, const struct four_tuple *tuple,
-		 uint64_t *route_id, uint32_t *link_id);
-/* Drops the routes of instances that have had no link since before_us; returns
- * how many. */
-uint32_t router_expire(struct router *rt, uint64_t before_us);
-/* Since when the first of the instances has had no link, UINT64_MAX: none. */
+		 struct router_hit *hit);
+/* Drops routes of instances that have had no link since before_us, a bounded
+ * number at a time; adds how many to *dropped. true: there may be more, call
+ * again soon. */
+bool router_expire(struct router *rt, uint64_t before_us, uint64_t *dropped);
+/* Since when the first of the instances has had no link, UINT64_MAX: none. One
+ * that router_expire() is about does not count. */
 uint64_t router_ownerless_us(const struct router *rt);
 uint32_t router_routes(const struct router *rt);
 

@@ -20,13 +20,17 @@ def options_in_help(program):
 
 
 def options_in_man(page):
+    """Those of the entries' heads: .It of mdoc, the line after .TP of man."""
     names = set()
+    head = False
     with open(page, encoding="utf-8") as f:
         for line in f:
-            if line.startswith((".It Fl", ".TP", ".B", ".IP")):
+            if head or line.startswith(".It Fl"):
                 line = line.replace("\\-", "-").replace("Fl ", "-")
+                line = re.sub(r"\\f.|\"", "", line)
                 names.update(re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-\w)\b",
                                         line))
+            head = line.startswith((".TP", ".TQ"))
     return names
 
 

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Both ends of real links in one loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "io/link_client.h"
+#include "io/link_server.h"
+#include "io/sockaddr.h"
+
+#define LINKS	    3
+#define PATIENCE_MS 20000
+
+struct side {
+	unsigned ups, downs, failed, msgs;
+	char why[128];
+	unsigned last_link;
+	struct wire_msg last;
+};
+
+static uv_loop_t loop;
+static struct side online, target;
+static struct link_client *client;
+static struct link_server *server;
+static struct endpoint at;
+
+static void on_up(void *ctx, unsigned link_id)
+{
+	struct side *s = ctx;
+
+	s->ups++;
+	s->last_link = link_id;
+}
+
+static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
+{
+	struct side *s = ctx;
+
+	s->msgs++;
+	s->last_link = link_id;
+	s->last = *msg;
+}
+
+static void on_down(void *ctx, unsigned link_id, const char *why)
+{
+	struct side *s = ctx;
+
+	s->downs++;
+	s->last_link = link_id;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+static void on_failed(void *ctx, unsigned link_id, const char *why)
+{
+	struct side *s = ctx;
+
+	s->failed++;
+	s->last_link = link_id;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+static void on_stranger(void *ctx, const struct endpoint *remote,
+			const char *why)
+{
+	(void)remote;
+	on_failed(ctx, 0, why);
+}
+
+static void on_done(void *ctx)
+{
+	(void)ctx;
+	link_server_flush(server);
+}
+
+/* A port that nobody has at the moment. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	close(fd);
+	return ntohs(sa.sin_port);
+}
+
+static void start_server(void)
+{
+	const struct link_server_config cfg = {.address = at.addr,
+					       .port = at.port,
+					       .instance = 2,
+					       .max_records = 100,
+					       .links_max = 8};
+	const struct link_server_events events = {.up = on_up,
+						  .msg = on_msg,
+						  .down = on_down,
+						  .stranger = on_stranger,
+						  .done = on_done,
+						  .ctx = &target};
+
+	assert_int_equal(
+		link_server_open(&server, &loop, &cfg, &events, &heap_mem), 0);
+}
+
+static void start_client(void)
+{
+	const struct link_client_config cfg = {.servers = &at,
+					       .server_count = 1,
+					       .links_each = LINKS,
+					       .instance = 1,
+					       .max_records = 100};
+	const struct link_client_events events = {.up = on_up,
+						  .msg = on_msg,
+						  .down = on_down,
+						  .failed = on_failed,
+						  .ctx = &online};
+
+	assert_int_equal(
+		link_client_open(&client, &loop, &cfg, &events, &heap_mem), 0);
+}
+
+/* Runs the loop until *counter is at least n. */
+static void run_until(const unsigned *counter, unsigned n)
+{
+	uint64_t end_ms = uv_now(&loop) + PATIENCE_MS;
+
+	while (*counter < n) {
+		assert_true(uv_now(&loop) < end_ms);
+		uv_run(&loop, UV_RUN_ONCE);
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&online, 0, sizeof(online));
+	memset(&target, 0, sizeof(target));
+	at.addr = addr_from_v4((const uint8_t[]){127, 0, 0, 1});
+	at.port = free_port();
+	client = NULL;
+	server = NULL;
+	return uv_loop_init(&loop);
+}
+
+static void end_server(void)
+{
+	link_server_close(server);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	if (client)
+		link_client_close(client);
+	if (server)
+		link_server_close(server);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	if (client)
+		link_client_free(client);
+	if (server)
+		link_server_free(server);
+	return uv_loop_close(&loop);
+}
+
+static struct wire_msg route_add(uint64_t route_id)
+{
+	return (struct wire_msg){
+		.type = WIRE_ROUTE_ADD,
+		.route = {.route_id = route_id, .client = at, .target = at}};
+}
+
+static void test_both_ways(void **state)
+{
+	struct wire_msg msg = route_add(5);
+	struct link_state s;
+
+	(void)state;
+	start_server();
+	start_client();
+	assert_int_equal(link_client_count(client), LINKS);
+	run_until(&online.ups, LINKS);
+	run_until(&target.ups, LINKS);
+	assert_int_equal(link_client_up(client), LINKS);
+
+	link_client_send(client, 1, &msg);
+	link_client_flush(client);
+	run_until(&target.msgs, 1);
+	assert_int_equal(target.last.type, WIRE_ROUTE_ADD);
+	assert_int_equal(target.last.route.route_id, 5);
+	assert_false(link_client_pending(client));
+
+	msg = (struct wire_msg){.type = WIRE_STATUS,
+				.status = {.queue_bound = true, .queued = 9}};
+	link_server_broadcast(server, &msg);
+	link_server_flush(server);
+	run_until(&online.msgs, LINKS);
+	assert_int_equal(online.last.type, WIRE_STATUS);
+	assert_int_equal(online.last.status.queued, 9);
+
+	link_client_state(client, 1, &s);
+	assert_true(s.up);
+	assert_int_equal(s.number, 1);
+	assert_int_equal(s.times_up, 1);
+	assert_true(s.stats.records_out >= 1);
+	assert_true(s.stats.bytes_in > 0);
+	assert_int_equal(online.failed, 0);
+}
+
+static void test_refused_and_tried_again(void **state)
+{
+	(void)state;
+	start_client();
+	run_until(&online.failed, 2 * LINKS);
+	assert_string_equal(online.why, "connection refused");
+	assert_int_equal(online.ups, 0);
+	start_server();
+	run_until(&online.ups, LINKS);
+}
+
+static void test_comes_back(void **state)
+{
+	struct link_state s;
+
+	(void)state;
+	start_server();
+	start_client();
+	run_until(&online.ups, LINKS);
+	run_until(&target.ups, LINKS);
+	end_server();
+	run_until(&online.downs, LINKS);
+	assert_string_equal(online.why, "closed by intercept");
+	assert_int_equal(link_client_up(client), 0);
+	run_until(&online.failed, LINKS);
+	link_server_free(server);
+	start_server();
+	run_until(&online.ups, 2 * LINKS);
+	link_client_state(client, 0, &s);
+	assert_int_equal(s.times_up, 2);
+}
+
+static void test_much_at_once(void **state)
+{
+	struct wire_msg msg;
+
+	(void)state;
+	start_server();
+	start_client();
+	run_until(&online.ups, LINKS);
+	for (unsigned i = 0; i < 20000; i++) {
+		msg = route_add(i);
+		link_client_send(client, 0, &msg);
+	}
+	link_client_flush(client);
+	run_until(&target.msgs, 20000);
+	assert_int_equal(target.last.route.route_id, 19999);
+	assert_int_equal(online.downs, 0);
+}
+
+/* Whoever listens there: it takes connections and says something else. */
+static void test_something_else(void **state)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_from_endpoint(&sa, &at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1, conn;
+
+	(void)state;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	start_client();
+	for (unsigned i = 0; i < 5; i++)
+		uv_run(&loop, UV_RUN_ONCE);
+	conn = accept(fd, NULL, NULL);
+	assert_int_equal(write(conn, "SSH-2.0-OpenSSH\r\n", 17), 17);
+	run_until(&online.failed, 1);
+	assert_int_equal(online.ups, 0);
+	close(conn);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_both_ways, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_and_tried_again,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_comes_back, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_much_at_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_something_else, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

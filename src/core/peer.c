@@ -272,9 +272,9 @@ bool peer_next_msg(struct peer *p, struct wire_msg *msg)
 		else if (n > 0 && for_caller(p, msg))
 			return true;
 		else if (n == 0 && !next_frame(p))
-			return false;
+			break;
 	}
-	p->rx_len = 0;
+	p->rx_len = 0; /* after a fault the rest is of no interest */
 	return false;
 }
 

@@ -31,21 +31,21 @@ static const char *find_hyphen(const char *item)
 	return NULL;
 }
 
-static bool parse_source(const char *text, struct endpoint *out,
-			 struct opts_fault *fault)
-{
-	*out = (struct endpoint){0};
-	if (!strchr(text, ':'))
-		return opts_port(text, &out->port, fault);
-	return opts_endpoint(text, 0, out, fault);
-}
-
-static bool parse_target(const char *text, struct endpoint *out,
-			 struct opts_fault *fault)
+/* HOST:PORT, the port not left out. */
+static bool parse_endpoint(const char *text, struct endpoint *out,
+			   struct opts_fault *fault)
 {
 	if (!opts_endpoint(text, 0, out, fault))
 		return false;
 	return out->port || opts_fail(fault, "%s", format_text);
+}
+
+static bool parse_source(const char *text, struct endpoint *out,
+			 struct opts_fault *fault)
+{
+	*out = (struct endpoint){0};
+	return strchr(text, ':') ? parse_endpoint(text, out, fault)
+				 : opts_port(text, &out->port, fault);
 }
 
 static uint32_t target_index(struct transfer *t, const struct endpoint *e)
@@ -78,7 +78,7 @@ static bool parse_item(struct transfer *t, char *item, struct opts_fault *fault)
 		return opts_fail(fault, "%s", format_text);
 	*hyphen = '\0';
 	if (!parse_source(item, &m.source, fault) ||
-	    !parse_target(hyphen + 1, &target, fault))
+	    !parse_endpoint(hyphen + 1, &target, fault))
 		return false;
 	if (!addr_is_none(&m.source.addr) &&
 	    addr_is_v4(&m.source.addr) != addr_is_v4(&target.addr))

@@ -12,7 +12,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -44,6 +46,8 @@ struct capture_ring {
 	const uint8_t *next;
 	uint32_t left;
 	bool walking;
+	char device[IF_NAMESIZE]; /* empty: all */
+	uint32_t seen_missed;	  /* what devices had dropped so far */
 	struct capture_stats stats;
 };
 
@@ -110,14 +114,15 @@ static void take_packet(struct capture_ring *r, capture_cb *cb, void *ctx)
 	r->left--;
 }
 
-/* The device went down: it may come back, and the socket stays bound to it. */
+/* ENETDOWN: the device went down; it may come back, and the socket stays bound
+ * to it. Asking takes the error off the socket. */
 static int pending_error(const struct capture_ring *r)
 {
 	int err = 0;
 	socklen_t len = sizeof(err);
 
 	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	return err == ENETDOWN ? 0 : -err;
+	return -err;
 }
 
 static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
@@ -142,6 +147,38 @@ static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
 	return taken;
 }
 
+/* Packets that our devices had no room for, by their 32-bit counters. */
+static uint32_t missed_by_devices(const struct capture_ring *r)
+{
+	struct ifaddrs *list;
+	uint32_t sum = 0;
+
+	if (getifaddrs(&list))
+		return r->seen_missed;
+	for (const struct ifaddrs *at = list; at; at = at->ifa_next) {
+		struct rtnl_link_stats s;
+
+		if (!at->ifa_addr || !at->ifa_data ||
+		    at->ifa_addr->sa_family != AF_PACKET ||
+		    (r->device[0] && strcmp(r->device, at->ifa_name) != 0))
+			continue;
+		memcpy(&s, at->ifa_data, sizeof(s));
+		sum += s.rx_missed_errors;
+	}
+	freeifaddrs(list);
+	return sum;
+}
+
+/* A sum that goes down is one of other devices than before. */
+static void note_missed(struct capture_ring *r)
+{
+	uint32_t now = missed_by_devices(r);
+
+	if (now > r->seen_missed)
+		r->stats.dropped_device += now - r->seen_missed;
+	r->seen_missed = now;
+}
+
 static void ring_stats(struct capture *c, struct capture_stats *out)
 {
 	struct capture_ring *r = ring_of(c);
@@ -153,6 +190,7 @@ static void ring_stats(struct capture *c, struct capture_stats *out)
 		r->stats.received += s.tp_packets - s.tp_drops;
 		r->stats.dropped_kernel += s.tp_drops;
 	}
+	note_missed(r);
 	*out = r->stats;
 }
 
@@ -253,6 +291,7 @@ static int open_ring(struct capture_ring *r,
 		ifindex = if_nametoindex(cfg->device);
 		if (!ifindex)
 			return -ENODEV;
+		snprintf(r->device, sizeof(r->device), "%s", cfg->device);
 	}
 	r->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (r->fd < 0)
@@ -260,6 +299,7 @@ static int open_ring(struct capture_ring *r,
 	rc = attach_filter(r->fd, cfg, err, err_bytes);
 	if (!rc)
 		rc = make_ring(r, cfg->buffer_bytes);
+	r->seen_missed = missed_by_devices(r);
 	if (!rc)
 		rc = start(r->fd, ifindex, cfg->promiscuous);
 	return rc;

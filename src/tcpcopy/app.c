@@ -197,9 +197,12 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct app_capture *ac = poll->data;
 
-	(void)status;
 	(void)events;
 	take_packets(ac->app, ac->capture);
+	/* A device went down, and libuv has stopped to look: it may be up
+	 * again one day. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -147,8 +147,23 @@ void service_ready(void)
 	daemon_ready();
 }
 
+/* From here on nobody listens to signals, and they shall not cut the end short.
+ */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void service_leave_loop(struct service *s)
 {
+	block_signals();
 	for (unsigned i = 0; i < 4; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->stats_timer, NULL);

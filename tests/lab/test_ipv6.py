@@ -24,8 +24,10 @@ def test_exact(lab, form):
 
 
 def test_both_families_at_once(lab):
-    transfer = (f"{ONLINE_PORT}-{lab.target.addr}:{TARGET_PORT},"
-                f"{ONLINE_PORT}-[{lab.target.addr6}]:{TARGET_PORT}")
+    transfer = (f"{lab.online.addr}:{ONLINE_PORT}-"
+                f"{lab.target.addr}:{TARGET_PORT},"
+                f"[{lab.online.addr6}]:{ONLINE_PORT}-"
+                f"[{lab.target.addr6}]:{TARGET_PORT}")
     copy = lab.copy(transfer=transfer)
     loads = [lab.load_start(connections=100, concurrent=10, requests=10),
              lab.load_start(f"[{lab.online.addr6}]:{ONLINE_PORT}",

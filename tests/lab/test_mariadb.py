@@ -44,7 +44,7 @@ def sql(number):
     for n in range(ROWS):
         lines += [
             f"INSERT INTO {table} VALUES ({n}, {n * 7}, "
-            f"REPEAT('{n}-', {n * 13 % 400}));",
+            f"REPEAT('{number} {n}-', {n * 13 % 400}));",
             f"UPDATE {table} SET n = n * 2 % 99991 + {n} WHERE id <= {n // 2};",
             f"SELECT * FROM {table} WHERE id = {n};"]
         if n % 7 == 3:

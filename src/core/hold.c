@@ -383,8 +383,8 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 		else
 			add_island(h, st, at, stop, ack, now_us);
 		fresh = true;
-		at = stop;
 		absorb(h, st, &growth);
+		at = seq_max(stop, h->end);
 	}
 	if (growth.bytes > 0)
 		h->hole_us = now_us; /* of the next hole, if there is one */

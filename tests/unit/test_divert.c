@@ -18,7 +18,7 @@
 #include "../helpers/dice.h"
 
 #define T0	   1000000u
-#define ROUTES_MAX 600u
+#define ROUTES_MAX (ROUTER_SWEEP + 500)
 #define ISS	   5000u
 
 struct fixture {
@@ -535,6 +535,7 @@ static void test_owner_gone_for_good(void **state)
 	assert_true(divert_deadline_us(d) == due);
 	divert_on_link_down(d, 2, T0 + 500);
 	assert_true(divert_deadline_us(d) == due);
+	divert_on_timer(d, T0 + 501);
 	divert_on_timer(d, due - 1);
 	assert_int_equal(divert_routes(d), 301);
 	divert_on_timer(d, due);
@@ -548,6 +549,28 @@ static void test_owner_gone_for_good(void **state)
 	assert_int_equal(divert_routes(d), 0);
 	assert_in_range(due, T0 + 500 + DIVERT_OWNERLESS_US,
 			T0 + 10000 + DIVERT_OWNERLESS_US);
+}
+
+/* In steps, whatever other owners do meanwhile. */
+static void test_owner_of_many_gone(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+	uint64_t due = T0 + DIVERT_OWNERLESS_US;
+
+	divert_on_link_up(d, 1, 0xa, T0);
+	divert_on_link_up(d, 2, 0xb, T0);
+	for (uint16_t i = 0; i < ROUTES_MAX; i++)
+		add(d, 1, (uint16_t)(1024 + i), i);
+	divert_on_link_down(d, 1, T0);
+	divert_on_timer(d, due);
+	assert_int_equal(divert_routes(d), ROUTES_MAX - ROUTER_SWEEP);
+	assert_true(divert_deadline_us(d) > due);
+	divert_on_link_down(d, 2, due);
+	divert_on_link_up(d, 2, 0xb, due);
+	while (divert_deadline_us(d) != UINT64_MAX)
+		divert_on_timer(d, divert_deadline_us(d));
+	assert_int_equal(divert_routes(d), 0);
+	assert_int_equal(divert_counters(d)->routes_expired, ROUTES_MAX);
 }
 
 static void test_owner_back_in_time(void **state)
@@ -641,6 +664,7 @@ int main(void)
 		DIVERT_TEST(test_full),
 		DIVERT_TEST(test_link_moves),
 		DIVERT_TEST(test_owner_gone_for_good),
+		DIVERT_TEST(test_owner_of_many_gone),
 		DIVERT_TEST(test_owner_back_in_time),
 		DIVERT_TEST(test_a_full_batch),
 		DIVERT_TEST(test_other_messages_change_nothing),

@@ -516,7 +516,7 @@ static void test_every_split(void **state)
 /* Records in each of the frames that wait: "2 1 20 " */
 static const char *frames_of(struct peer *p)
 {
-	static char text[256];
+	static char text[1024];
 	const uint8_t *bytes;
 	size_t len = peer_tx_peek(p, &bytes), at = 0;
 	struct wire_reader r;
@@ -611,6 +611,43 @@ static void test_room_after_some_bytes(void **state)
 	peer_tx_peek(t->server, &bytes);
 	peer_tx_advance(t->server, 24 * 10);
 	assert_in_range(fill(t->server), 8, 10);
+}
+
+/* Of what waits, up to len bytes go to the other end; how many messages. */
+static unsigned deliver(struct peer *from, struct peer *to, size_t len)
+{
+	const uint8_t *bytes;
+	size_t all = peer_tx_peek(from, &bytes);
+	struct wire_msg m;
+	unsigned got = 0;
+
+	len = len < all ? len : all;
+	peer_on_bytes(to, bytes, len, T0);
+	while (peer_next_msg(to, &m))
+		got++;
+	assert_true(peer_is_up(to));
+	peer_tx_advance(from, len);
+	return got;
+}
+
+/* The buffer's content moves while its last frame still grows. */
+static void test_room_while_a_frame_grows(void **state)
+{
+	struct pair *t = *state;
+	unsigned sent = 1000, got;
+	const char *frames;
+
+	shake_hands(t);
+	send_many(t->server, WIRE_RESPONSE, sent);
+	/* 20 records make a frame of 488 bytes. */
+	got = deliver(t->server, t->client, 10 * 488);
+	assert_int_equal(got, 200);
+	sent += fill(t->server);
+	frames = frames_of(t->server);
+	for (size_t i = 0; i + 3 < strlen(frames); i += 3)
+		assert_memory_equal(frames + i, "20 ", 3);
+	got += deliver(t->server, t->client, SIZE_MAX);
+	assert_int_equal(got, sent);
 }
 
 static void test_overflow(void **state)
@@ -755,6 +792,7 @@ int main(void)
 		PAIR_TEST(test_records_share_frames),
 		PAIR_TEST(test_shedding),
 		PAIR_TEST(test_room_after_some_bytes),
+		PAIR_TEST(test_room_while_a_frame_grows),
 		PAIR_TEST(test_overflow),
 		PAIR_TEST(test_flood_of_pings),
 		PAIR_TEST(test_ping_and_pong),

@@ -47,8 +47,11 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def programs(built):
-    lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
-    lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
+    try:
+        lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
+        lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
+    except lab_module.LabError as missing:
+        pytest.exit(str(missing), 3)
 
 
 def run_lab(request, **options):
@@ -58,7 +61,8 @@ def run_lab(request, **options):
         yield net
         report = getattr(request.node, "report_call", None)
         faults = net.faults()
-        failed = report is None or report.failed or bool(faults)
+        failed = report is None or report.failed or bool(faults) or \
+            "LAB_KEEP" in os.environ
         assert not faults, "\n".join(faults)
     finally:
         net.close(keep=failed)

@@ -118,6 +118,7 @@ static int run_serve(int argc, char **argv)
 		{"close-at", required_argument, NULL, 'a'},
 		{"idle-close-ms", required_argument, NULL, 'i'},
 		{"mute", no_argument, NULL, 'm'},
+		{"backlog-only", no_argument, NULL, 'b'},
 		{NULL, 0, NULL, 0}};
 	struct serve_config cfg = {.answer_percent = 100};
 
@@ -139,6 +140,8 @@ static int run_serve(int argc, char **argv)
 			cfg.close_at = parse_number(optarg);
 		else if (o == 'i')
 			cfg.idle_close_ms = parse_number(optarg);
+		else if (o == 'b')
+			cfg.backlog_only = true;
 		else if (o == 'm')
 			cfg.mute = true;
 		else
@@ -268,12 +271,14 @@ static void setup_signals(void)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files = {.rlim_cur = 100000, .rlim_max = 100000};
+	struct rlimit files;
 
 	if (argc < 2)
 		die("usage", "digest_app serve|load OPTIONS");
 	if (sodium_init() < 0)
 		die("libsodium", "does not start");
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	setup_signals();
 	frame_setup();

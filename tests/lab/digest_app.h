@@ -35,6 +35,7 @@ struct serve_config {
 	uint32_t close_on;	 /* close instead of answering this request */
 	uint32_t close_at;	 /* close once so many bytes have come */
 	uint32_t idle_close_ms;	 /* close a connection without requests */
+	bool backlog_only;	 /* leave connections to the kernel */
 	bool mute;		 /* read, never answer */
 };
 

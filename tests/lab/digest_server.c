@@ -306,6 +306,10 @@ static void accept_all(int listener)
 		conn_new(fd, &peer);
 		len = sizeof(peer);
 	}
+	if (errno != EMFILE && errno != ENFILE)
+		return;
+	perror("digest_app: accept");
+	exit(1);
 }
 
 static int listen_on(const struct address *at)
@@ -412,7 +416,8 @@ int serve(const struct serve_config *cfg)
 			perror("digest_app: listen");
 			return 1;
 		}
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listeners[i], &ev);
+		if (!cfg->backlog_only)
+			epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listeners[i], &ev);
 	}
 	printf("ready\n");
 	fflush(stdout);

@@ -357,18 +357,27 @@ class Sniffer(Process):
         self.wait_for("listening on")
 
     def finish(self):
-        # What is in the ring when the signal comes would not be written.
+        # What is in the ring when the signal comes would not be written; a
+        # block of it is handed over after a second at most.
         size = -1
-        while size != os.path.getsize(self.pcap):
-            size = os.path.getsize(self.pcap)
+        for _ in range(4):
             time.sleep(1.2)
+            if size == os.path.getsize(self.pcap):
+                break
+            size = os.path.getsize(self.pcap)
         self.signal(signal.SIGINT)
         self.wait()
         return self.pcap
 
     def packets(self):
-        from scapy.utils import rdpcap
-        return list(rdpcap(self.finish()))
+        return read_pcap(self.finish())
+
+
+def read_pcap(path):
+    import scapy.layers.inet  # noqa: F401  they tell scapy of link types
+    import scapy.layers.l2  # noqa: F401
+    from scapy.utils import rdpcap
+    return list(rdpcap(path))
 
 
 class Copy:
@@ -641,6 +650,12 @@ class Lab:
         if ready:
             program.wait_for("ready")
         return program
+
+    @property
+    def sanitized(self):
+        """The programs carry a sanitizer, which needs memory of its own."""
+        with open(self.tcpcopy_bin, "rb") as f:
+            return b"__asan_init" in f.read()
 
     @property
     def transfer(self):

@@ -2,7 +2,7 @@
 """Every reason of loss, provoked n times, is counted n times; and where a
 turn is before and after."""
 import pytest
-from lab import CLIENTS, ONLINE_PORT, TARGET_PORT, FrameClient, \
+from lab import CLIENTS, ONLINE_PORT, TARGET_PORT, Copy, FrameClient, \
     assert_balanced, counter, lost, wait_until
 
 TO = ("192.0.2.1", ONLINE_PORT)
@@ -18,10 +18,18 @@ def open_when(copy, count):
                what=f"{count} sessions on the target")
 
 
-def over(copy):
-    """All connections are over; the final ledger."""
-    wait_until(lambda: copy.tcpcopy.ledger()["sessions"] == 0,
-               what="the end of all sessions")
+def over(copy, online=None):
+    """All connections are over, and tcpcopy knows it; the final ledger."""
+    count = (online or copy.online_app).totals()["connections"]
+
+    def done():
+        if not copy.tcpcopy.alive():
+            return True
+        ledger = copy.tcpcopy.ledger()
+        places = ledger["connections"]
+        return places["captured"] >= count and not places["in_flight"] and \
+            not ledger["sessions"]
+    wait_until(done, what="the end of all sessions", step=0.2)
     ledger = copy.tcpcopy.finish()
     assert_balanced(ledger)
     assert all(ledger[unit]["in_flight"] == 0
@@ -91,7 +99,6 @@ def test_midstream(lab, after):
     target = lab.serve(lab.target, TARGET_PORT)
     intercept = lab.start_intercept()
     tcpcopy = lab.start_tcpcopy("-x", lab.transfer)
-    from lab import Copy
     copy = Copy(online, target, intercept, tcpcopy)
     for client in some:
         for _ in range(after):
@@ -111,57 +118,58 @@ def test_midstream(lab, after):
 
 
 def test_memory(lab):
-    """16 MB are enough for so many connections at once; the others are
-    refused, and everything of theirs is counted."""
-    count = 20000
-    copy = lab.copy("-m", "16")
-    load = lab.load_start(connections=count, open_together=True, requests=2,
-                          pause_after=1, deadline=170)
+    """Little memory is enough for so many connections at once; the others
+    are refused, and everything of theirs is counted."""
+    count, megabytes = 8000, 44
+    copy = lab.copy("-m", megabytes)
+    load = lab.load_start(connections=count, open_together=True,
+                          pause_after=1)
     load.paused()
     copy.settle(quiet=3)
     copied = copy.target_app.totals()["open"]
     assert 1000 < copied < count
     load.go()
     load.done()
-    wait_until(lambda: copy.target_app.totals()["open"] == 0)
     ledger = over(copy)
     places = ledger["connections"]
     assert places["captured"] == count
     assert places["answered"] == copied
-    check(ledger, {"memory": count - copied},
-          {"memory": 2 * (count - copied)},
-          {"memory": 200 * (count - copied)})
-    assert ledger["memory_peak_kb"] < (16 + 40 + 32) * 1024
+    refused = count - copied
+    check(ledger, {"memory": refused}, {"memory": refused},
+          {"memory": 100 * refused})
+    if not lab.sanitized:
+        assert ledger["memory_peak_kb"] < (megabytes + 12) * 1024
     assert copy.tcpcopy.err().count("is used up") == 1
 
 
 def test_no_tuple(lab):
-    """One client address for more sessions than there are ports."""
-    copy = lab.copy("-c", "203.0.113.7", "-n", "1023")
+    """One client address for more sessions than there are ports. So many
+    connections stay in the backlog of a server that never takes one."""
+    copy = lab.copy("-c", "203.0.113.7", "-n", "1023", "--max-hold", "1",
+                    "-t", "15", target=["--backlog-only"])
     load = lab.load_start(connections=64, open_together=True, pause_after=1)
     load.paused()
-    copy.settle(1023, quiet=5)
-    copied = copy.target_app.totals()["open"]
-    assert 64000 < copied < 64 * 1023
+    ports = 65536 - 1024 - 1  # all of them but the target's own
+    wait_until(lambda: len(lab.target.sockets(TARGET_PORT)) == ports, 60,
+               "a session from each port", step=1)
     load.go()
     load.done()
     ledger = over(copy)
-    none = 64 * 1023 - copied
-    assert ledger["connections"]["answered"] == copied
+    none = 64 * 1023 - ports
+    assert ledger["connections"]["unanswered"] == ports
     check(ledger, {"no_tuple": none}, {"no_tuple": none},
           {"no_tuple": 100 * none})
+    assert copy.tcpcopy.err().count("give more addresses") == 1
 
 
 def test_refused(lab):
     """Nobody listens on the target; an RST answers each SYN."""
-    lab.serve(lab.online, ONLINE_PORT)
+    online = lab.serve(lab.online, ONLINE_PORT)
     lab.rule()
-    lab.start_intercept()
+    intercept = lab.start_intercept()
     tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "-t", "2")
     lab.load(connections=7, concurrent=7, requests=3)
-    wait_until(lambda: tcpcopy.ledger()["sessions"] == 0)
-    ledger = tcpcopy.finish()
-    assert_balanced(ledger)
+    ledger = over(Copy(online, None, intercept, tcpcopy))
     check(ledger, {"refused": 7}, {"refused": 21}, {"refused": 2100})
 
 
@@ -169,7 +177,7 @@ def test_refused(lab):
 def test_target_closed(lab, resend):
     """The target closes in the middle of a request, with an RST."""
     args = [] if resend else ["--no-resend"]
-    copy = lab.copy(*args, target=["--close-at", "1"])
+    copy = lab.copy(*args, target=["--close-at", "1000000"])
     lab.load(connections=5, request_size=6000000)
     ledger = over(copy)
     assert ledger["turns"]["captured"] == 5
@@ -259,7 +267,7 @@ def test_shutdown(lab):
 
 def test_unanswered(lab):
     """Delivered to a target that says nothing."""
-    copy = lab.copy(target=["--mute"])
+    copy = lab.copy("--max-hold", "1", target=["--mute"])
     lab.load(connections=8, requests=1)
     ledger = over(copy)
     check(ledger)

@@ -9,7 +9,7 @@ import time
 import pytest
 from lab import CLIENTS, LINK_PORT, ONLINE_PORT, TARGET_PORT, Copy, \
     Sniffer, assert_balanced, assert_exact, assert_whole, counter, lost, \
-    wait_until
+    read_pcap, wait_until
 
 SMALL = {"connections": 20, "concurrent": 10, "requests": 5}
 
@@ -61,7 +61,6 @@ def test_targets_own_mss(lab):
 def test_dry_run(lab):
     """The whole of what would be sent stands in the file; nothing is."""
     from scapy.layers.inet import IP, TCP
-    from scapy.utils import rdpcap
     online = lab.serve(lab.online, ONLINE_PORT)
     sniffer = to_target(lab)
     path = lab.path("dry.pcap")
@@ -72,7 +71,7 @@ def test_dry_run(lab):
     ledger = tcpcopy.finish()
     assert_balanced(ledger)
     assert_whole(ledger)
-    packets = rdpcap(path)
+    packets = read_pcap(path)
     assert {p[IP].dst for p in packets} == {lab.target.addr}
     assert {p[TCP].dport for p in packets} == {TARGET_PORT}
     assert {(p[IP].src, p[TCP].sport) for p in packets} == \
@@ -100,10 +99,9 @@ def test_dry_run_of_a_file_needs_no_privilege(lab):
                                 pcap, ready=False)
     assert tcpcopy.wait(60) == 0, tcpcopy.err()
     from scapy.layers.inet import IP
-    from scapy.utils import rdpcap
 
     def sent(name):
-        return sorted(bytes(p[IP].payload)[:8] for p in rdpcap(name)
+        return sorted(bytes(p[IP].payload)[:8] for p in read_pcap(name)
                       if payload(p))
     assert sent(path) == sent(again) and len(sent(path)) == 100
 
@@ -122,12 +120,12 @@ def test_timeout(lab):
 
 
 def test_timeout_is_long_enough_by_default(lab):
-    """The same target after fifteen seconds: given up by nobody."""
+    """The same target after five seconds: given up by nobody."""
     lab.target.iptables("-I", "INPUT", "-p", "tcp", "--dport", TARGET_PORT,
                         "-j", "DROP")
     copy = lab.copy()
     lab.load(connections=3)
-    time.sleep(15)
+    time.sleep(5)
     lab.target.iptables("-D", "INPUT", "-p", "tcp", "--dport", TARGET_PORT,
                         "-j", "DROP")
     copy.settle(quiet=30)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from lab import ONLINE_PORT, TARGET_PORT, CLIENTS, FrameClient, Sniffer, \
-    assert_balanced, assert_exact, assert_whole
+    assert_balanced, assert_exact, assert_whole, read_pcap
 
 LOAD = {"connections": 40, "concurrent": 10, "requests": 8,
         "request_size": "24-5000", "answer_size": "24-9000"}
@@ -65,9 +65,9 @@ def rewrite(pcap, form):
     """The same packets in another file format or link type."""
     from scapy.layers.inet import IP
     from scapy.layers.l2 import Dot1Q, Ether
-    from scapy.utils import PcapNgWriter, rdpcap, wrpcap
+    from scapy.utils import PcapNgWriter, wrpcap
     out = pcap + "." + form.replace(" ", "-")
-    packets = rdpcap(pcap)
+    packets = read_pcap(pcap)
     if form == "pcapng":
         writer = PcapNgWriter(out)
         for packet in packets:
@@ -117,8 +117,8 @@ def pausing(lab, seconds):
 
 def stretch(pcap, seconds):
     """The same, with that much time between first and second request."""
-    from scapy.utils import rdpcap, wrpcap
-    packets = rdpcap(pcap)
+    from scapy.utils import wrpcap
+    packets = read_pcap(pcap)
     gaps = [b.time - a.time for a, b in zip(packets, packets[1:])]
     cut = gaps.index(max(gaps)) + 1
     for packet in packets[cut:]:
@@ -162,9 +162,9 @@ def test_copies(lab):
 def test_capture_that_ends_early(lab):
     """Connections that the file leaves open end with a reset."""
     from scapy.layers.inet import TCP
-    from scapy.utils import rdpcap, wrpcap
+    from scapy.utils import wrpcap
     replay = Replay(lab)
-    packets = [p for p in rdpcap(replay.pcap)
+    packets = [p for p in read_pcap(replay.pcap)
                if not p[TCP].flags.F and not p[TCP].flags.R]
     wrpcap(replay.pcap + ".open", packets)
     program, _ = replay.run(path=replay.pcap + ".open")

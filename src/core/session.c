@@ -86,6 +86,7 @@ void session_open(struct session *s, uint32_t iss, uint64_t now_us)
 	s->delta = iss - s->target.iss;
 	s->target.snd_una = s->target.snd_nxt = s->target.iss;
 	s->snd_max = s->target.iss;
+	s->target.irs = s->target.rcv_nxt = 0; /* not known yet */
 	s->peer_closed = s->pushed = s->timing = false;
 	s->syn_retried = s->ack_due = s->rexmit_due = s->probe_due = false;
 	s->ack_owed_bytes = 0;

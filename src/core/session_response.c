@@ -145,6 +145,8 @@ static void on_ack(struct session *s, const struct wire_response *resp,
 	else if (resp->payload_len == 0 && !(resp->flags & TCP_FIN) &&
 		 wnd == s->target.snd_wnd && session_in_flight(s))
 		on_duplicate_ack(s);
+	if (s->target.snd_wnd == 0 && wnd > 0) /* a probe was not taken */
+		s->target.snd_nxt = s->target.snd_una;
 	s->target.snd_wnd = wnd;
 	if (wnd > 0)
 		s->probe_due = false;

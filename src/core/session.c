@@ -228,14 +228,18 @@ void session_retry_open(struct session *s, uint64_t now_us)
 
 void session_set_paused(struct session *s, bool paused, uint64_t now_us)
 {
-	if (s->paused && !paused && session_in_flight(s)) {
-		/* what was sent meanwhile went nowhere: say it again soon */
-		rtt_init(&s->rtt);
-		s->rto_at_us = now_us;
+	if (s->paused && !paused) {
+		s->heard_us = now_us; /* silence begins to count now */
+		if (session_in_flight(s)) {
+			/* what was sent meanwhile went nowhere: say it again */
+			rtt_init(&s->rtt);
+			s->rto_at_us = now_us;
+		}
+		if (s->state == SESSION_ESTABLISHED ||
+		    s->state == SESSION_CLOSE_WAIT)
+			s->gate_at_us = now_us; /* nobody asked it meanwhile */
 	}
 	s->paused = paused;
-	if (!paused)
-		s->heard_us = now_us; /* silence begins to count now */
 }
 
 uint32_t session_keeps_from(const struct session *s)

@@ -40,6 +40,7 @@ static void establish(struct session *s, const struct session_env *env,
 	s->ssthresh = UINT32_MAX / 2;
 	s->recover = s->open_seq;
 	s->gate_base = s->target.rcv_nxt;
+	s->progress_us = now_us;
 	s->tries = 0;
 	s->ack_due = true;
 	s->rto_at_us = UINT64_MAX;
@@ -299,7 +300,7 @@ void session_on_response(struct session *s, const struct session_env *env,
 		env->ledger->responses_stale++;
 		return;
 	case SESSION_SYN_SENT:
-		s->heard_us = s->progress_us = now_us;
+		s->heard_us = now_us;
 		on_syn_sent(s, env, resp, now_us);
 		return;
 	case SESSION_ESTABLISHED:

@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Turns: when they go, where they end in the ledger, opening again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../helpers/one_session.h"
+
+#define ISS 0xffffff00u
+#define IRS 0xffffff80u
+
+static int setup(void **state)
+{
+	struct one_session *o = malloc(sizeof(*o));
+
+	one_begin(o, ISS, IRS);
+	*state = o;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	one_end(*state);
+	free(*state);
+	return 0;
+}
+
+/* answered, unanswered, in flight, lost for a reason */
+static void check_unit(const struct ledger_unit *u, uint64_t answered,
+		       uint64_t unanswered, uint64_t in_flight, enum loss why,
+		       uint64_t lost)
+{
+	uint64_t all = 0;
+
+	assert_int_equal(u->answered, answered);
+	assert_int_equal(u->unanswered, unanswered);
+	assert_int_equal(u->in_flight, in_flight);
+	for (unsigned i = 0; i < LOSS_COUNT; i++)
+		all += u->lost[i];
+	assert_int_equal(all, lost);
+	if (why != LOSS_NONE)
+		assert_int_equal(u->lost[why], lost);
+}
+
+#define NONE LOSS_NONE, 0
+
+/* A turn of 100 bytes, delivered and answered with 50; the client had seen the
+ * answer before. */
+static void one_exchange(struct one_session *o, uint32_t seen)
+{
+	uint32_t end = o->hold.end - o->iss + 100;
+
+	one_client(o, 100, seen);
+	one_out(o, true);
+	one_target(o, TCP_PSH, end, 50);
+	one_after(o, SESSION_DELAYED_US);
+	one_out(o, true);
+}
+
+static void test_delivered_and_answered(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_sends(o, "PA 1+100 a1");
+	check_unit(&o->ledger.turns, 0, 0, 1, NONE);
+	one_target(o, 0, 101, 0); /* delivered, no answer */
+	check_unit(&o->ledger.turns, 0, 0, 1, NONE);
+	check_unit(&o->ledger.bytes, 0, 0, 100, NONE);
+	one_target(o, 0, 101, 1);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.bytes, 100, 0, 0, NONE);
+}
+
+/* Bytes of the server from before the turn was sent are no answer to it. */
+static void test_what_came_before_is_no_answer(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_target(o, 0, 1, 500);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	check_unit(&o->ledger.turns, 0, 0, 1, NONE);
+}
+
+/* An answer to half of it is none until the rest is there. */
+static void test_answered_before_it_was_delivered(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 2000, 0);
+	one_out(o, true);
+	one_target(o, 0, 1001, 10);
+	check_unit(&o->ledger.turns, 0, 0, 1, NONE);
+	check_unit(&o->ledger.bytes, 0, 0, 2000, NONE);
+	one_target(o, 0, 2001, 0);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.bytes, 2000, 0, 0, NONE);
+}
+
+static void test_unanswered_when_the_next_one_goes(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_client(o, 100, 30);
+	one_sends(o, "");
+	one_after(o, ONE_TIMEOUT - 1);
+	one_sends(o, "");
+	one_after(o, 1);
+	one_sends(o, "PA 101+100 a1");
+	assert_int_equal(o->ledger.early_hold, 1);
+	check_unit(&o->ledger.turns, 0, 1, 1, NONE);
+	check_unit(&o->ledger.bytes, 0, 100, 100, NONE);
+}
+
+static void test_the_gate_waits_for_as_many_bytes(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_client(o, 100, 50);
+	one_sends(o, "");
+	one_target(o, 0, 101, 49);
+	one_sends(o, "");
+	one_target(o, 0, 101, 1);
+	one_sends(o, "PA 101+100 a51");
+	assert_int_equal(o->ledger.early_hold + o->ledger.early_quiet, 0);
+}
+
+/* All bytes came, but the turn is not acknowledged. */
+static void test_the_gate_waits_for_the_ack(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_client(o, 100, 50);
+	one_target(o, 0, 100, 50);
+	assert_null(strstr(one_out(o, true), "+"));
+	one_target(o, 0, 101, 0);
+	one_sends(o, "PA 101+100 a51");
+}
+
+/* A surplus of an answer does not count for the next turn. */
+static void test_no_surplus(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	one_client(o, 100, 50);
+	one_sends(o, "PA 1+100 a1");
+	one_target(o, 0, 101, 80);
+	one_sends(o, "PA 101+100 a81");
+	one_target(o, 0, 201, 20);
+	assert_null(strstr(one_out(o, true), "+"));
+	one_target(o, 0, 201, 30);
+	one_sends(o, "PA 201+100 a131");
+}
+
+static void test_a_shorter_answer(void **state)
+{
+	struct one_session *o = *state;
+	uint64_t before_us;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	one_out(o, true);
+	one_target(o, TCP_PSH, 101, 20);
+	before_us = o->now_us;
+	while (o->ledger.early_quiet == 0) {
+		assert_null(strstr(one_out(o, true), "+"));
+		one_wait(o);
+	}
+	/* after the last ACK of ours, which was delayed */
+	assert_int_equal(o->now_us - before_us, SESSION_DELAYED_US + 20000);
+	one_sends(o, "PA 101+100 a21");
+	check_unit(&o->ledger.turns, 1, 0, 1, NONE);
+}
+
+/* The same client ack: one turn, whatever the packets. */
+static void test_a_turn_goes_as_it_comes(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 10, 0);
+	one_sends(o, "PA 1+10 a1");
+	one_client(o, 10, 0);
+	one_sends(o, "PA 11+10 a1");
+	assert_int_equal(o->ledger.turns.captured, 1);
+}
+
+static void test_a_turn_that_grows_after_its_answer(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 10, 0);
+	one_out(o, true);
+	one_target(o, 0, 11, 5);
+	one_client(o, 10, 0);
+	one_sends(o, "PA 11+10 a6");
+	check_unit(&o->ledger.bytes, 10, 0, 10, NONE);
+	one_target(o, 0, 21, 0);
+	check_unit(&o->ledger.bytes, 20, 0, 0, NONE);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+}
+
+static void test_the_server_speaks_first(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 78);
+	one_sends(o, "");
+	one_target(o, 0, 1, 77);
+	one_sends(o, "");
+	one_target(o, 0, 1, 1);
+	one_sends(o, "PA 1+100 a79");
+	/* what such a session has sent is never sent again */
+	one_target(o, TCP_FIN, 101, 0);
+	assert_int_equal(o->s.state, SESSION_CLOSE_WAIT);
+	assert_int_equal(o->ledger.turns_resent, 0);
+}
+
+/* The session has been opened again; the target takes it. */
+static void one_again(struct one_session *o, uint32_t first)
+{
+	assert_int_equal(o->s.state, SESSION_WAITING);
+	assert_int_equal(o->s.open_seq, o->iss + first);
+	one_out(o, true);
+	one_open(o);
+	assert_string_equal(one_out(o, false), "S");
+	o->sent = o->irs;
+	one_target(o, TCP_SYN, first, 0);
+}
+
+/* Thrown away by a target that closes, acknowledged or not. */
+static void test_a_turn_thrown_away_is_sent_again(void **state)
+{
+	struct one_session *o = *state;
+	uint32_t wire;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client(o, 100, 50);
+	one_sends(o, "PA 101+100 a51");
+	wire = session_wire_snd_nxt(&o->s);
+	one_target(o, TCP_FIN, 201, 0);
+	assert_string_equal(one_out(o, false), "RA");
+	/* above all that this tuple has sent */
+	assert_int_equal(session_own_iss(&o->s), wire + 1);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	one_target(o, 0, 201, 50);
+	assert_int_equal(o->ledger.turns_resent, 1);
+	assert_int_equal(o->ledger.reopened, 1);
+	check_unit(&o->ledger.turns, 2, 0, 0, NONE);
+	check_unit(&o->ledger.bytes, 200, 0, 0, NONE);
+}
+
+static void test_sent_again_once_only(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, TCP_RST, 1, 0);
+	one_again(o, 1);
+	one_sends(o, "PA 1+100 a1");
+	one_target(o, TCP_RST, 1, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	assert_int_equal(o->ledger.turns_resent, 1);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
+	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_TARGET_CLOSED, 100);
+	/* the client goes on: so do we */
+	one_client(o, 100, 10);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	one_target(o, TCP_FIN, 101, 0);
+	assert_int_equal(o->ledger.turns_resent, 2);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+}
+
+static void test_not_sent_again_when_forbidden(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.resend = false;
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, TCP_RST, 51, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
+	assert_int_equal(o->ledger.turns_resent, 0);
+}
+
+static void test_a_partly_answered_turn_is_not_sent_again(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 3000, 0);
+	one_out(o, true);
+	one_target(o, 0, 1001, 1);
+	one_out(o, true);
+	one_target(o, TCP_RST, 1001, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
+	/* what it did acknowledge was delivered */
+	check_unit(&o->ledger.bytes, 0, 1000, 0, LOSS_TARGET_CLOSED, 2000);
+}
+
+static void test_too_large_to_be_kept(void **state)
+{
+	struct one_session *o = *state;
+
+	hold_fini(&o->hold, &o->store);
+	hold_store_fini(&o->store, &o->mem.mem);
+	assert_true(hold_store_init(&o->store, &o->mem.mem, 2000, 100));
+	hold_init(&o->hold, ISS + 1);
+	one_establish(o);
+	for (uint32_t len = 50000; len <= SESSION_RESEND_MAX + 50000;
+	     len += 50000) {
+		one_client(o, 50000, 0);
+		while (o->s.target.snd_una != o->hold.end) {
+			one_out(o, false);
+			one_target(o, 0, o->s.snd_max - o->iss, 0);
+		}
+		assert_int_equal(session_keeps_from(&o->s),
+				 len <= SESSION_RESEND_MAX ? ISS + 1
+							   : o->hold.end);
+	}
+	one_target(o, TCP_FIN, o->hold.end - ISS, 0);
+	assert_int_equal(o->s.state, SESSION_CLOSE_WAIT);
+	assert_int_equal(o->ledger.turns_resent, 0);
+}
+
+/* Closed after its answer: the client's next turn needs a new connection, and
+ * waits for nothing there. */
+static void test_opened_again_for_the_next_turn(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_FIN, 101, 0);
+	one_sends(o, "A 101 a52");
+	one_client(o, 100, 50);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	assert_int_equal(o->ledger.turns_resent, 0);
+	assert_int_equal(o->ledger.reopened, 1);
+	one_client(o, 100, 30);
+	one_sends(o, "");
+	one_target(o, 0, 201, 30);
+	one_sends(o, "PA 201+100 a31");
+	check_unit(&o->ledger.turns, 2, 0, 1, NONE);
+}
+
+/* The next turn was here before the target closed. */
+static void test_opened_again_at_once(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 80);
+	one_out(o, true);
+	one_target(o, TCP_FIN, 101, 60);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	check_unit(&o->ledger.turns, 1, 0, 1, NONE);
+}
+
+static void test_both_close(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_FIN, 101, 0);
+	one_sends(o, "A 101 a52");
+	one_client_ends(o, HOLD_FIN, 51);
+	one_sends(o, "FA 101 a52");
+	one_target(o, 0, 102, 0);
+	assert_int_equal(o->s.state, SESSION_DONE);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+static void test_a_connection_without_a_byte(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client_ends(o, HOLD_FIN, 0);
+	one_sends(o, "FA 1 a1");
+	one_target(o, TCP_FIN, 2, 0);
+	assert_int_equal(o->s.state, SESSION_TIME_WAIT);
+	check_unit(&o->ledger.conns, 0, 1, 0, NONE);
+	one_sends(o, "A 2 a2");
+	one_wait(o);
+	assert_int_equal(o->s.state, SESSION_DONE);
+}
+
+/* Nobody listens there; an RST each time is no reason to go on for ever. */
+static void test_refused(void **state)
+{
+	struct one_session *o = *state;
+	uint64_t begun_us = o->now_us;
+	unsigned syns = 0;
+
+	one_client(o, 100, 0);
+	while (o->s.state != SESSION_IDLE) {
+		if (session_wants_open(&o->s, o->now_us)) {
+			one_open(o);
+			assert_string_equal(one_out(o, false), "S");
+			one_header(o, TCP_RST | TCP_ACK, 0, o->iss + 1, 0);
+			syns++;
+		}
+		o->now_us = o->s.retry_at_us;
+		session_on_timer(&o->s, &o->env, o->now_us);
+		assert_true(syns < 100);
+	}
+	assert_in_range(syns, 5, 20);
+	assert_in_range(o->now_us - begun_us, ONE_TIMEOUT,
+			ONE_TIMEOUT + 4000000);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_REFUSED, 1);
+	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_REFUSED, 100);
+	one_client_ends(o, HOLD_FIN, 0);
+	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_REFUSED, 1);
+}
+
+/* Each SYN is a new one: the target may remember the one before. */
+static void test_refused_and_then_taken(void **state)
+{
+	struct one_session *o = *state;
+	uint32_t wire;
+
+	one_open(o);
+	one_out(o, true);
+	wire = o->s.target.iss + o->s.delta;
+	one_header(o, TCP_RST | TCP_ACK, 0, o->iss + 1, 0);
+	assert_false(session_wants_open(&o->s, o->now_us));
+	o->now_us += 250000;
+	assert_true(session_wants_open(&o->s, o->now_us));
+	one_establish(o);
+	assert_int_equal(o->s.target.iss + o->s.delta, wire + 1);
+	one_exchange(o, 0);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+}
+
+static void test_silence(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	while (o->s.state == SESSION_ESTABLISHED) {
+		one_wait(o);
+		one_out(o, false);
+	}
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TIMEOUT, 1);
+	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_TIMEOUT, 100);
+	check_unit(&o->ledger.conns, 0, 0, 1, NONE);
+	one_client_ends(o, HOLD_FIN, 0);
+	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_TIMEOUT, 1);
+}
+
+/* With nothing to wait for, silence is no fault. */
+static void test_a_quiet_connection_stays(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	assert_int_equal(session_deadline_us(&o->s, &o->params), UINT64_MAX);
+	one_after(o, 100ull * ONE_TIMEOUT);
+	assert_int_equal(o->s.state, SESSION_ESTABLISHED);
+	one_client(o, 100, 50);
+	one_sends(o, "PA 101+100 a51");
+	assert_true(session_deadline_us(&o->s, &o->params) > o->now_us);
+}
+
+static void test_all_delivered_but_not_closed(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client_ends(o, HOLD_FIN, 50);
+	one_sends(o, "FA 101 a51");
+	one_target(o, 0, 102, 0);
+	one_after(o, ONE_TIMEOUT);
+	assert_int_equal(o->s.state, SESSION_DONE);
+	one_sends(o, "RA 102 a51");
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+/* While there is no link, silence means nothing; it counts from its return. */
+static void test_the_gate_while_paused(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	one_out(o, true);
+	one_target(o, TCP_PSH, 101, 20);
+	one_after(o, SESSION_DELAYED_US);
+	one_sends(o, "A 101 a21");
+	session_set_paused(&o->s, true, o->now_us);
+	one_after(o, 1000000);
+	one_sends(o, "");
+	session_set_paused(&o->s, false, o->now_us);
+	one_after(o, 0);
+	one_sends(o, "");
+	one_wait(o);
+	one_sends(o, "PA 101+100 a21");
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
+static void test_tls_copies_nothing_more(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	session_bar(&o->s, &o->env, LOSS_TLS, o->now_us);
+	one_sends(o, "RA 1 a1");
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TLS, 2);
+	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_TLS, 300);
+	one_client_ends(o, HOLD_FIN, 0);
+	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_TLS, 1);
+}
+
+static void test_not_to_be_opened(void **state)
+{
+	struct one_session *o = *state;
+
+	one_client(o, 100, 0);
+	session_give_up(&o->s, &o->env, LOSS_NO_TUPLE, o->now_us);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_NO_TUPLE, 1);
+	/* the same turn goes on: it is lost already */
+	one_client(o, 100, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_NO_TUPLE, 200);
+	one_client(o, 100, 10);
+	assert_int_equal(o->s.state, SESSION_WAITING);
+	check_unit(&o->ledger.turns, 0, 0, 1, LOSS_NO_TUPLE, 1);
+}
+
+/* A hole in the capture, and the stream goes on beyond it. */
+static void test_gap_and_rejoin(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client(o, 100, 50);
+	one_out(o, true);
+	session_on_gap(&o->s, &o->env, LOSS_CAPTURE_GAP);
+	check_unit(&o->ledger.turns, 1, 0, 0, LOSS_CAPTURE_GAP, 1);
+	check_unit(&o->ledger.bytes, 100, 0, 0, LOSS_CAPTURE_GAP, 100);
+	one_out(o, true);
+	hold_jump(&o->hold, &o->store);
+	hold_skip(&o->hold, o->hold.end + 77, o->seen, 1, o->now_us);
+	session_move_to(&o->s, o->hold.end);
+	session_rejoin(&o->s, o->hold.end, o->now_us);
+	one_client(o, 100, 500);
+	one_again(o, o->hold.end - 100 - ISS);
+	assert_string_equal(one_out(o, false), "PA");
+	one_target(o, 0, o->hold.end - ISS, 9);
+	check_unit(&o->ledger.turns, 2, 0, 0, LOSS_CAPTURE_GAP, 1);
+	check_unit(&o->ledger.bytes, 200, 0, 0, LOSS_CAPTURE_GAP, 100);
+	assert_int_equal(o->ledger.reopened, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_delivered_and_answered),
+		TEST(test_what_came_before_is_no_answer),
+		TEST(test_answered_before_it_was_delivered),
+		TEST(test_unanswered_when_the_next_one_goes),
+		TEST(test_the_gate_waits_for_as_many_bytes),
+		TEST(test_the_gate_waits_for_the_ack),
+		TEST(test_no_surplus),
+		TEST(test_a_shorter_answer),
+		TEST(test_a_turn_goes_as_it_comes),
+		TEST(test_a_turn_that_grows_after_its_answer),
+		TEST(test_the_server_speaks_first),
+		TEST(test_a_turn_thrown_away_is_sent_again),
+		TEST(test_sent_again_once_only),
+		TEST(test_not_sent_again_when_forbidden),
+		TEST(test_a_partly_answered_turn_is_not_sent_again),
+		TEST(test_too_large_to_be_kept),
+		TEST(test_opened_again_for_the_next_turn),
+		TEST(test_opened_again_at_once),
+		TEST(test_both_close),
+		TEST(test_a_connection_without_a_byte),
+		TEST(test_refused),
+		TEST(test_refused_and_then_taken),
+		TEST(test_silence),
+		TEST(test_a_quiet_connection_stays),
+		TEST(test_all_delivered_but_not_closed),
+		TEST(test_the_gate_while_paused),
+		TEST(test_tls_copies_nothing_more),
+		TEST(test_not_to_be_opened),
+		TEST(test_gap_and_rejoin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

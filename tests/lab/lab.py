@@ -543,7 +543,16 @@ class Lab:
 
     # --- the net -------------------------------------------------------
 
+    def _name_target(self):
+        """For all the chroot, where no host has an /etc/hosts of its own."""
+        with open("/etc/hosts", "a+") as f:
+            f.seek(0)
+            if "target.example" not in f.read():
+                f.write(f"{self.target.addr} target.example\n")
+
     def _make(self):
+        if "nsenter" in self.target.prefix:
+            self._name_target()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "add", host.ns], check=True)
             names = f"/etc/netns/{host.ns}"

@@ -20,6 +20,8 @@ def web(lab):
 
 
 def check(lab, count):
+    wait_until(lambda: len(lab.online_web.lines()) >= count,
+               what="the online server to have logged everything")
     want = lab.online_web.lines()
     assert len(want) == count
     wait_until(lambda: len(lab.target_web.lines()) >= count,

@@ -457,3 +457,11 @@ def test_log_level(lab):
     assert said["warn"] == {"warn"}
     assert said["info"] == {"warn", "info"}
     assert said["debug"] == {"warn", "info", "debug"}
+
+
+def test_intercept_names_the_device(lab):
+    copy = lab.copy()
+    assert "eth0" not in copy.intercept.err()
+    lab.load(**SMALL)
+    copy.intercept.wait_for("eth0")
+    copy.exact()

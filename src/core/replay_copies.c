@@ -57,7 +57,7 @@ static void release_hold(struct replay *r, struct flow *f)
 
 	for (const struct copy *c = f->copies; c; c = c->next) {
 		seq = seq_min(seq, session_keeps_from(&c->session));
-		turn = seq_min(turn, c->session.turn_start);
+		turn = seq_min(turn, session_turns_done(&c->session));
 		if (seq == f->hold.start)
 			return;
 	}

@@ -248,3 +248,8 @@ uint32_t session_keeps_from(const struct session *s)
 		return s->accounted;
 	return seq_max(s->accounted, seq_min(s->target.snd_una, s->hold->end));
 }
+
+uint32_t session_turns_done(const struct session *s)
+{
+	return s->may_resend ? s->turn_start - 1 : s->turn_start;
+}

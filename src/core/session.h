@@ -170,6 +170,8 @@ uint64_t session_deadline_us(const struct session *s,
 			     const struct session_params *params);
 /* The first byte that it still needs. */
 uint32_t session_keeps_from(const struct session *s);
+/* Marks of turns that begin here or before are no longer needed. */
+uint32_t session_turns_done(const struct session *s);
 /* What a later SYN on its tuple must exceed. */
 uint32_t session_wire_snd_nxt(const struct session *s);
 /* The target holds a connection of this session, as far as we know. */

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* tcpcopy's engine: what captured connections become. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../helpers/one_engine.h"
+
+static int setup(void **state)
+{
+	struct engine *e = malloc(sizeof(*e));
+
+	engine_init(e);
+	*state = e;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	engine_end(*state);
+	free(*state);
+	return 0;
+}
+
+static const struct ledger *ledger(const struct engine *e)
+{
+	return replay_ledger(e->r);
+}
+
+static void test_a_connection(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	assert_int_equal(e->conn_count, 1);
+	assert_true(endpoint_equal(&e->conns[0].route.client, &c.at));
+	assert_int_equal(e->conns[0].route.iss, c.seq - 1);
+	assert_true(e->conns[0].open);
+	client_send(e, &c, 100, 0);
+	client_send(e, &c, 4000, 100);
+	client_end(e, &c, TCP_FIN);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->conns[0].bytes, 4100);
+	assert_int_equal(e->conns[0].syns, 1);
+	assert_int_equal(e->conns[0].fins, 1);
+	assert_int_equal(e->conns[0].rsts, 0);
+	assert_true(e->conns[0].gone);
+	assert_int_equal(ledger(e)->conns.answered, 1);
+	assert_int_equal(ledger(e)->turns.answered, 2);
+	assert_int_equal(ledger(e)->bytes.answered, 4100);
+	assert_int_equal(ledger(e)->remapped, 0);
+	assert_int_equal(ledger(e)->packets_resent, 0);
+	assert_int_equal(replay_flows(e->r), 0);
+	assert_int_equal(replay_sessions(e->r), 0);
+}
+
+static void test_ipv6(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->targets[0].at.addr =
+		addr_from_v6((const uint8_t[16]){0x20, 1, 0xd, 0xb8, [15] = 9});
+	c.at.addr = c.online.addr = e->targets[0].at.addr;
+	c.at.addr.b[15] = 7;
+	engine_start(e);
+	client_talk(e, &c, 3);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->conns[0].bytes, 300);
+	assert_int_equal(ledger(e)->conns.answered, 1);
+	assert_int_equal(ledger(e)->remapped, 0);
+}
+
+static void test_copies_have_tuples_of_their_own(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.copies = 5;
+	engine_start(e);
+	client_talk(e, &c, 2);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->conn_count, 5);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(
+			addr_equal(&e->conns[i].route.client.addr, &c.at.addr));
+		assert_int_equal(e->conns[i].bytes, 200);
+	}
+	assert_non_null(engine_conn(e, &c.at, &e->targets[0].at));
+	assert_int_equal(ledger(e)->remapped, 4);
+	assert_int_equal(ledger(e)->conns.captured, 1);
+	assert_int_equal(ledger(e)->conns.answered, 5);
+	assert_int_equal(ledger(e)->turns.captured, 2);
+	assert_int_equal(ledger(e)->turns.answered, 10);
+}
+
+static void test_two_targets(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000), other = client_at(2, 5000);
+
+	e->targets[1] =
+		(struct replay_target){.at = {v4(192, 10), 8081}, .groups = 2};
+	e->mappings[1] = (struct replay_mapping){{c.online.addr, 80}, 1};
+	other.online.addr = v4(198, 77);
+	e->cfg.mapping_count = e->cfg.target_count = 2;
+	e->cfg.group_count = 2;
+	engine_start(e);
+	client_talk(e, &c, 1);
+	client_talk(e, &other, 1);
+	engine_wait(e, 10000000);
+	assert_non_null(engine_conn(e, &c.at, &e->targets[0].at));
+	assert_non_null(engine_conn(e, &c.at, &e->targets[1].at));
+	assert_non_null(engine_conn(e, &other.at, &e->targets[0].at));
+	assert_null(engine_conn(e, &other.at, &e->targets[1].at));
+	assert_int_equal(ledger(e)->conns.answered, 3);
+	assert_int_equal(ledger(e)->remapped, 0);
+	assert_int_equal(e->links_used & 7, 5); /* by turns over all links */
+}
+
+static void test_own_addresses_are_remapped(void **state)
+{
+	struct engine *e = *state;
+	struct ip_addr own = v4(10, 1);
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	b.at.addr = v4(127, 1);
+	e->cfg.own_addrs = &own;
+	e->cfg.own_addr_count = 1;
+	engine_start(e);
+	client_talk(e, &a, 1);
+	client_talk(e, &b, 1);
+	assert_true(addr_equal(&e->conns[0].route.client.addr,
+			       &e->targets[0].local_source));
+	assert_int_equal(e->conns[0].route.client.port, 5000);
+	assert_true(addr_equal(&e->conns[1].route.client.addr,
+			       &e->targets[0].local_source));
+	assert_int_not_equal(e->conns[1].route.client.port, 5000);
+	assert_int_equal(ledger(e)->remapped, 2);
+}
+
+static void test_listed_clients(void **state)
+{
+	struct engine *e = *state;
+	struct addr_range listed = {.first = v4(203, 5), .count = 3};
+
+	e->cfg.clients = &listed;
+	e->cfg.client_count = 1;
+	engine_start(e);
+	for (uint8_t i = 1; i < 40; i++) {
+		struct client c = client_at(i, 5000);
+
+		client_talk(e, &c, 1);
+	}
+	assert_int_equal(e->conn_count, 39);
+	for (unsigned i = 0; i < 39; i++)
+		assert_in_range(e->conns[i].route.client.addr.b[15], 5, 7);
+	engine_wait(e, 10000000);
+	assert_int_equal(ledger(e)->conns.answered, 39);
+}
+
+/* After k connections, k * p / 100 or one more, whatever k. */
+static void test_sampling_is_exact(void **state)
+{
+	static const unsigned percents[] = {1, 7, 33, 50, 67, 99, 100};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+		unsigned p = percents[i];
+		struct engine *e = malloc(sizeof(*e));
+
+		engine_init(e);
+		e->cfg.sample_percent = p;
+		e->cfg.copies = 2;
+		engine_start(e);
+		for (unsigned k = 1; k <= 230; k++) {
+			struct client c = client_at(1, (uint16_t)(2000 + k));
+			uint64_t copied;
+
+			client_talk(e, &c, 1);
+			copied = k - ledger(e)->conns.not_sampled / 2;
+			assert_true(copied == k * p / 100 ||
+				    copied == k * p / 100 + 1);
+		}
+		engine_wait(e, 10000000);
+		assert_int_equal(ledger(e)->turns.not_sampled,
+				 ledger(e)->conns.not_sampled);
+		assert_int_equal(ledger(e)->bytes.not_sampled,
+				 100 * ledger(e)->conns.not_sampled);
+		assert_int_equal(ledger(e)->bytes.answered +
+					 100 * ledger(e)->conns.not_sampled,
+				 46000);
+		engine_end(e);
+		free(e);
+	}
+}
+
+static void test_the_end_of_a_capture(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	engine_start(e);
+	client_syn(e, &a);
+	client_send(e, &a, 100, 0);
+	client_syn(e, &b);
+	client_send(e, &b, 100, 0);
+	client_send(e, &b, 100, 200); /* more than the target will say */
+	replay_on_capture_end(e->r, e->now_us);
+	engine_pull(e);
+	assert_int_equal(e->conns[0].rsts, 1);
+	assert_int_equal(e->conns[1].rsts, 0);
+	engine_wait(e, 1000000);
+	assert_int_equal(e->conns[1].bytes, 200);
+	assert_int_equal(e->conns[1].rsts, 1);
+	assert_int_equal(ledger(e)->conns.answered, 2);
+	assert_int_equal(ledger(e)->early_quiet, 1);
+}
+
+static void test_idle_connections_end(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	engine_start(e);
+	client_syn(e, &a);
+	client_send(e, &a, 100, 0);
+	client_syn(e, &b);
+	engine_wait(e, 599000000);
+	client_send(e, &b, 100, 0);
+	engine_wait(e, 2000000);
+	assert_int_equal(ledger(e)->idle_ended, 1);
+	assert_false(e->conns[0].open);
+	assert_int_equal(e->conns[0].rsts, 1);
+	assert_true(e->conns[1].open);
+	assert_int_equal(ledger(e)->conns.answered, 1);
+	engine_wait(e, 10000000);
+	assert_int_equal(replay_flows(e->r), 1);
+}
+
+/* Late packets of a connection that is over open no ghost. */
+static void test_late_packets(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_talk(e, &c, 1);
+	engine_wait(e, 4900000);
+	c.seq -= 100;
+	client_send(e, &c, 100, 0);
+	client_packet(e, &c, TCP_SYN, c.seq - 101, 0);
+	client_end(e, &c, TCP_FIN);
+	assert_int_equal(ledger(e)->packets_repeated, 3);
+	assert_int_equal(ledger(e)->conns.captured, 1);
+	engine_wait(e, 10000000);
+	assert_int_equal(replay_flows(e->r), 0);
+	assert_int_equal(e->conn_count, 1);
+}
+
+/* The client takes its port again while the copy of the old one lives. */
+static void test_port_used_again(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	e->mode = TARGET_HOLDS;
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	client_send(e, &c, 100, 10);
+	c.seq += 50000;
+	client_syn(e, &c);
+	assert_int_equal(e->conn_count, 2);
+	client_send(e, &c, 70, 0);
+	assert_int_equal(e->conns[0].bytes, 100);
+	assert_int_equal(e->conns[1].bytes, 70);
+	assert_int_equal(ledger(e)->remapped, 1);
+	engine_wait(e, 40000000);
+	assert_int_equal(e->conns[0].bytes, 200);
+	assert_int_equal(e->conns[0].rsts, 1);
+	assert_true(e->conns[1].open);
+	assert_int_equal(replay_flows(e->r), 1);
+}
+
+/* Once more after it was closed: its own tuple, with a higher number. */
+static void test_port_used_again_later(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	uint32_t first_iss;
+
+	engine_start(e);
+	client_talk(e, &c, 3);
+	engine_wait(e, 6000000);
+	first_iss = e->conns[0].route.iss;
+	c.seq = first_iss - 1000;
+	client_talk(e, &c, 1);
+	assert_int_equal(e->conn_count, 1);
+	assert_true(seq_gt(e->conns[0].route.iss, first_iss + 301));
+	assert_int_equal(ledger(e)->remapped, 0);
+	engine_wait(e, 10000000);
+	assert_int_equal(ledger(e)->conns.answered, 2);
+}
+
+static void test_a_turn_that_waited_is_sent_again(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	e->mode = TARGET_HOLDS;
+	client_send(e, &c, 100, 0);
+	client_send(e, &c, 70, 100); /* held: the answer is not here */
+	engine_respond(e, &e->conns[0], TCP_ACK | TCP_PSH, 100);
+	engine_pull(e);
+	assert_int_equal(e->conns[0].bytes, 170);
+	engine_respond(e, &e->conns[0], TCP_ACK | TCP_FIN, 0);
+	e->mode = TARGET_ANSWERS;
+	engine_pull(e);
+	assert_int_equal(ledger(e)->turns_resent, 1);
+	assert_int_equal(e->conns[0].bytes, 240);
+	client_end(e, &c, TCP_FIN);
+	engine_wait(e, 10000000);
+	assert_int_equal(ledger(e)->turns.answered, 2);
+	assert_int_equal(ledger(e)->conns.answered, 1);
+}
+
+static void test_not_ours(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	const uint8_t garbage[40] = {0x45};
+
+	engine_start(e);
+	c.online.port = 81;
+	client_talk(e, &c, 1);
+	assert_int_equal(ledger(e)->packets_not_ours, 3);
+	replay_on_packet(e->r, garbage, sizeof(garbage), sizeof(garbage),
+			 e->now_us);
+	assert_int_equal(ledger(e)->packets_malformed, 1);
+	c.online.port = 80;
+	client_end(e, &c, TCP_FIN);
+	assert_int_equal(ledger(e)->packets_stray, 1);
+	assert_int_equal(ledger(e)->packets_captured, 5);
+	assert_int_equal(ledger(e)->conns.captured, 0);
+	assert_int_equal(e->packets, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_connection),
+		TEST(test_ipv6),
+		TEST(test_copies_have_tuples_of_their_own),
+		TEST(test_two_targets),
+		TEST(test_own_addresses_are_remapped),
+		TEST(test_listed_clients),
+		cmocka_unit_test(test_sampling_is_exact),
+		TEST(test_the_end_of_a_capture),
+		TEST(test_idle_connections_end),
+		TEST(test_late_packets),
+		TEST(test_port_used_again),
+		TEST(test_port_used_again_later),
+		TEST(test_a_turn_that_waited_is_sent_again),
+		TEST(test_not_ours),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

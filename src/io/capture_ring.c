@@ -26,10 +26,12 @@
 
 #include "io/capture_filter.h"
 
-#define BLOCK_BYTES (256u << 10)
+/* The kernel closes a block after RETIRE_MS however little is in it, so that
+ * blocks times that is how long we may be kept from running. */
+#define BLOCK_BYTES (128u << 10)
 #define BLOCKS_MIN  4u
 #define FRAME_BYTES 2048u
-#define RETIRE_MS   2
+#define RETIRE_MS   10
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23

@@ -130,6 +130,7 @@ static void account_growth(struct replay *r, const struct flow *f,
 static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 			 uint64_t now_us)
 {
+	struct hold_growth none = {0};
 	struct hold_loss loss;
 
 	for (struct copy *c = f->copies; c; c = c->next) {
@@ -146,6 +147,8 @@ static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 		session_move_to(&c->session, f->hold.end);
 		replay_settle(r, c, now_us);
 	}
+	if (f->closed) /* no next turn to wait for */
+		replay_tell_copies(r, f, &none, now_us);
 }
 
 /* The copies of the flow whose hold is largest are reset. */

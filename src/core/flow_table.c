@@ -20,6 +20,7 @@ bool flow_table_init(struct flow_table *t, const struct mem *mem,
 	if (pool_init(&t->flows, mem, sizeof(struct flow), count))
 		return true;
 	mem->free(mem->ctx, t->buckets, buckets_bytes(t));
+	t->buckets = NULL;
 	return false;
 }
 

@@ -241,6 +241,8 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 		c->tuple = POOL_NONE;
 		session_retry_open(&c->session, now_us);
 		c->session.retry_at_us = now_us;
+		/* what it sent led nowhere: the next try is the same session */
+		r->targets[c->target].next_open_us = now_us;
 	} else {
 		session_give_up(&c->session, &env, LOSS_NO_TUPLE, now_us);
 	}

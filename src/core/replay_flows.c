@@ -52,6 +52,10 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	struct ledger_unit *conns = &r->ledger.conns;
 	struct flow *f = flow_table_add(&r->flows, &seg->tuple);
 
+	/* a connection that was refused is not refused again with every packet
+	 */
+	if (!f && !(seg->flags & TCP_SYN))
+		return NULL;
 	conns->captured++;
 	conns->expected += share;
 	if (!f) {

@@ -142,6 +142,8 @@ void session_bar(struct session *s, const struct session_env *env,
 void session_give_up(struct session *s, const struct session_env *env,
 		     enum loss why, uint64_t now_us)
 {
+	if (s->state == SESSION_TIME_WAIT || s->state == SESSION_DONE)
+		return;
 	session_fail(s, env, why);
 	session_advance(s, env, now_us);
 }

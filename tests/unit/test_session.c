@@ -190,6 +190,11 @@ static void tls(struct one_session *o)
 	session_bar(&o->s, &o->env, LOSS_TLS, o->now_us);
 }
 
+static void route_refused(struct one_session *o)
+{
+	session_give_up(&o->s, &o->env, LOSS_NO_TUPLE, o->now_us);
+}
+
 static void end(struct one_session *o)
 {
 	session_end(&o->s, &o->env, LOSS_SHUTDOWN, o->now_us);
@@ -286,6 +291,9 @@ static const struct row rows[] = {
 	    "IDLE", "IDLE", "IDLE: R", "IDLE: RA RA", "IDLE: RA RA",
 	    "IDLE: RA RA", "IDLE: RA", "IDLE: RA RA", "IDLE: RA RA", "TW", "DONE"),
 	ROW(tls,
+	    "IDLE", "IDLE", "IDLE: R", "IDLE: RA RA", "IDLE: RA RA",
+	    "DONE: RA RA", "DONE: RA", "DONE: RA RA", "DONE: RA RA", "TW", "DONE"),
+	ROW(route_refused,
 	    "IDLE", "IDLE", "IDLE: R", "IDLE: RA RA", "IDLE: RA RA",
 	    "DONE: RA RA", "DONE: RA", "DONE: RA RA", "DONE: RA RA", "TW", "DONE"),
 	ROW(end,

@@ -93,6 +93,9 @@ static inline void engine_check(const struct engine *e)
 	assert_true(ledger_balanced(&l->conns));
 	assert_true(ledger_balanced(&l->turns));
 	assert_true(ledger_balanced(&l->bytes));
+	assert_true(l->conns.in_flight <= l->conns.expected);
+	assert_true(l->turns.in_flight <= l->turns.expected);
+	assert_true(l->bytes.in_flight <= l->bytes.expected);
 }
 
 static inline struct target_conn *engine_conn(struct engine *e,

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* tcpcopy's engine and its links: first contact, loss, return; and anything at
+ * all, at random. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../helpers/one_engine.h"
+#include "../helpers/dice.h"
+
+static int setup(void **state)
+{
+	struct engine *e = malloc(sizeof(*e));
+
+	engine_init(e);
+	*state = e;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	engine_end(*state);
+	free(*state);
+	return 0;
+}
+
+static const struct ledger *ledger(const struct engine *e)
+{
+	return replay_ledger(e->r);
+}
+
+/* Nothing comes back yet: one session a second, the others wait. */
+static void test_one_a_second_until_it_answers(void **state)
+{
+	struct engine *e = *state;
+
+	e->mode = TARGET_SILENT;
+	engine_start(e);
+	for (uint8_t i = 1; i <= 20; i++) {
+		struct client c = client_at(i, 5000);
+
+		client_syn(e, &c);
+		client_send(e, &c, 100, 0);
+	}
+	assert_int_equal(e->conn_count, 1);
+	for (unsigned s = 1; s <= 4; s++) {
+		engine_wait(e, 990000);
+		assert_int_equal(e->conn_count, s);
+		engine_wait(e, 12000);
+		assert_int_equal(e->conn_count, s + 1);
+	}
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 0);
+	engine_wait(e, 1000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 1);
+	engine_wait(e, 9000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 1);
+	assert_int_equal(ledger(e)->held_back, 19);
+	assert_int_equal(e->notices[NOTICE_FIRST_RESPONSE], 0);
+	e->mode = TARGET_ANSWERS;
+	engine_wait(e, 20000000);
+	assert_int_equal(e->notices[NOTICE_FIRST_RESPONSE], 1);
+	assert_int_equal(e->conn_count, 20);
+	assert_int_equal(ledger(e)->turns.answered, 20);
+}
+
+/* A refusal of intercept says nothing of the target. */
+static void test_a_refused_route_takes_another_tuple(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+
+	e->mode = TARGET_SILENT;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	assert_true(endpoint_equal(&e->conns[0].route.client, &c.at));
+	e->mode = TARGET_ANSWERS;
+	msg.route = e->conns[0].route;
+	replay_on_msg(e->r, 0, &msg, e->now_us);
+	engine_wait(e, 1100000);
+	assert_int_equal(e->conn_count, 2);
+	assert_int_equal(e->conns[0].bytes, 0);
+	assert_int_equal(e->conns[1].bytes, 100);
+	assert_true(addr_equal(&e->conns[1].route.client.addr, &c.at.addr));
+	/* a late word about the first route changes nothing */
+	replay_on_msg(e->r, 0, &msg, e->now_us);
+	engine_pull(e);
+	assert_int_equal(ledger(e)->routes_refused, 1);
+	assert_int_equal(ledger(e)->turns.answered, 1);
+}
+
+static void test_no_link_no_packet(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000), other = client_at(2, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 20000);
+	engine_links(e, false);
+	e->packets = 0;
+	client_send(e, &c, 100, 100);
+	client_syn(e, &other);
+	client_send(e, &other, 100, 0);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->packets, 0);
+	assert_int_equal(e->conn_count, 1);
+	e->conns[0].routes = 0;
+	engine_links(e, true);
+	engine_wait(e, 3000);
+	/* told again, with its old id, and both go on */
+	assert_true(e->conns[0].routes > 0);
+	assert_int_equal(e->conn_count, 2);
+	assert_int_equal(e->conns[0].bytes, 200);
+	assert_int_equal(e->conns[1].bytes, 100);
+	assert_int_equal(ledger(e)->turns.answered, 3);
+}
+
+/* Answers were lost with the links: what is not acknowledged goes again. */
+static void test_sent_again_after_the_links_return(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	e->mode = TARGET_SILENT;
+	client_send(e, &c, 100, 0);
+	engine_links(e, false);
+	engine_wait(e, 5000000);
+	e->mode = TARGET_ANSWERS;
+	engine_links(e, true);
+	engine_wait(e, 3000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	assert_int_equal(ledger(e)->turns.answered, 1);
+}
+
+/* One of several links is enough, and takes the routes of the others. */
+static void test_the_last_link_takes_all(void **state)
+{
+	struct engine *e = *state;
+
+	engine_start(e);
+	for (uint8_t i = 1; i <= 9; i++) {
+		struct client c = client_at(i, 5000);
+
+		client_syn(e, &c);
+	}
+	assert_int_equal(e->links_used, 7);
+	e->links_used = 0;
+	replay_on_link(e->r, 0, false, e->now_us);
+	replay_on_link(e->r, 2, false, e->now_us);
+	for (unsigned i = 0; i < 9; i++)
+		e->conns[i].routes = 0;
+	engine_wait(e, 3000);
+	assert_int_equal(e->links_used, 2);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(e->conns[i].routes, 1);
+}
+
+/* Two intercepts see the target's answers: each is told. */
+static void test_every_intercept_of_a_target_is_told(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->targets[0].groups = 3;
+	e->cfg.group_count = 2;
+	engine_start(e);
+	client_syn(e, &c);
+	assert_int_equal(e->conns[0].routes, 2);
+	assert_int_equal(__builtin_popcountll(e->links_used), 2);
+	assert_true(e->links_used & 7 && e->links_used & 7 << 3);
+}
+
+static void test_answers_to_nobody(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	struct target_conn gone;
+
+	engine_start(e);
+	client_talk(e, &c, 1);
+	gone = e->conns[0];
+	engine_wait(e, 10000000);
+	engine_respond(e, &gone, TCP_ACK, 10);
+	gone.route.route_id = UINT64_MAX;
+	engine_respond(e, &gone, TCP_ACK, 10);
+	gone.route.route_id = 0;
+	engine_respond(e, &gone, TCP_RST, 0);
+	assert_int_equal(ledger(e)->responses_stale, 3);
+	assert_int_equal(replay_sessions(e->r), 0);
+}
+
+static void test_nothing_is_due_when_all_is_over(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	engine_wait(e, 3000);
+	assert_true(replay_deadline_us(e->r) == UINT64_MAX);
+	client_talk(e, &c, 2);
+	assert_true(replay_deadline_us(e->r) < e->now_us + 5000000);
+	engine_wait(e, 70000000);
+	assert_true(replay_deadline_us(e->r) == UINT64_MAX);
+}
+
+/* Clients and answers without any sense. */
+static void random_events(uint64_t seed)
+{
+	static struct engine e;
+	struct dice d = {.state = seed};
+	struct client c[4];
+
+	engine_init(&e);
+	e.cfg.copies = 1 + seed % 3;
+	e.cfg.memory_bytes = 100000u << seed % 5;
+	e.cfg.timeout_us = 2000000;
+	e.cfg.max_hold_us = 1000000;
+	e.cfg.resend = seed % 2;
+	engine_start(&e);
+	for (uint8_t i = 0; i < 4; i++)
+		c[i] = client_at(i, 5000);
+	for (int step = 0; step < 1500; step++) {
+		struct client *one = &c[dice_below(&d, 4)];
+		uint32_t len = dice_below(&d, 3) ? dice_below(&d, 3000) : 0;
+
+		e.mode = (enum target_mode)(dice_below(&d, 8) % 5);
+		one->ack += dice_below(&d, 2) * dice_below(&d, 300);
+		switch (dice_below(&d, 12)) {
+		case 0:
+			one->seq += dice_below(&d, 100000);
+			client_syn(&e, one);
+			break;
+		case 1:
+			client_packet(&e, one, TCP_FIN | TCP_ACK, one->seq,
+				      len);
+			break;
+		case 2:
+			client_end(&e, one, TCP_RST);
+			break;
+		case 3:
+			client_packet(&e, one, TCP_ACK,
+				      one->seq + dice_below(&d, 4000) - 2000,
+				      len);
+			break;
+		case 4:
+			if (dice_below(&d, 10) == 0)
+				engine_links(&e, dice_below(&d, 2));
+			break;
+		case 5:
+			engine_wait(&e, dice_below(&d, 3000000));
+			break;
+		case 6:
+			if (e.conn_count > 0) {
+				struct target_conn *t =
+					&e.conns[dice_below(&d, e.conn_count)];
+
+				t->rcv_nxt += dice_below(&d, 2000) - 1000;
+				engine_respond(&e, t, dice_below(&d, 32),
+					       dice_below(&d, 2000));
+				engine_pull(&e);
+			}
+			break;
+		case 7:
+			if (e.conn_count > 0) {
+				struct wire_msg msg = {
+					.type = WIRE_ROUTE_REFUSED};
+
+				msg.route =
+					e.conns[dice_below(&d, e.conn_count)]
+						.route;
+				replay_on_msg(e.r, 0, &msg, e.now_us);
+				engine_pull(&e);
+			}
+			break;
+		default:
+			client_send(&e, one, 1 + len, 0);
+		}
+	}
+	engine_end(&e);
+}
+
+static void test_anything(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++)
+		random_events(seed);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_one_a_second_until_it_answers),
+		TEST(test_a_refused_route_takes_another_tuple),
+		TEST(test_no_link_no_packet),
+		TEST(test_sent_again_after_the_links_return),
+		TEST(test_the_last_link_takes_all),
+		TEST(test_every_intercept_of_a_target_is_told),
+		TEST(test_answers_to_nobody),
+		TEST(test_nothing_is_due_when_all_is_over),
+		cmocka_unit_test(test_anything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -198,6 +198,19 @@ static struct hold_growth insert(struct replay *r, struct flow *f,
 			   now_us);
 }
 
+/* What is not copied; the sessions that wait for the next turn boundary have no
+ * part in it. */
+static struct hold_growth skip(struct flow *f, const struct segment *seg,
+			       uint32_t seq, uint64_t now_us)
+{
+	struct hold_growth growth =
+		hold_skip(&f->hold, seq, seg->ack, seg->payload_len, now_us);
+
+	for (struct copy *c = f->copies; c; c = c->next)
+		session_move_to(&c->session, f->hold.end);
+	return growth;
+}
+
 /* A ClientHello: a handshake record of version 3.x with that type. */
 static bool is_tls(const struct flow *f, const struct segment *seg,
 		   uint32_t seq)
@@ -237,8 +250,7 @@ static void on_payload(struct replay *r, struct flow *f,
 			leave_stream(r, f, LOSS_MEMORY, now_us);
 	}
 	if (!f->sampled || f->joining)
-		growth = hold_skip(&f->hold, seq, seg->ack, seg->payload_len,
-				   now_us);
+		growth = skip(f, seg, seq, now_us);
 	account_growth(r, f, &growth);
 	if (growth.bytes == 0 || !f->sampled || f->joining)
 		return;
@@ -260,8 +272,6 @@ static void note_closed(struct replay *r, struct flow *f, uint64_t now_us)
 		r->ledger.conns.in_flight -= n;
 		r->ledger.conns.lost[LOSS_MIDSTREAM] += n;
 	}
-	for (struct copy *c = f->copies; f->joining && c; c = c->next)
-		session_move_to(&c->session, f->hold.end);
 	replay_tell_copies(r, f, &none, now_us);
 	arm_flow_timer(r, f);
 }

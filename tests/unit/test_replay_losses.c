@@ -102,6 +102,25 @@ static void test_capture_gap(void **state)
 	assert_int_equal(replay_flows(e->r), 0);
 }
 
+/* tcpcopy ends while the client's next boundary is still to come. */
+static void test_capture_gap_and_shutdown(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	c.seq += 55;
+	client_send(e, &c, 100, 100);
+	engine_wait(e, 4000000);
+	client_send(e, &c, 100, 0);
+	replay_shutdown(e->r, e->now_us);
+	engine_pull(e);
+	check(e, LOSS_CAPTURE_GAP, 1, 1, 200);
+	assert_int_equal(ledger(e)->bytes.answered, 100);
+}
+
 /* What is missing comes late, but it comes. */
 static void test_out_of_order_is_no_gap(void **state)
 {
@@ -461,6 +480,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_lost),
 		TEST(test_capture_gap),
+		TEST(test_capture_gap_and_shutdown),
 		TEST(test_out_of_order_is_no_gap),
 		TEST(test_midstream),
 		TEST(test_tls),

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The ledger must balance after every event. At the end it must agree with the
+ * world's own count: all of what was captured is known from the conversations,
+ * all of what was delivered from the target's connections. Where nothing is
+ * bound to get lost the agreement is exact.
+ */
+#include "tests/sim/check.h"
+#include "tests/sim/copier.h"
+
+#define SAME_TIME_MAX 200000u
+#define CALM_US	      10000000u
+
+static void check_unit(struct sim *sim, const char *name,
+		       const struct ledger_unit *u)
+{
+	if (!ledger_balanced(u))
+		sim_fail(sim, "ledger", "%s do not balance", name);
+}
+
+static void check_sample(struct sim *sim)
+{
+	const struct ledger_unit *u = &copier_ledger(sim)->conns;
+	uint64_t share = (uint64_t)sim->p.copies * sim->p.targets;
+	uint64_t copied = (u->expected - u->not_sampled) / share;
+	uint64_t fair = u->captured * sim->p.sample_percent / 100;
+
+	if (copied != fair && copied != fair + 1)
+		sim_fail(sim, "sampling", "%llu of %llu connections copied",
+			 (unsigned long long)copied,
+			 (unsigned long long)u->captured);
+}
+
+void check_ledger(struct sim *sim)
+{
+	const struct ledger *l = copier_ledger(sim);
+
+	if (sim->failed)
+		return;
+	check_unit(sim, "connections", &l->conns);
+	check_unit(sim, "turns", &l->turns);
+	check_unit(sim, "bytes", &l->bytes);
+	check_sample(sim);
+	if (l->packets_blocked)
+		sim_fail(sim, "targets", "the send guard had to stop a packet");
+	if (sim->check->violations > l->early_quiet + l->early_hold)
+		sim_fail(sim, "gate",
+			 "%llu turns left before their answer, %llu counted",
+			 (unsigned long long)sim->check->violations,
+			 (unsigned long long)(l->early_quiet + l->early_hold));
+}
+
+void check_deadline(struct sim *sim, bool progress, uint64_t next_us)
+{
+	struct check *c = sim->check;
+
+	c->strikes = progress || next_us > sim->now_us ? 0 : c->strikes + 1;
+	c->same_time = c->same_time_us == sim->now_us ? c->same_time + 1 : 0;
+	c->same_time_us = sim->now_us;
+	if (c->strikes > 1 || c->same_time > SAME_TIME_MAX)
+		sim_fail(sim, "deadline", "the deadline stays in the past");
+}
+
+void check_shutdown(struct sim *sim)
+{
+	sim->check->shut = true;
+}
+
+bool check_is_settled(struct sim *sim)
+{
+	struct check *c = sim->check;
+	const struct replay *r = copier_engine(sim);
+
+	if (replay_sessions(r) > 0 || replay_flows(r) > 0)
+		return false;
+	if (!c->idle_since_us)
+		c->idle_since_us = sim->now_us;
+	return sim->now_us >= c->idle_since_us + CALM_US;
+}
+
+void check_not_settled(struct sim *sim)
+{
+	sim_fail(sim, "liveness", "%u sessions and %u connections never end",
+		 replay_sessions(copier_engine(sim)),
+		 replay_flows(copier_engine(sim)));
+}
+
+struct tally {
+	uint64_t conns, turns, bytes;
+};
+
+/* What a conversation must add to `captured`, and to what is lost. */
+static void count_conversation(const struct conversation *c,
+			       struct tally *captured, struct tally *tls,
+			       struct tally *midstream)
+{
+	struct tally one = {0}, before = {0};
+
+	if (!c->captured_at_all)
+		return;
+	one.conns = 1;
+	for (unsigned k = 0; k < c->turn_count; k++) {
+		uint64_t bytes = 0;
+
+		for (uint32_t b = c->turns[k].start; b < c->turns[k].end; b++)
+			bytes += c->captured[b];
+		one.turns += bytes > 0;
+		one.bytes += bytes;
+		if (c->turns[k].start < c->copied_from) {
+			before.turns += bytes > 0;
+			before.bytes += bytes;
+		}
+	}
+	captured->conns += one.conns;
+	captured->turns += one.turns;
+	captured->bytes += one.bytes;
+	if (c->tls) {
+		tls->turns += one.turns;
+		tls->bytes += one.bytes;
+	}
+	midstream->turns += before.turns;
+	midstream->bytes += before.bytes;
+}
+
+static void expect(struct sim *sim, const char *what, uint64_t is,
+		   uint64_t should)
+{
+	if (is != should)
+		sim_fail(sim, "ledger", "%s: %llu, but it was %llu", what,
+			 (unsigned long long)is, (unsigned long long)should);
+}
+
+static uint64_t lost_sum(const struct ledger_unit *u)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < LOSS_COUNT; i++)
+		n += u->lost[i];
+	return n;
+}
+
+static void check_captured(struct sim *sim, struct tally *tls,
+			   struct tally *midstream)
+{
+	const struct conversations *cs = sim->conversations;
+	const struct ledger *l = copier_ledger(sim);
+	struct tally captured = {0};
+
+	for (unsigned i = 0; i < cs->count; i++)
+		count_conversation(&cs->all[i], &captured, tls, midstream);
+	if (sim->p.capture.loss)
+		return;
+	expect(sim, "connections captured", l->conns.captured, captured.conns);
+	expect(sim, "turns captured", l->turns.captured, captured.turns);
+	expect(sim, "bytes captured", l->bytes.captured, captured.bytes);
+}
+
+static void check_exact(struct sim *sim, const struct tally *tls,
+			const struct tally *midstream)
+{
+	const struct ledger *l = copier_ledger(sim);
+	uint64_t share = (uint64_t)sim->p.copies * sim->p.targets;
+	uint64_t lost = l->turns.lost[LOSS_TLS] + l->turns.lost[LOSS_MIDSTREAM];
+
+	expect(sim, "turns lost", lost_sum(&l->turns), lost);
+	expect(sim, "turns delivered", l->turns.answered + l->turns.unanswered,
+	       sim->check->turns_delivered);
+	expect(sim, "bytes delivered", l->bytes.answered + l->bytes.unanswered,
+	       sim->check->bytes_delivered);
+	if (sim->p.sample_percent < 100)
+		return;
+	expect(sim, "turns of TLS", l->turns.lost[LOSS_TLS],
+	       tls->turns * share);
+	expect(sim, "bytes of TLS", l->bytes.lost[LOSS_TLS],
+	       tls->bytes * share);
+	expect(sim, "turns before the join", l->turns.lost[LOSS_MIDSTREAM],
+	       midstream->turns * share);
+	expect(sim, "bytes before the join", l->bytes.lost[LOSS_MIDSTREAM],
+	       midstream->bytes * share);
+}
+
+/* Every turn of a conversation that is copied came the same number of times,
+ * everywhere. */
+static void check_whole(struct sim *sim, const struct conversation *c)
+{
+	const struct check_conversation *n = c->checked;
+	bool all = sim->p.sample_percent == 100;
+
+	if (c->tls || c->copied_from == c->len)
+		return;
+	if (!n && (!all || !c->captured_at_all))
+		return;
+	for (unsigned h = 0; h < sim->p.targets; h++)
+		for (unsigned k = 0; k < c->turn_count; k++) {
+			unsigned times = n ? n->delivered[h][k] : 0;
+
+			if (c->turns[k].start < c->copied_from ||
+			    times == sim->p.copies)
+				continue;
+			sim_fail(sim, "whole",
+				 "turn %u of conversation %u came %u times",
+				 k, c->id, times);
+			return;
+		}
+}
+
+static void check_left_open(struct sim *sim)
+{
+	const struct target_connection *t = target_all(sim);
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (; t; t = t->next)
+		if (t->ours && t->state != T_CLOSED && t->state != T_TIME_WAIT)
+			sim_fail(sim, "open",
+				 "the target's connection from %s was left in "
+				 "state %d",
+				 endpoint_text(&t->tuple.src, text),
+				 (int)t->state);
+}
+
+void check_end(struct sim *sim)
+{
+	const struct ledger *l = copier_ledger(sim);
+	struct tally tls = {0}, midstream = {0};
+	bool later;
+	size_t memory = copier_memory(sim, &later);
+
+	check_ledger(sim);
+	expect(sim, "connections in flight", l->conns.in_flight, 0);
+	expect(sim, "turns in flight", l->turns.in_flight, 0);
+	expect(sim, "bytes in flight", l->bytes.in_flight, 0);
+	check_captured(sim, &tls, &midstream);
+	if (sim->check->bytes_delivered <
+	    l->bytes.answered + l->bytes.unanswered)
+		sim_fail(sim, "ledger", "more bytes delivered than arrived");
+	if (!sim->p.capture.loss && sim->check->turns_delivered <
+					    l->turns.answered +
+						    l->turns.unanswered)
+		sim_fail(sim, "ledger", "more turns delivered than arrived");
+	if (sim->p.exact) {
+		check_exact(sim, &tls, &midstream);
+		for (unsigned i = 0; i < sim->conversations->count; i++)
+			check_whole(sim, &sim->conversations->all[i]);
+	}
+	if (sim->p.quiet_net)
+		check_left_open(sim);
+	if (later)
+		sim_fail(sim, "memory", "memory was asked for after the start");
+	if (memory > sim->p.memory_bytes + sim->p.memory_bytes / 2 + (1u << 20))
+		sim_fail(sim, "memory", "%zu bytes for a limit of %zu", memory,
+			 sim->p.memory_bytes);
+}

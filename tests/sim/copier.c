@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tests/sim/copier.h"
+
+#include <stdlib.h>
+
+#include "tests/sim/check.h"
+#include "tests/sim/client.h"
+#include "tests/sim/link.h"
+#include "tests/sim/net.h"
+
+#define MTU_BYTES 1500u
+
+struct copier {
+	struct replay *engine;
+	struct replay_config cfg;
+	struct replay_mapping mappings[COPIER_TARGETS_MAX * 2];
+	struct replay_target targets[COPIER_TARGETS_MAX];
+	struct addr_range clients[2];
+	struct ip_addr own[2];
+	struct mem mem;
+	size_t memory_bytes;
+	bool made, asked_later;
+	uint64_t timer; /* the one that is armed */
+	uint64_t timer_us;
+};
+
+static void *count_alloc(void *ctx, size_t size_bytes)
+{
+	struct copier *c = ctx;
+
+	c->memory_bytes += size_bytes;
+	c->asked_later = c->asked_later || c->made;
+	return calloc(1, size_bytes);
+}
+
+static void count_free(void *ctx, void *ptr, size_t size_bytes)
+{
+	(void)ctx;
+	(void)size_bytes;
+	free(ptr);
+}
+
+static void add_target(struct sim *sim, struct copier *c, unsigned host,
+		       bool v6, bool greets)
+{
+	uint32_t n = (uint32_t)c->cfg.target_count++;
+	uint8_t lo[4] = {127, 0, 0, 1};
+	struct replay_mapping *m;
+
+	c->targets[n] = (struct replay_target){
+		.at = {.addr = sim_addr(v6, 2, host + 1),
+		       .port = greets ? SIM_GREETING_PORT : SIM_TARGET_PORT},
+		.groups = 1u << host % sim->p.groups,
+		.local_source = sim_addr(v6, 0, 1),
+	};
+	m = &c->mappings[c->cfg.mapping_count++];
+	*m = (struct replay_mapping){
+		.source = {.addr = sim_addr(v6, 0, 1),
+			   .port = greets ? SIM_GREETING_PORT : SIM_HTTP_PORT},
+		.target = n,
+	};
+	if (v6)
+		return;
+	c->mappings[c->cfg.mapping_count] = *m;
+	c->mappings[c->cfg.mapping_count++].source.addr = addr_from_v4(lo);
+}
+
+static void configure(struct sim *sim, struct copier *c)
+{
+	const struct profile *p = &sim->p;
+
+	c->cfg = (struct replay_config){
+		.mappings = c->mappings,
+		.targets = c->targets,
+		.group_count = p->groups,
+		.links_per_group = p->links_per_group,
+		.clients = c->clients,
+		.client_count = p->listed_clients ? 2 : 0,
+		.own_addrs = c->own,
+		.own_addr_count = 2,
+		.copies = p->copies,
+		.port_slice = rng_below(&sim->plan, 1024),
+		.sample_percent = p->sample_percent,
+		.memory_bytes = p->memory_bytes,
+		.mtu_bytes = MTU_BYTES,
+		.mss_bytes = rng_chance(&sim->plan, 200) ? 700 : 0,
+		.timeout_us = p->timeout_us,
+		.idle_us = p->idle_us,
+		.max_hold_us = p->max_hold_us,
+		.resend = p->resend,
+	};
+	for (int i = 0; i < 16; i++)
+		c->cfg.hash_key.b[i] = (uint8_t)rng_next(&sim->plan);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		c->own[v6] = sim_addr(v6, 0, 1);
+		c->clients[v6].first = sim_addr(v6, 1, 200);
+		c->clients[v6].count = 5;
+		for (unsigned host = 0; host < p->targets; host++) {
+			add_target(sim, c, host, v6, false);
+			add_target(sim, c, host, v6, true);
+		}
+	}
+}
+
+void copier_new(struct sim *sim)
+{
+	struct copier *c = sim_alloc(sim, sizeof(*c));
+
+	sim->copier = c;
+	c->mem = (struct mem){.alloc = count_alloc,
+			      .free = count_free,
+			      .ctx = c};
+	c->timer_us = UINT64_MAX;
+	configure(sim, c);
+	c->engine = replay_new(&c->cfg, &c->mem, sim->now_us);
+	c->made = true;
+	if (!c->engine)
+		abort();
+	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
+	sim->coverage[COVER_several_copies] += sim->p.copies > 1;
+	sim->coverage[COVER_sampled_worlds] += sim->p.sample_percent < 100;
+	sim->coverage[COVER_listed_clients] += sim->p.listed_clients;
+}
+
+void copier_free(struct sim *sim)
+{
+	replay_free(sim->copier->engine, &sim->copier->mem);
+}
+
+const struct ledger *copier_ledger(const struct sim *sim)
+{
+	return replay_ledger(sim->copier->engine);
+}
+
+const struct replay *copier_engine(const struct sim *sim)
+{
+	return sim->copier->engine;
+}
+
+const struct replay_config *copier_config(const struct sim *sim)
+{
+	return &sim->copier->cfg;
+}
+
+size_t copier_memory(const struct sim *sim, bool *after_start)
+{
+	*after_start = sim->copier->asked_later;
+	return sim->copier->memory_bytes;
+}
+
+static void give_packet(struct sim *sim, const uint8_t *slot, size_t len)
+{
+	struct segment seg;
+	struct sim_packet *pkt;
+
+	sim_digest(sim, slot, len);
+	if (packet_parse(&seg, slot, len, len) != PACKET_OK) {
+		sim_fail(sim, "packets", "the engine built no packet");
+		return;
+	}
+	sim_trace_segment(sim, "sent", &seg);
+	pkt = sim_packet_new(sim, &seg);
+	if (check_packet_out(sim, pkt)) {
+		net_to_target(sim, pkt);
+	}
+}
+
+/* Pulls out of the engine what it has, in the order that it asks for. */
+static unsigned pull(struct sim *sim)
+{
+	struct copier *c = sim->copier;
+	struct replay_notice notice;
+	struct wire_msg msg;
+	uint8_t slot[MTU_BYTES];
+	unsigned link_id, n = 0;
+	size_t len;
+
+	while (replay_next_msg(c->engine, &link_id, &msg)) {
+		check_msg_out(sim, &msg);
+		links_send(sim, link_id, &msg);
+		n++;
+	}
+	while (!sim->failed &&
+	       (len = replay_next_packet(c->engine, slot, sizeof(slot),
+					 sim->now_us)) > 0) {
+		give_packet(sim, slot, len);
+		n++;
+	}
+	while (replay_next_notice(c->engine, &notice))
+		sim_trace(sim, "notice %d of target %u", (int)notice.type,
+			  notice.target);
+	links_pump(sim);
+	check_ledger(sim);
+	return n;
+}
+
+static void on_timer(struct sim *sim, void *obj, uint64_t arg);
+
+static void settle(struct sim *sim)
+{
+	struct copier *c = sim->copier;
+	uint64_t at;
+
+	pull(sim);
+	at = replay_deadline_us(c->engine);
+	if (at == UINT64_MAX || at == c->timer_us)
+		return;
+	c->timer_us = at;
+	sim_at(sim, at, on_timer, c, ++c->timer);
+}
+
+static void on_timer(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct copier *c = obj;
+
+	if (arg != c->timer)
+		return;
+	c->timer_us = UINT64_MAX;
+	replay_on_timer(c->engine, sim->now_us);
+	check_deadline(sim, pull(sim) > 0, replay_deadline_us(c->engine));
+	settle(sim);
+}
+
+void copier_on_capture(struct sim *sim, const struct sim_packet *pkt)
+{
+	sim_trace_segment(sim, "captured", &pkt->seg);
+	replay_on_packet(sim->copier->engine, pkt->bytes, pkt->len, pkt->len,
+			 sim->now_us);
+	settle(sim);
+}
+
+void copier_on_msg(struct sim *sim, unsigned link_id,
+		   const struct wire_msg *msg)
+{
+	check_msg_in(sim, msg);
+	replay_on_msg(sim->copier->engine, link_id, msg, sim->now_us);
+	settle(sim);
+}
+
+void copier_on_link(struct sim *sim, unsigned link_id, bool up)
+{
+	sim_trace(sim, "link %u %s", link_id, up ? "up" : "down");
+	replay_on_link(sim->copier->engine, link_id, up, sim->now_us);
+	settle(sim);
+}
+
+void copier_capture_end(struct sim *sim)
+{
+	sim_trace(sim, "capture ends");
+	replay_on_capture_end(sim->copier->engine, sim->now_us);
+	settle(sim);
+}
+
+void copier_shutdown(struct sim *sim)
+{
+	sim_trace(sim, "shutdown");
+	check_shutdown(sim);
+	replay_shutdown(sim->copier->engine, sim->now_us);
+	settle(sim);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * One divert engine for each group. The host of the target has other traffic
+ * as well: packets to addresses on the passlist and to strangers, and some
+ * that are no TCP. Another tcpcopy, of which only its routes are here, owns
+ * some of the tuples.
+ */
+#include "tests/sim/intercept.h"
+
+#include <stdlib.h>
+
+#include "core/divert.h"
+#include "tests/sim/check.h"
+#include "tests/sim/client.h"
+#include "tests/sim/copier.h"
+#include "tests/sim/link.h"
+
+#define GROUPS_MAX     2u
+#define OTHER_INSTANCE 0x0dd0u
+#define ROUTES_MAX     4096u
+
+struct one {
+	struct divert *engine;
+	uint64_t timer, timer_us;
+	unsigned group;
+};
+
+struct intercept {
+	struct one one[GROUPS_MAX];
+	struct mem mem;
+	struct addr_prefix passlist[2];
+};
+
+static void *plain_alloc(void *ctx, size_t size_bytes)
+{
+	(void)ctx;
+	return calloc(1, size_bytes);
+}
+
+static void plain_free(void *ctx, void *ptr, size_t size_bytes)
+{
+	(void)ctx;
+	(void)size_bytes;
+	free(ptr);
+}
+
+static void settle(struct sim *sim, struct one *o);
+
+static void on_timer(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct one *o = obj;
+
+	if (arg != o->timer)
+		return;
+	o->timer_us = UINT64_MAX;
+	divert_on_timer(o->engine, sim->now_us);
+	if (divert_deadline_us(o->engine) <= sim->now_us)
+		sim_fail(sim, "deadline",
+			 "intercept's deadline stays in the past");
+	settle(sim, o);
+}
+
+static void settle(struct sim *sim, struct one *o)
+{
+	struct wire_msg msg;
+	unsigned number;
+	uint64_t at;
+
+	while (divert_next_msg(o->engine, &number, &msg)) {
+		sim_digest(sim, &msg.type, sizeof(msg.type));
+		if (number < sim->p.links_per_group)
+			links_reply(sim, o->group, number, &msg);
+	}
+	links_pump(sim);
+	at = divert_deadline_us(o->engine);
+	if (at == UINT64_MAX || at == o->timer_us)
+		return;
+	o->timer_us = at;
+	sim_at(sim, at, on_timer, o, ++o->timer);
+}
+
+/* The tuples that another tcpcopy has. */
+static void squat(struct sim *sim, struct one *o)
+{
+	const struct replay_config *cfg = copier_config(sim);
+	const struct conversations *cs = sim->conversations;
+	unsigned link_id = sim->p.links_per_group;
+
+	divert_on_link_up(o->engine, link_id, OTHER_INSTANCE, sim->now_us);
+	for (unsigned i = 0; i < cs->count; i++) {
+		struct wire_msg msg = {.type = WIRE_ROUTE_ADD};
+
+		if (i * 1000 >= sim->p.squatted * cs->count)
+			break;
+		msg.route.client = cs->all[i].tuple.src;
+		msg.route.route_id = i;
+		for (size_t k = 0; k < cfg->target_count; k++) {
+			msg.route.target = cfg->targets[k].at;
+			divert_on_msg(o->engine, link_id, &msg, sim->now_us);
+			settle(sim, o);
+		}
+	}
+}
+
+static void start(struct sim *sim, struct one *o)
+{
+	struct divert_config cfg = {
+		.passlist = sim->intercept->passlist,
+		.passlist_count = 2,
+		.routes_max = ROUTES_MAX,
+		.links_max = sim->p.links_per_group + 1,
+	};
+
+	for (int i = 0; i < 16; i++)
+		cfg.hash_key.b[i] = (uint8_t)rng_next(&sim->link_dice);
+	o->engine = divert_new(&cfg, &sim->intercept->mem, sim->now_us);
+	if (!o->engine)
+		abort();
+	o->timer_us = UINT64_MAX;
+	o->timer++;
+}
+
+static struct one *one_of(struct sim *sim, const struct ip_addr *target)
+{
+	unsigned host = target->b[15] - 1u;
+
+	return &sim->intercept->one[host % sim->p.groups];
+}
+
+static void judge(struct sim *sim, struct one *o, struct sim_packet *pkt,
+		  uint32_t len, bool passes)
+{
+	enum verdict v = divert_on_packet(o->engine, pkt->bytes, pkt->cap_len,
+					  len, sim->now_us);
+
+	sim_digest(sim, &v, sizeof(v));
+	if ((v == VERDICT_ACCEPT) != passes)
+		sim_fail(sim, "verdict", "a packet %s",
+			 passes ? "to the passlist was dropped"
+				: "of the target was let out");
+	if (divert_routes(o->engine) > ROUTES_MAX)
+		sim_fail(sim, "memory", "more routes than allowed");
+	settle(sim, o);
+}
+
+void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
+{
+	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len,
+	      false);
+}
+
+/* What else leaves the host of a target. */
+static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct rng *dice = &sim->target_dice;
+	struct segment seg = {
+		.flags = TCP_ACK | (rng_chance(dice, 300) ? TCP_SYN : 0),
+		.seq = (uint32_t)rng_next(dice),
+		.ack = (uint32_t)rng_next(dice),
+	};
+	bool v6 = rng_chance(dice, 500), passes = rng_chance(dice, 500);
+	struct sim_packet *pkt;
+
+	if (!sim->faults_on)
+		return;
+	seg.tuple.src.addr = sim_addr(v6, 2, 1);
+	seg.tuple.src.port = SIM_TARGET_PORT;
+	seg.tuple.dst.addr = sim_addr(v6, 3, passes ? 5 : 77);
+	seg.tuple.dst.port = (uint16_t)rng_below(dice, 65536);
+	pkt = sim_packet_new(sim, &seg);
+	if (passes) {
+		SIM_COVER(sim, passed_packets);
+	} else {
+		SIM_COVER(sim, stranger_packets);
+		if (rng_chance(dice, 300))
+			pkt->cap_len = rng_below(dice, pkt->cap_len);
+		else if (rng_chance(dice, 300))
+			pkt->bytes[rng_below(dice, 8)] ^= 0xff;
+	}
+	judge(sim, one_of(sim, &seg.tuple.src.addr), pkt, pkt->len, passes);
+	sim_at(sim, sim->now_us + rng_below(dice, 300000), other_traffic, obj,
+	       arg);
+}
+
+void intercept_new(struct sim *sim)
+{
+	struct intercept *in = sim_alloc(sim, sizeof(*in));
+
+	sim->intercept = in;
+	in->mem = (struct mem){.alloc = plain_alloc, .free = plain_free};
+	in->passlist[0] = (struct addr_prefix){.addr = sim_addr(false, 3, 5),
+					       .len = 128};
+	in->passlist[1] = (struct addr_prefix){.addr = sim_addr(true, 3, 5),
+					       .len = 124};
+	for (unsigned g = 0; g < sim->p.groups; g++) {
+		in->one[g].group = g;
+		start(sim, &in->one[g]);
+	}
+	sim_at(sim, sim->now_us + 5000, other_traffic, in, 0);
+}
+
+static void count(struct sim *sim, struct one *o)
+{
+	coverage_add_divert(sim->coverage, divert_counters(o->engine));
+}
+
+void intercept_free(struct sim *sim)
+{
+	for (unsigned g = 0; g < sim->p.groups; g++)
+		divert_free(sim->intercept->one[g].engine,
+			    &sim->intercept->mem);
+}
+
+void intercept_add_coverage(struct sim *sim)
+{
+	for (unsigned g = 0; g < sim->p.groups; g++)
+		count(sim, &sim->intercept->one[g]);
+}
+
+void intercept_restart(struct sim *sim, unsigned group)
+{
+	struct one *o = &sim->intercept->one[group];
+
+	count(sim, o);
+	divert_free(o->engine, &sim->intercept->mem);
+	start(sim, o);
+	squat(sim, o);
+}
+
+void intercept_on_msg(struct sim *sim, unsigned group, unsigned number,
+		      const struct wire_msg *msg)
+{
+	struct one *o = &sim->intercept->one[group];
+
+	divert_on_msg(o->engine, number, msg, sim->now_us);
+	settle(sim, o);
+}
+
+void intercept_on_link(struct sim *sim, unsigned group, unsigned number,
+		       bool up, uint64_t instance)
+{
+	struct one *o = &sim->intercept->one[group];
+
+	if (up && number == 0 && divert_routes(o->engine) == 0)
+		squat(sim, o);
+	if (up)
+		divert_on_link_up(o->engine, number, instance, sim->now_us);
+	else
+		divert_on_link_down(o->engine, number, sim->now_us);
+	settle(sim, o);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a seed makes of its world: each fault fully off or at a random rate. */
+#ifndef SIM_PROFILE_H
+#define SIM_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rng;
+
+/* Rates in permille. */
+struct fault_rates {
+	unsigned loss, dup, reorder;
+};
+
+struct profile {
+	const char *name;
+
+	/* the load */
+	unsigned conversations;
+	unsigned spread_us; /* within which they begin */
+	unsigned targets, copies, sample_percent;
+	bool listed_clients;
+	unsigned late_join; /* permille of the conversations */
+	unsigned tls, server_first, ipv6, uploads, pipelined, reuse;
+	unsigned local_clients;
+	unsigned captured_again; /* permille of the segments */
+
+	/* the ways */
+	struct fault_rates capture, net, queue;
+	unsigned net_delay_us, link_delay_us;
+	unsigned link_resets, link_stalls, intercept_restarts;
+	unsigned squatted; /* permille of tuples that another tcpcopy owns */
+
+	/* the target */
+	unsigned closing;  /* permille of connections that it closes early */
+	unsigned resetting;
+	unsigned slow, silent, shorter, longer;
+	unsigned small_windows, zero_windows;
+	unsigned refusing; /* refuses everything for a while */
+	unsigned old_connections; /* tuples still in use or in TIME_WAIT */
+
+	/* tcpcopy */
+	unsigned groups; /* intercepts; target i is seen by i % groups */
+	unsigned links_per_group;
+	size_t memory_bytes;
+	uint64_t timeout_us, idle_us, max_hold_us;
+	bool resend;
+	bool shutdown;	  /* ended in the middle */
+	bool capture_end; /* the capture ends, as a file does */
+
+	/* What must come of it. */
+	bool exact; /* every turn of every connection is delivered once */
+	bool quiet_net; /* no packet is lost or late between engine and target */
+};
+
+/* NULL: there is none of that name. */
+const char *const *profile_names(void);
+/* name NULL: the seed chooses. false: unknown. */
+bool profile_make(struct profile *p, const char *name, struct rng *r);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * A seed first picks a profile, then throws dice within it. "exact" worlds may
+ * lose, double and delay whatever they like on the way: TCP mends that, so
+ * everything must arrive. The others take away something that nobody can
+ * mend, and only what must hold even then is asked of them.
+ */
+#include "tests/sim/profile.h"
+
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define SECONDS 1000000ull
+
+static bool coin(struct rng *r)
+{
+	return rng_chance(r, 500);
+}
+
+/* Off, or anything up to most. */
+static unsigned maybe(struct rng *r, unsigned most)
+{
+	return coin(r) ? rng_below(r, most + 1) : 0;
+}
+
+static struct fault_rates faults(struct rng *r)
+{
+	return (struct fault_rates){
+		.loss = maybe(r, 200),
+		.dup = maybe(r, 200),
+		.reorder = maybe(r, 200),
+	};
+}
+
+static void make_load(struct profile *p, struct rng *r)
+{
+	p->conversations = rng_between(r, 20, 32);
+	p->spread_us = rng_between(r, 1000000, 12000000);
+	p->targets = rng_chance(r, 150) ? 2 : 1;
+	p->copies = rng_chance(r, 150) ? rng_between(r, 2, 3) : 1;
+	p->sample_percent = rng_chance(r, 100) ? rng_between(r, 1, 99) : 100;
+	p->listed_clients = rng_chance(r, 150);
+	p->tls = maybe(r, 100);
+	p->server_first = maybe(r, 300);
+	p->ipv6 = coin(r) ? 300 : rng_chance(r, 300) ? 1000 : 0;
+	p->uploads = maybe(r, 150);
+	p->pipelined = maybe(r, 400);
+	p->reuse = maybe(r, 200);
+	p->local_clients = maybe(r, 100);
+	p->captured_again = maybe(r, 150);
+	p->late_join = maybe(r, 150);
+}
+
+static void make_rest(struct profile *p, struct rng *r)
+{
+	p->net_delay_us = rng_chance(r, 300) ? rng_between(r, 5000, 60000)
+					     : rng_between(r, 20, 2000);
+	p->link_delay_us = rng_chance(r, 300) ? rng_between(r, 5000, 60000)
+					      : rng_between(r, 20, 2000);
+	p->groups = p->targets > 1 && coin(r) ? 2 : 1;
+	p->links_per_group = rng_between(r, 1, 3);
+	p->memory_bytes = 64u << 20;
+	p->timeout_us = 900 * SECONDS;
+	p->max_hold_us = rng_chance(r, 300) ? rng_between(r, 300000, 3000000)
+					    : 60 * SECONDS;
+	p->idle_us = 60 * SECONDS;
+	p->resend = true;
+	p->capture_end = coin(r);
+	p->capture.dup = maybe(r, 200);
+	p->capture.reorder = maybe(r, 200);
+	p->slow = maybe(r, 100);
+	p->silent = maybe(r, 60);
+	p->shorter = maybe(r, 200);
+	p->longer = maybe(r, 200);
+	p->small_windows = maybe(r, 400);
+	p->zero_windows = maybe(r, 60);
+	p->squatted = maybe(r, 100);
+}
+
+static void make_clean(struct profile *p, struct rng *r)
+{
+	(void)r;
+	p->exact = p->quiet_net = true;
+	p->capture.dup = p->capture.reorder = 0;
+}
+
+static void make_network(struct profile *p, struct rng *r)
+{
+	p->exact = true;
+	p->net = faults(r);
+	p->queue = faults(r);
+}
+
+static void make_links(struct profile *p, struct rng *r)
+{
+	p->exact = true;
+	p->link_resets = rng_below(r, 10);
+	p->link_stalls = rng_below(r, 6);
+	p->intercept_restarts = rng_below(r, 3);
+}
+
+static void make_swarm(struct profile *p, struct rng *r)
+{
+	make_network(p, r);
+	p->link_resets = maybe(r, 8);
+	p->link_stalls = maybe(r, 6);
+	p->intercept_restarts = maybe(r, 2);
+	p->old_connections = maybe(r, 150);
+}
+
+static void make_capture(struct profile *p, struct rng *r)
+{
+	make_network(p, r);
+	p->exact = false;
+	p->capture.loss = rng_between(r, 1, 200);
+}
+
+static void make_closing(struct profile *p, struct rng *r)
+{
+	make_network(p, r);
+	p->exact = false;
+	p->closing = rng_between(r, 100, 900);
+	p->resetting = maybe(r, 300);
+	p->resend = !rng_chance(r, 100);
+}
+
+static void make_failing(struct profile *p, struct rng *r)
+{
+	make_swarm(p, r);
+	p->exact = false;
+	p->timeout_us = rng_between(r, 1, 6) * SECONDS;
+	p->idle_us = rng_between(r, 2, 6) * SECONDS;
+	p->refusing = coin(r) ? 8000000 : 0;
+	p->silent = maybe(r, 300);
+}
+
+static void make_memory(struct profile *p, struct rng *r)
+{
+	p->exact = false;
+	p->memory_bytes = rng_between(r, 20000, 400000);
+	p->uploads = 600;
+	p->small_windows = 600;
+	p->net = faults(r);
+}
+
+static void make_shutdown(struct profile *p, struct rng *r)
+{
+	make_swarm(p, r);
+	p->exact = false;
+	p->shutdown = true;
+}
+
+static void make_tuples(struct profile *p, struct rng *r)
+{
+	p->exact = true;
+	p->old_connections = 400;
+	p->reuse = 400;
+	p->squatted = 300;
+	p->copies = rng_between(r, 1, 3);
+}
+
+static const struct {
+	const char *name;
+	void (*make)(struct profile *p, struct rng *r);
+} kinds[] = {
+	{"clean", make_clean},	   {"network", make_network},
+	{"links", make_links},	   {"swarm", make_swarm},
+	{"capture", make_capture}, {"closing", make_closing},
+	{"failing", make_failing}, {"memory", make_memory},
+	{"shutdown", make_shutdown}, {"tuples", make_tuples},
+};
+
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+const char *const *profile_names(void)
+{
+	static const char *names[KIND_COUNT + 1];
+
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		names[i] = kinds[i].name;
+	return names;
+}
+
+bool profile_make(struct profile *p, const char *name, struct rng *r)
+{
+	size_t kind = rng_below(r, KIND_COUNT);
+
+	for (size_t i = 0; name && i <= KIND_COUNT; i++) {
+		if (i == KIND_COUNT)
+			return false;
+		kind = i;
+		if (strcmp(kinds[i].name, name) == 0)
+			break;
+	}
+	*p = (struct profile){.name = kinds[kind].name};
+	make_load(p, r);
+	make_rest(p, r);
+	kinds[kind].make(p, r);
+	return true;
+}

@@ -157,6 +157,8 @@ void app_on_bytes(struct sim *sim, struct target_connection *t)
 	struct rng *dice = &sim->target_dice;
 
 	find_out(sim, t);
+	if (t->fin_seen)
+		check_fin_received(sim, t);
 	if (sim->failed || t->app_closed)
 		return;
 	if (t->paused)

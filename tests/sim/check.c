@@ -116,7 +116,8 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		return;
 	answers_syn = r->flags & TCP_ACK && r->ack == s->iss + 1;
 	if (r->flags & TCP_RST) {
-		s->over |= s->established || answers_syn;
+		if (s->established || answers_syn)
+			s->over = s->reset = true;
 		return;
 	}
 	if (r->flags & TCP_SYN) {
@@ -193,7 +194,7 @@ static void check_syn(struct sim *sim, struct seen_connection *s,
 	}
 	if (s->established && !s->over)
 		sim_fail(sim, "syn", "a SYN on an established connection");
-	s->over = false;
+	s->over = s->reset = false;
 	SIM_COVER(sim, syn_retransmissions);
 }
 
@@ -210,7 +211,7 @@ static void check_rst(struct sim *sim, struct seen_connection *s,
 		sim_fail(sim, "rst", "an RST with sequence number %u", seg->seq);
 		return;
 	}
-	s->over = true;
+	s->over = s->reset = true;
 }
 
 static void check_ack(struct sim *sim, struct seen_connection *s,
@@ -444,7 +445,7 @@ bool check_packet_out(struct sim *sim, const struct sim_packet *pkt)
 		check_syn(sim, s, seg);
 	} else if (seg->flags & TCP_RST) {
 		check_rst(sim, s, seg);
-	} else if (!s || s->over) {
+	} else if (!s || s->reset) {
 		sim_fail(sim, "over", "a segment of no open connection");
 	} else {
 		check_ack(sim, s, seg);

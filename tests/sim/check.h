@@ -22,7 +22,9 @@ struct seen_connection {
 	uint8_t first[SIM_TELLING_BYTES]; /* until conv is known */
 	uint32_t first_len;
 	uint32_t sent; /* bytes, without a hole */
-	bool fin_sent, over, tainted;
+	bool fin_sent, tainted;
+	bool reset; /* either way: nothing may follow */
+	bool over;  /* the tuple may be used again */
 
 	/* what tcpcopy has been told by the target */
 	bool established, peer_fin;

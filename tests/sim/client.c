@@ -16,7 +16,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/copier.h"
 
-#define PACKETS_MAX  512u
+#define PACKETS_MAX  2048u
 #define REQUESTS_MAX 24u
 #define ONLINE_NET   0u
 #define CLIENT_NET   1u

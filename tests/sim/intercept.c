@@ -25,6 +25,7 @@ struct one {
 	struct divert *engine;
 	uint64_t timer, timer_us;
 	unsigned group;
+	bool squatted;
 };
 
 struct intercept {
@@ -88,6 +89,9 @@ static void squat(struct sim *sim, struct one *o)
 	const struct conversations *cs = sim->conversations;
 	unsigned link_id = sim->p.links_per_group;
 
+	if (o->squatted)
+		return;
+	o->squatted = true;
 	divert_on_link_up(o->engine, link_id, OTHER_INSTANCE, sim->now_us);
 	for (unsigned i = 0; i < cs->count; i++) {
 		struct wire_msg msg = {.type = WIRE_ROUTE_ADD};
@@ -226,6 +230,7 @@ void intercept_restart(struct sim *sim, unsigned group)
 	count(sim, o);
 	divert_free(o->engine, &sim->intercept->mem);
 	start(sim, o);
+	o->squatted = false;
 	squat(sim, o);
 }
 
@@ -243,8 +248,7 @@ void intercept_on_link(struct sim *sim, unsigned group, unsigned number,
 {
 	struct one *o = &sim->intercept->one[group];
 
-	if (up && number == 0 && divert_routes(o->engine) == 0)
-		squat(sim, o);
+	squat(sim, o);
 	if (up)
 		divert_on_link_up(o->engine, number, instance, sim->now_us);
 	else

@@ -487,7 +487,6 @@ static void take_fin(struct sim *sim, struct target_connection *t)
 		enter(t, T_CLOSING);
 	else if (t->state == T_FIN_WAIT_2)
 		enter_time_wait(sim, t);
-	check_fin_received(sim, t);
 }
 
 static void ack_soon(struct sim *sim, struct target_connection *t,

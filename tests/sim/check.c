@@ -60,6 +60,9 @@ void check_msg_out(struct sim *sim, const struct wire_msg *msg)
 	if (msg->type != WIRE_ROUTE_ADD)
 		return;
 	sim_digest(sim, &msg->route.route_id, sizeof(msg->route.route_id));
+	sim_trace(sim, "route %llx to port %u iss %u",
+		  (unsigned long long)msg->route.route_id,
+		  msg->route.client.port, msg->route.iss);
 	r = sim_alloc(sim, sizeof(*r));
 	r->route = msg->route;
 	r->next = sim->check->routes;
@@ -138,6 +141,8 @@ void check_msg_in(struct sim *sim, const struct wire_msg *msg)
 	if (msg->type == WIRE_RESPONSE) {
 		on_response(sim, &msg->response);
 	} else if (msg->type == WIRE_ROUTE_REFUSED) {
+		sim_trace(sim, "route %llx refused",
+			  (unsigned long long)msg->route.route_id);
 		struct seen_connection *s =
 			find_routed(sim, msg->route.route_id);
 
@@ -293,7 +298,7 @@ static void identify(struct sim *sim, struct seen_connection *s)
 	if (!s->conv)
 		sim_fail(sim, "payload",
 			 "a connection begins with bytes of no turn");
-	else if (s->conv->tls)
+	else if (s->conv->tls && !sim->p.capture.loss)
 		sim_fail(sim, "tls", "bytes of a TLS connection were sent");
 	else
 		sim_trace(sim, "this is conversation %u from byte %u",

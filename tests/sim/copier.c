@@ -117,6 +117,7 @@ void copier_new(struct sim *sim)
 	if (!c->engine)
 		abort();
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
+	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;
 	sim->coverage[COVER_several_copies] += sim->p.copies > 1;
 	sim->coverage[COVER_sampled_worlds] += sim->p.sample_percent < 100;
 	sim->coverage[COVER_listed_clients] += sim->p.listed_clients;

@@ -51,6 +51,7 @@ struct profile {
 	bool capture_end; /* the capture ends, as a file does */
 
 	/* What must come of it. */
+	bool short_of_memory;
 	bool exact; /* every turn of every connection is delivered once */
 	bool quiet_net; /* no packet is lost or late between engine and target */
 };

@@ -140,6 +140,7 @@ static void make_failing(struct profile *p, struct rng *r)
 static void make_memory(struct profile *p, struct rng *r)
 {
 	p->exact = false;
+	p->short_of_memory = true;
 	p->memory_bytes = rng_between(r, 20000, 400000);
 	p->uploads = 600;
 	p->small_windows = 600;

@@ -223,7 +223,9 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 	replay_settle(r, c, now_us);
 }
 
-/* Another tcpcopy has the tuple: take one from the pool. */
+/* Another tcpcopy has the tuple: take one from the pool. Our SYN may have
+ * opened something at the target all the same, so an RST goes on the old tuple
+ * before it is given up. */
 static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 {
 	struct copy *c = copy_of_route(r, route_id);
@@ -237,10 +239,10 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 	if (c->session.state == SESSION_SYN_SENT &&
 	    c->refusals < REPLAY_REFUSALS_MAX) {
 		c->refusals++;
-		tuples_bar(r->tuples, c->tuple, now_us);
-		c->tuple = POOL_NONE;
+		c->tuple_refused = true;
+		session_send_rst(&c->session);
 		session_retry_open(&c->session, now_us);
-		c->session.retry_at_us = now_us;
+		c->session.retry_at_us = now_us + REPLAY_REFUSED_US;
 		/* what it sent led nowhere: the next try is the same session */
 		r->targets[c->target].next_open_us = now_us;
 	} else {

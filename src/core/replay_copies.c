@@ -226,6 +226,11 @@ static bool give_tuple(struct replay *r, struct copy *c, uint32_t *iss,
 	struct endpoint client;
 
 	*iss = session_own_iss(&c->session);
+	if (c->tuple_refused) {
+		tuples_bar(r->tuples, c->tuple, now_us);
+		c->tuple = POOL_NONE;
+		c->tuple_refused = false;
+	}
 	if (c->tuple != POOL_NONE)
 		return true;
 	claim = take_tuple(r, c, now_us);

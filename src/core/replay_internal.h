@@ -10,6 +10,8 @@
 
 /* Tuples of a session that intercept refuses before it is given up. */
 #define REPLAY_REFUSALS_MAX 16
+/* And the time that its RST has before the next one is taken. */
+#define REPLAY_REFUSED_US 1000u
 
 /* A session and what the engine needs to know of it. */
 struct copy {
@@ -28,7 +30,8 @@ struct copy {
 	uint8_t refusals;
 	bool live : 1;
 	bool in_ready : 1, in_msgs : 1, in_waiting : 1;
-	bool registered : 1; /* a ROUTE_ADD has been made for it */
+	bool tuple_refused : 1; /* to be given up when the next is taken */
+	bool registered : 1;	/* a ROUTE_ADD has been made for it */
 };
 
 struct copy_list {

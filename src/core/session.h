@@ -128,6 +128,8 @@ uint32_t session_own_iss(const struct session *s);
  * the client's next one tries again. */
 void session_give_up(struct session *s, const struct session_env *env,
 		     enum loss why, uint64_t now_us);
+/* The target is to forget this connection: an RST is due. */
+void session_send_rst(struct session *s);
 /* SYN_SENT -> WAITING: another tuple is to be tried. */
 void session_retry_open(struct session *s, uint64_t now_us);
 

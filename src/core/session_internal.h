@@ -8,8 +8,6 @@
 /* session.c: life cycle */
 
 void session_change_state(struct session *s, enum session_state state);
-/* The target is to forget this connection. */
-void session_send_rst(struct session *s);
 /* Everything unfinished is lost; IDLE until the client's next turn. */
 void session_fail(struct session *s, const struct session_env *env,
 		  enum loss why);

@@ -33,6 +33,19 @@ static size_t link_count(const struct replay_config *cfg)
 	return (size_t)cfg->group_count * cfg->links_per_group;
 }
 
+/* Those of IPv4 first: each target can have only its own family's. */
+static void copy_clients(struct replay *r, const struct replay_config *cfg)
+{
+	size_t n = 0;
+
+	for (int v4 = 1; v4 >= 0; v4--)
+		for (size_t i = 0; i < cfg->client_count; i++)
+			if (addr_is_v4(&cfg->clients[i].first) == v4) {
+				r->clients[n++] = cfg->clients[i];
+				r->v4_client_count += (size_t)v4;
+			}
+}
+
 static bool copy_config(struct replay *r, const struct replay_config *cfg,
 			const struct mem *mem)
 {
@@ -51,8 +64,7 @@ static bool copy_config(struct replay *r, const struct replay_config *cfg,
 		return false;
 	for (size_t i = 0; i < cfg->mapping_count; i++)
 		r->mappings[i] = cfg->mappings[i];
-	for (size_t i = 0; i < cfg->client_count; i++)
-		r->clients[i] = cfg->clients[i];
+	copy_clients(r, cfg);
 	for (size_t i = 0; i < cfg->own_addr_count; i++)
 		r->own_addrs[i] = cfg->own_addrs[i];
 	return true;
@@ -231,8 +243,8 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 	struct copy *c = copy_of_route(r, route_id);
 	struct session_env env;
 
-	if (!c || c->tuple == POOL_NONE)
-		return;
+	if (!c || c->tuple == POOL_NONE || !session_is_open(&c->session))
+		return; /* over, or refused before: routes are told twice */
 	env = replay_env(r, c);
 	r->ledger.routes_refused++;
 	c->registered = false;

@@ -168,19 +168,36 @@ static bool is_own(const struct replay *r, const struct ip_addr *addr)
 	return false;
 }
 
-/* The listed client address that stands for this one, always the same. */
+/* The listed client addresses that a target can have. */
+struct listed {
+	const struct addr_range *ranges;
+	size_t count;
+};
+
+static struct listed listed_for(const struct replay *r,
+				const struct replay_target *t)
+{
+	size_t v4 = r->v4_client_count;
+
+	if (addr_is_v4(&t->at.addr))
+		return (struct listed){r->clients, v4};
+	return (struct listed){r->clients + v4, r->cfg.client_count - v4};
+}
+
+/* The one of them that stands for addr, always the same. */
 static struct ip_addr listed_address(const struct replay *r,
+				     const struct listed *l,
 				     const struct ip_addr *addr)
 {
 	uint64_t total = 0, pick;
 
-	for (size_t i = 0; i < r->cfg.client_count; i++)
-		total += r->clients[i].count;
+	for (size_t i = 0; i < l->count; i++)
+		total += l->ranges[i].count;
 	pick = keyed_hash(&r->cfg.hash_key, addr, sizeof(*addr)) % total;
 	for (size_t i = 0;; i++) {
-		if (pick < r->clients[i].count)
-			return addr_range_at(&r->clients[i], (uint32_t)pick);
-		pick -= r->clients[i].count;
+		if (pick < l->ranges[i].count)
+			return addr_range_at(&l->ranges[i], (uint32_t)pick);
+		pick -= l->ranges[i].count;
 	}
 }
 
@@ -189,10 +206,11 @@ static struct endpoint preferred_client(const struct replay *r,
 					const struct copy *c)
 {
 	const struct replay_target *t = &r->targets[c->target].cfg;
+	struct listed listed = listed_for(r, t);
 	struct endpoint client = c->flow->tuple.src;
 
-	if (r->cfg.client_count > 0)
-		client.addr = listed_address(r, &client.addr);
+	if (listed.count > 0)
+		client.addr = listed_address(r, &listed, &client.addr);
 	else if (is_own(r, &client.addr))
 		client.addr = t->local_source;
 	if (addr_is_v4(&client.addr) != addr_is_v4(&t->at.addr))
@@ -206,14 +224,15 @@ static struct tuple_claim take_tuple(struct replay *r, const struct copy *c,
 	struct endpoint client = preferred_client(r, c);
 	struct addr_range own = {.first = client.addr, .count = 1};
 	struct tuple_claim claim = {.id = POOL_NONE};
+	struct listed listed = listed_for(r, &r->targets[c->target].cfg);
 
 	if (c->number == 0 && c->refusals == 0)
 		claim = tuples_claim(r->tuples, c->target, &client, now_us);
 	if (claim.id != POOL_NONE)
 		return claim;
-	if (r->cfg.client_count > 0)
-		return tuples_find(r->tuples, c->target, r->clients,
-				   r->cfg.client_count, now_us);
+	if (listed.count > 0)
+		return tuples_find(r->tuples, c->target, listed.ranges,
+				   listed.count, now_us);
 	return tuples_find(r->tuples, c->target, &own, 1, now_us);
 }
 

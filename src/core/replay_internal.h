@@ -54,7 +54,8 @@ struct replay {
 	struct replay_config cfg; /* arrays are our own */
 	struct replay_mapping *mappings;
 	struct target *targets;
-	struct addr_range *clients;
+	struct addr_range *clients; /* IPv4 first */
+	size_t v4_client_count;
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
 	bool *link_up; /* by link id */

@@ -100,8 +100,8 @@ void session_open(struct session *s, uint32_t iss, uint64_t now_us)
 
 void session_send_rst(struct session *s)
 {
-	if (!session_is_open(s))
-		return;
+	if (!session_is_open(s) || s->snd_max == s->target.iss)
+		return; /* or its SYN has never been sent */
 	/* The target takes it only at its own rcv_nxt, which is one of these
 	 * two unless segments are missing in between. */
 	s->rst_seq = s->snd_max + s->delta;

@@ -55,13 +55,11 @@ static void establish(struct session *s, const struct session_env *env,
 /* Something that still knows an earlier connection answers our SYN. */
 static void on_challenge(struct session *s, const struct wire_response *resp)
 {
-	if (s->syn_retried)
-		return;
-	s->syn_retried = true;
 	s->rst_seq = s->rst_seq2 = resp->ack;
 	s->rst_ack = resp->seq;
-	s->rst_left = 1;
-	s->syn_due = true;
+	s->rst_left = 1; /* again if need be: it may have been lost */
+	s->syn_due = s->syn_due || !s->syn_retried;
+	s->syn_retried = true;
 }
 
 static void on_syn_sent(struct session *s, const struct session_env *env,
@@ -265,10 +263,21 @@ static void on_reset(struct session *s, const struct session_env *env,
 	session_advance(s, env, now_us);
 }
 
+/* What an earlier connection on this tuple has left behind acknowledges
+ * numbers that are below this one's. */
+static bool is_ours(const struct session *s, const struct wire_response *resp)
+{
+	if (!plausible(resp->seq, s->target.rcv_nxt))
+		return false;
+	if (!(resp->flags & TCP_ACK))
+		return seq_gt(resp->seq, s->target.irs);
+	return seq_geq(resp->ack - s->delta, s->open_seq);
+}
+
 static void on_synchronized(struct session *s, const struct session_env *env,
 			    const struct wire_response *resp, uint64_t now_us)
 {
-	if (!plausible(resp->seq, s->target.rcv_nxt)) {
+	if (!is_ours(s, resp)) {
 		env->ledger->responses_stale++;
 		return;
 	}

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "io/sockaddr.h"
 
-#define TX_BYTES	LINK_CLIENT_TX_BYTES
+#define TX_BYTES       LINK_CLIENT_TX_BYTES
 #define CHUNK_BYTES    65536u
 #define RX_BYTES       65536u
 #define TICK_MS	       50

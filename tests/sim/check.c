@@ -15,9 +15,9 @@
 
 #include "tests/sim/copier.h"
 
-#define FAR_BYTES	 (1u << 28)
-#define RTO_LEAST_US	 200000u /* RFC 6298 would say 1 s; ours is 200 ms */
-#define MTU_BYTES	 1500u
+#define FAR_BYTES    (1u << 28)
+#define RTO_LEAST_US 200000u /* RFC 6298 would say 1 s; ours is 200 ms */
+#define MTU_BYTES    1500u
 
 void check_new(struct sim *sim)
 {
@@ -99,9 +99,8 @@ static void hear(struct seen_connection *s, const struct wire_response *r)
 	if (offset(end, s->heard_end, &news))
 		s->heard_end = end;
 	s->peer_fin |= (r->flags & TCP_FIN) != 0;
-	if (!(r->flags & TCP_ACK) ||
-	    !offset(r->ack, s->iss + 1, &acked) || acked > s->sent + 1 ||
-	    acked < s->acked)
+	if (!(r->flags & TCP_ACK) || !offset(r->ack, s->iss + 1, &acked) ||
+	    acked > s->sent + 1 || acked < s->acked)
 		return;
 	s->acked = acked;
 	s->window = window;
@@ -119,7 +118,7 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		return;
 	answers_syn = r->flags & TCP_ACK && r->ack == s->iss + 1;
 	if (r->flags & TCP_RST) {
-		if (s->established || answers_syn)
+		if (s->established ? offset(r->seq, s->irs, &off) : answers_syn)
 			s->over = s->reset = true;
 		return;
 	}
@@ -213,7 +212,8 @@ static void check_rst(struct sim *sim, struct seen_connection *s,
 		return;
 	if (!s || !offset(seg->seq, s->iss + 1, &off) || off < s->acked ||
 	    off > s->sent + s->fin_sent) {
-		sim_fail(sim, "rst", "an RST with sequence number %u", seg->seq);
+		sim_fail(sim, "rst", "an RST with sequence number %u",
+			 seg->seq);
 		return;
 	}
 	s->over = s->reset = true;
@@ -278,8 +278,10 @@ static void check_gate(struct sim *sim, struct seen_connection *s, unsigned k)
 	t = target_find(sim, &s->tuple, s->iss);
 	if (s->tainted || !t || t->app_closed || t->state == T_CLOSED)
 		return;
-	if (before == 0 && (s->conv_at > 0 || !c->server_first ||
-			    !c->handshake_seen || c->late))
+	/* a session that begins later on does not wait for a greeting */
+	if (c->server_first && s->conv_at > 0)
+		return;
+	if (before == 0 && (!c->server_first || !c->handshake_seen || c->late))
 		return;
 	if (target_sent_bytes(t) >= needed_bytes(c, t, k))
 		return;
@@ -293,8 +295,7 @@ static void identify(struct sim *sim, struct seen_connection *s)
 {
 	if (s->conv || s->first_len < SIM_TELLING_BYTES)
 		return;
-	s->conv = conversations_find(sim->conversations, s->first,
-				     &s->conv_at);
+	s->conv = conversations_find(sim->conversations, s->first, &s->conv_at);
 	if (!s->conv)
 		sim_fail(sim, "payload",
 			 "a connection begins with bytes of no turn");

@@ -199,8 +199,8 @@ static void check_whole(struct sim *sim, const struct conversation *c)
 			    times == sim->p.copies)
 				continue;
 			sim_fail(sim, "whole",
-				 "turn %u of conversation %u came %u times",
-				 k, c->id, times);
+				 "turn %u of conversation %u came %u times", k,
+				 c->id, times);
 			return;
 		}
 }
@@ -234,9 +234,9 @@ void check_end(struct sim *sim)
 	if (sim->check->bytes_delivered <
 	    l->bytes.answered + l->bytes.unanswered)
 		sim_fail(sim, "ledger", "more bytes delivered than arrived");
-	if (!sim->p.capture.loss && sim->check->turns_delivered <
-					    l->turns.answered +
-						    l->turns.unanswered)
+	if (!sim->p.capture.loss &&
+	    sim->check->turns_delivered <
+		    l->turns.answered + l->turns.unanswered)
 		sim_fail(sim, "ledger", "more turns delivered than arrived");
 	if (sim->p.exact) {
 		check_exact(sim, &tls, &midstream);

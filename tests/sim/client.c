@@ -34,7 +34,7 @@ struct writer {
 	struct sim *sim;
 	struct conversation *c;
 	uint64_t now_us;
-	uint32_t sent; /* stream bytes written so far */
+	uint32_t sent;	    /* stream bytes written so far */
 	uint32_t seen, due; /* server bytes seen, and sent by it */
 	unsigned mss;
 	bool pipelined, split;
@@ -202,8 +202,8 @@ static void wait_for_answer(struct writer *w, bool whole)
 		put(w, w->sent, 0, TCP_ACK);
 	if (rng_chance(dice, 50) && w->sent > 0) /* keep-alive */
 		put(w, w->sent - 1, 0, TCP_ACK);
-	w->now_us += rng_chance(dice, 300) ? rng_between(dice, 1000, 400000)
-					   : 200;
+	w->now_us +=
+		rng_chance(dice, 300) ? rng_between(dice, 1000, 400000) : 200;
 }
 
 static void write_exchange(struct writer *w, bool last)
@@ -351,8 +351,7 @@ static void choose_tuple(struct sim *sim, struct conversation *c)
 	c->tuple.src.addr = sim_addr(v6, CLIENT_NET, host);
 	c->tuple.src.port = (uint16_t)rng_between(dice, 1024, 65535);
 	c->tuple.dst.addr = sim_addr(v6, ONLINE_NET, 1);
-	c->tuple.dst.port =
-		c->server_first ? SIM_GREETING_PORT : SIM_HTTP_PORT;
+	c->tuple.dst.port = c->server_first ? SIM_GREETING_PORT : SIM_HTTP_PORT;
 	if (rng_chance(dice, sim->p.local_clients)) {
 		uint8_t lo[4] = {127, 0, 0, 1};
 
@@ -484,9 +483,8 @@ static struct sim_packet *captured_packet(struct sim *sim,
 	};
 
 	if (p->flags & TCP_SYN)
-		seg.opts = (struct tcp_opts){.mss_bytes = 1460,
-					     .has_wscale = true,
-					     .wscale = 7};
+		seg.opts = (struct tcp_opts){
+			.mss_bytes = 1460, .has_wscale = true, .wscale = 7};
 	return sim_packet_new(sim, &seg);
 }
 
@@ -497,8 +495,7 @@ static void capture(struct sim *sim, void *obj, uint64_t arg)
 
 	if (p->len > 0)
 		memset(c->captured + p->from, 1, p->len);
-	if (!(p->flags & (TCP_SYN | TCP_RST | TCP_FIN)) && p->len == 0 &&
-	    p->from == 0)
+	if (p->flags == TCP_ACK && p->len == 0 && p->from == 0 && p->seen == 0)
 		c->handshake_seen = true;
 	c->captured_at_all |= p->len > 0 || p->flags & TCP_SYN;
 	copier_on_capture(sim, captured_packet(sim, c, p));

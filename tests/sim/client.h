@@ -13,7 +13,7 @@
 #define SIM_GREETING_PORT  3306u
 #define SIM_TARGET_PORT	   8080u /* for SIM_HTTP_PORT */
 /* Fewer bytes do not tell where in which stream they are from. */
-#define SIM_TELLING_BYTES  8u
+#define SIM_TELLING_BYTES 8u
 
 struct request {
 	uint32_t start, end;	/* in the client's stream */
@@ -52,7 +52,7 @@ struct conversation {
 
 	uint32_t len;
 	uint8_t *stream;
-	uint8_t *captured; /* by byte: has been given to the engine */
+	uint8_t *captured;    /* by byte: has been given to the engine */
 	uint32_t copied_from; /* first byte that the copies can have */
 	struct request *requests;
 	unsigned request_count;

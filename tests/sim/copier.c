@@ -107,9 +107,8 @@ void copier_new(struct sim *sim)
 	struct copier *c = sim_alloc(sim, sizeof(*c));
 
 	sim->copier = c;
-	c->mem = (struct mem){.alloc = count_alloc,
-			      .free = count_free,
-			      .ctx = c};
+	c->mem = (struct mem){
+		.alloc = count_alloc, .free = count_free, .ctx = c};
 	c->timer_us = UINT64_MAX;
 	configure(sim, c);
 	c->engine = replay_new(&c->cfg, &c->mem, sim->now_us);

@@ -19,15 +19,15 @@ static const struct line lines[COVER_COUNT] = {
 	SIM_COVERAGE(X)
 #undef X
 #define X(key, what) [COVER_LEDGER_##key] = {.name = #key, .text = what},
-	LEDGER_COUNTERS(X)
+		LEDGER_COUNTERS(X)
 #undef X
 #define X(id, key, what)                                                       \
 	[COVER_LOST_##key] = {.name = "lost_" #key, .text = what},
-	LEDGER_LOSSES(X)
+			LEDGER_LOSSES(X)
 #undef X
 #define X(key, what)                                                           \
 	[COVER_DIVERT_##key] = {.name = "intercept_" #key, .text = what},
-	DIVERT_COUNTERS(X)
+				DIVERT_COUNTERS(X)
 #undef X
 };
 

@@ -64,15 +64,15 @@ enum cover {
 	SIM_COVERAGE(X)
 #undef X
 #define X(name, text) COVER_LEDGER_##name,
-	LEDGER_COUNTERS(X)
+		LEDGER_COUNTERS(X)
 #undef X
 #define X(id, key, text) COVER_LOST_##key,
-	LEDGER_LOSSES(X)
+			LEDGER_LOSSES(X)
 #undef X
 #define X(name, text) COVER_DIVERT_##name,
-	DIVERT_COUNTERS(X)
+				DIVERT_COUNTERS(X)
 #undef X
-	COVER_COUNT
+					COVER_COUNT
 };
 
 #define SIM_COVER(sim, name) ((sim)->coverage[COVER_##name]++)

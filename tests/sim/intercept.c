@@ -151,8 +151,7 @@ static void judge(struct sim *sim, struct one *o, struct sim_packet *pkt,
 
 void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
 {
-	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len,
-	      false);
+	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len, false);
 }
 
 /* What else leaves the host of a target. */
@@ -194,10 +193,10 @@ void intercept_new(struct sim *sim)
 
 	sim->intercept = in;
 	in->mem = (struct mem){.alloc = plain_alloc, .free = plain_free};
-	in->passlist[0] = (struct addr_prefix){.addr = sim_addr(false, 3, 5),
-					       .len = 128};
-	in->passlist[1] = (struct addr_prefix){.addr = sim_addr(true, 3, 5),
-					       .len = 124};
+	in->passlist[0] =
+		(struct addr_prefix){.addr = sim_addr(false, 3, 5), .len = 128};
+	in->passlist[1] =
+		(struct addr_prefix){.addr = sim_addr(true, 3, 5), .len = 124};
 	for (unsigned g = 0; g < sim->p.groups; g++) {
 		in->one[g].group = g;
 		start(sim, &in->one[g]);

@@ -105,8 +105,7 @@ static void disconnect(struct sim *sim, struct link *l)
 static void reset(struct sim *sim, struct link *l)
 {
 	disconnect(sim, l);
-	sim_at(sim,
-	       sim->now_us + rng_between(&sim->link_dice, 20000, 700000),
+	sim_at(sim, sim->now_us + rng_between(&sim->link_dice, 20000, 700000),
 	       connect_link, l, l->generation);
 }
 
@@ -240,7 +239,8 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 	if (deadline(l) <= sim->now_us &&
 	    peer_fault(l->ends[0].peer) == PEER_FINE &&
 	    peer_fault(l->ends[1].peer) == PEER_FINE)
-		sim_fail(sim, "deadline", "a peer's deadline stays in the past");
+		sim_fail(sim, "deadline",
+			 "a peer's deadline stays in the past");
 	for (unsigned side = 0; side < 2 && generation == l->generation; side++)
 		look(sim, l, side);
 	links_pump(sim);
@@ -324,12 +324,13 @@ static void restart_one(struct sim *sim, void *obj, uint64_t arg)
 
 static void plan(struct sim *sim, sim_fn *fn, unsigned count)
 {
-	uint64_t span_us = conversations_end_us(sim->conversations) - sim->now_us;
+	uint64_t span_us =
+		conversations_end_us(sim->conversations) - sim->now_us;
 
 	for (unsigned i = 0; i < count; i++)
 		sim_at(sim,
-		       sim->now_us + rng_below(&sim->link_dice,
-					       (uint32_t)span_us),
+		       sim->now_us +
+			       rng_below(&sim->link_dice, (uint32_t)span_us),
 		       fn, NULL, 0);
 }
 

@@ -86,8 +86,7 @@ static void send(struct sim *sim, struct way *w, struct sim_packet *pkt)
 	if (rng_chance(dice, w->rates->dup)) {
 		sim->coverage[w->doubled]++;
 		sim_at(sim,
-		       sim->now_us + w->delay_us +
-			       rng_below(dice, w->late_us),
+		       sim->now_us + w->delay_us + rng_below(dice, w->late_us),
 		       w->deliver, pkt, 0);
 	}
 	if (rng_chance(dice, w->rates->reorder)) {

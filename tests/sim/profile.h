@@ -34,11 +34,11 @@ struct profile {
 	unsigned squatted; /* permille of tuples that another tcpcopy owns */
 
 	/* the target */
-	unsigned closing;  /* permille of connections that it closes early */
+	unsigned closing; /* permille of connections that it closes early */
 	unsigned resetting;
 	unsigned slow, silent, shorter, longer;
 	unsigned small_windows, zero_windows;
-	unsigned refusing; /* refuses everything for a while */
+	unsigned refusing;	  /* refuses everything for a while */
 	unsigned old_connections; /* tuples still in use or in TIME_WAIT */
 
 	/* tcpcopy */
@@ -52,8 +52,9 @@ struct profile {
 
 	/* What must come of it. */
 	bool short_of_memory;
-	bool exact; /* every turn of every connection is delivered once */
-	bool quiet_net; /* no packet is lost or late between engine and target */
+	bool exact;	/* every turn of every connection is delivered once */
+	bool quiet_net; /* no packet is lost or late between engine and target
+			 */
 };
 
 /* NULL: there is none of that name. */

@@ -167,10 +167,10 @@ static const struct {
 	const char *name;
 	void (*make)(struct profile *p, struct rng *r);
 } kinds[] = {
-	{"clean", make_clean},	   {"network", make_network},
-	{"links", make_links},	   {"swarm", make_swarm},
-	{"capture", make_capture}, {"closing", make_closing},
-	{"failing", make_failing}, {"memory", make_memory},
+	{"clean", make_clean},	     {"network", make_network},
+	{"links", make_links},	     {"swarm", make_swarm},
+	{"capture", make_capture},   {"closing", make_closing},
+	{"failing", make_failing},   {"memory", make_memory},
 	{"shutdown", make_shutdown}, {"tuples", make_tuples},
 };
 

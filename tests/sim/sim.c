@@ -116,8 +116,7 @@ static void arena_free(struct sim_arena *a)
 
 static bool before(const struct event *a, const struct event *b)
 {
-	return a->at_us != b->at_us ? a->at_us < b->at_us
-				    : a->order < b->order;
+	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
 static void swap_events(struct event *a, struct event *b)

@@ -14,12 +14,12 @@
 #include "tests/sim/check.h"
 #include "tests/sim/net.h"
 
-#define RTO_FIRST_US	200000u
-#define RTO_LAST_US	20000000u
-#define RETRIES_MAX	40u
-#define TIME_WAIT_US	60000000u
-#define DELAYED_ACK_US	40000u
-#define GSO_BYTES	16000u
+#define RTO_FIRST_US	 200000u
+#define RTO_LAST_US	 20000000u
+#define RETRIES_MAX	 40u
+#define TIME_WAIT_US	 60000000u
+#define DELAYED_ACK_US	 40000u
+#define GSO_BYTES	 16000u
 #define WINDOW_PLAIN_MAX 65535u
 
 struct target {
@@ -52,9 +52,8 @@ uint32_t target_sent_bytes(const struct target_connection *t)
 	return n > t->written ? t->written : n;
 }
 
-struct target_connection *target_find(struct sim *sim,
-				      const struct four_tuple *tuple,
-				      uint32_t irs)
+struct target_connection *
+target_find(struct sim *sim, const struct four_tuple *tuple, uint32_t irs)
 {
 	struct target_connection *t = sim->target->all;
 
@@ -68,8 +67,8 @@ static struct target_connection *find_live(struct sim *sim,
 {
 	struct target_connection *t = sim->target->all;
 
-	while (t && !(t->state != T_CLOSED &&
-		      four_tuple_equal(&t->tuple, tuple)))
+	while (t &&
+	       !(t->state != T_CLOSED && four_tuple_equal(&t->tuple, tuple)))
 		t = t->next;
 	return t;
 }
@@ -198,8 +197,7 @@ static void enter_time_wait(struct sim *sim, struct target_connection *t)
 {
 	stop_rto(t);
 	enter(t, T_TIME_WAIT);
-	sim_at(sim, sim->now_us + TIME_WAIT_US, end_time_wait, t,
-	       t->rto_timer);
+	sim_at(sim, sim->now_us + TIME_WAIT_US, end_time_wait, t, t->rto_timer);
 }
 
 static void send_fin(struct sim *sim, struct target_connection *t)
@@ -620,6 +618,8 @@ static void leave_old_ones(struct sim *sim)
 		tuple.dst.addr = sim_addr(!addr_is_v4(&tuple.src.addr), 2, 1);
 		if (tuple.dst.port == SIM_HTTP_PORT)
 			tuple.dst.port = SIM_TARGET_PORT;
+		if (find_live(sim, &tuple))
+			continue;
 		t = add(sim, &tuple);
 		t->rcv_nxt = rng_chance(dice, 700) ? c->iss - distance
 						   : c->iss + distance;
@@ -639,9 +639,9 @@ void target_new(struct sim *sim)
 	if (sim->p.refusing) {
 		sim->target->refuse_from_us =
 			sim->now_us + rng_below(dice, sim->p.spread_us);
-		sim->target->refuse_until_us = sim->target->refuse_from_us +
-					       rng_between(dice, 200000,
-							   sim->p.refusing);
+		sim->target->refuse_until_us =
+			sim->target->refuse_from_us +
+			rng_between(dice, 200000, sim->p.refusing);
 	}
 	leave_old_ones(sim);
 }

@@ -62,9 +62,8 @@ struct target_connection {
 void target_new(struct sim *sim);
 void target_on_packet(struct sim *sim, struct sim_packet *pkt);
 /* The one that a SYN with this number has made, or NULL. */
-struct target_connection *target_find(struct sim *sim,
-				      const struct four_tuple *tuple,
-				      uint32_t irs);
+struct target_connection *
+target_find(struct sim *sim, const struct four_tuple *tuple, uint32_t irs);
 struct target_connection *target_all(struct sim *sim);
 /* Payload bytes sent so far. */
 uint32_t target_sent_bytes(const struct target_connection *t);

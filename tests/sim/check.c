@@ -117,6 +117,10 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 	if (!s)
 		return;
 	answers_syn = r->flags & TCP_ACK && r->ack == s->iss + 1;
+	/* what an earlier connection on the tuple has left behind */
+	if (s->established && r->flags & TCP_ACK &&
+	    !offset(r->ack, s->iss + 1, &off))
+		return;
 	if (r->flags & TCP_RST) {
 		if (s->established ? offset(r->seq, s->irs, &off) : answers_syn)
 			s->over = s->reset = true;

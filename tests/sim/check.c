@@ -482,11 +482,16 @@ static void note_delivered(struct sim *sim, struct target_connection *t,
 	}
 	for (unsigned k = conversation_turn_at(c, from); k < c->turn_count;
 	     k++) {
-		if (c->turns[k].end > to)
+		if (c->turns[k].start >= from && c->turns[k].start < to)
+			sim->check->turns_begun++;
+		if (c->turns[k].start >= to)
 			break;
+		if (c->turns[k].end > to)
+			continue;
 		if (c->turns[k].end <= from || c->turns[k].start < t->conv_at)
 			continue;
 		sim->check->turns_delivered++;
+		sim_trace(sim, "turn %u of conversation %u is there", k, c->id);
 		if (++n->delivered[host][k] > 2 * sim->p.copies)
 			sim_fail(sim, "once",
 				 "turn %u of conversation %u came more than "

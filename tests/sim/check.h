@@ -58,6 +58,7 @@ struct check {
 	unsigned strikes, same_time;
 	uint64_t same_time_us;
 	uint64_t bytes_delivered, turns_delivered;
+	uint64_t turns_begun; /* of which something was delivered */
 	uint64_t idle_since_us;
 	bool shut;
 };

@@ -143,7 +143,9 @@ static void check_captured(struct sim *sim, struct tally *tls,
 		count_conversation(&cs->all[i], &captured, tls, midstream);
 	if (sim->p.capture.loss)
 		return;
-	expect(sim, "connections captured", l->conns.captured, captured.conns);
+	if (!sim->p.short_of_memory) /* or some are seen twice, or never */
+		expect(sim, "connections captured", l->conns.captured,
+		       captured.conns);
 	/* of connections not copied, late bytes count as repeated */
 	if (sim->p.sample_percent < 100 || sim->p.short_of_memory) {
 		if (l->bytes.captured > captured.bytes)
@@ -234,9 +236,9 @@ void check_end(struct sim *sim)
 	if (sim->check->bytes_delivered <
 	    l->bytes.answered + l->bytes.unanswered)
 		sim_fail(sim, "ledger", "more bytes delivered than arrived");
+	/* a turn that is answered may still grow, and its end be lost */
 	if (!sim->p.capture.loss &&
-	    sim->check->turns_delivered <
-		    l->turns.answered + l->turns.unanswered)
+	    sim->check->turns_begun < l->turns.answered + l->turns.unanswered)
 		sim_fail(sim, "ledger", "more turns delivered than arrived");
 	if (sim->p.exact) {
 		check_exact(sim, &tls, &midstream);

@@ -383,6 +383,7 @@ static void choose_used_tuple(struct sim *sim, struct conversation *c,
 		return;
 	SIM_COVER(sim, port_reuse);
 	c->tuple = old->tuple;
+	c->iss = old->iss + rng_between(&sim->plan, 1u << 26, 1u << 31);
 	*start_us = old->packets[old->packet_count - 1].at_us +
 		    rng_between(&sim->plan, 3000, 3000000);
 }

@@ -2,6 +2,7 @@
 #include "base/report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -13,6 +14,21 @@ static double seconds_of(const struct timeval *t)
 	return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
+/* Not ru_maxrss: that begins with the peak of the process that started us. */
+static uint64_t memory_peak_kb(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[128];
+	uint64_t kb = 0;
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmHWM: %" SCNu64, &kb) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return kb;
+}
+
 void report_usage(struct report_usage *out)
 {
 	struct rusage usage;
@@ -20,7 +36,7 @@ void report_usage(struct report_usage *out)
 	getrusage(RUSAGE_SELF, &usage);
 	out->cpu_seconds =
 		seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime);
-	out->memory_peak_kb = (uint64_t)usage.ru_maxrss;
+	out->memory_peak_kb = memory_peak_kb();
 }
 
 static int open_out(struct report *r)

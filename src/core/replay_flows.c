@@ -51,6 +51,7 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 {
 	struct ledger_unit *conns = &r->ledger.conns;
 	struct flow *f = flow_table_add(&r->flows, &seg->tuple);
+	bool sampled;
 
 	/* a connection that was refused is not refused again with every packet
 	 */
@@ -58,19 +59,21 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 		return NULL;
 	conns->captured++;
 	conns->expected += share;
+	sampled = sample(r);
+	if (!sampled)
+		conns->not_sampled += share;
 	if (!f) {
-		conns->lost[LOSS_MEMORY] += share;
+		if (sampled)
+			conns->lost[LOSS_MEMORY] += share;
 		replay_tell(r, NOTICE_MEMORY, 0);
 		return NULL;
 	}
 	f->share = share;
 	f->last_us = now_us;
-	f->sampled = sample(r);
+	f->sampled = sampled;
 	f->joining_loss = LOSS_MIDSTREAM;
-	if (f->sampled)
+	if (sampled)
 		conns->in_flight += share;
-	else
-		conns->not_sampled += share;
 	return f;
 }
 
@@ -238,6 +241,8 @@ static void on_payload(struct replay *r, struct flow *f,
 	uint32_t seq = seg->seq + (seg->flags & TCP_SYN ? 1 : 0);
 	struct hold_growth growth;
 
+	if (f->sampled && is_tls(f, seg, seq))
+		bar_tls(r, f, now_us); /* before a byte of it can go out */
 	if (f->joining && at_boundary(f, seg))
 		join(r, f, seq, now_us);
 	if (f->sampled && !f->joining) {
@@ -252,11 +257,8 @@ static void on_payload(struct replay *r, struct flow *f,
 	if (!f->sampled || f->joining)
 		growth = skip(f, seg, seq, now_us);
 	account_growth(r, f, &growth);
-	if (growth.bytes == 0 || !f->sampled || f->joining)
-		return;
-	replay_tell_copies(r, f, &growth, now_us);
-	if (is_tls(f, seg, seq))
-		bar_tls(r, f, now_us);
+	if (growth.bytes > 0 && f->sampled && !f->joining)
+		replay_tell_copies(r, f, &growth, now_us);
 }
 
 static void note_closed(struct replay *r, struct flow *f, uint64_t now_us)

@@ -204,7 +204,8 @@ void session_reopen(struct session *s, uint32_t seq, uint64_t now_us)
 
 void session_move_to(struct session *s, uint32_t seq)
 {
-	s->accounted = s->turn_start = s->turn_end = seq;
+	s->accounted = s->turn_end = seq;
+	s->turn_start = seq - 1; /* a turn may begin at seq */
 	s->begun = s->answered = true;
 }
 

@@ -337,7 +337,8 @@ void session_on_gap(struct session *s, const struct session_env *env,
 {
 	if (s->state == SESSION_DONE || s->state == SESSION_TIME_WAIT)
 		return;
-	session_fail(s, env, why);
+	/* what it is barred for would have lost the rest anyway */
+	session_fail(s, env, s->barred ? (enum loss)s->loss : why);
 }
 
 static bool resendable(const struct session *s)

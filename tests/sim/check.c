@@ -282,10 +282,11 @@ static void check_gate(struct sim *sim, struct seen_connection *s, unsigned k)
 	t = target_find(sim, &s->tuple, s->iss);
 	if (s->tainted || !t || t->app_closed || t->state == T_CLOSED)
 		return;
-	/* a session that begins later on does not wait for a greeting */
-	if (c->server_first && s->conv_at > 0)
+	/* a session that begins later on does not wait for a greeting, and
+	 * without the handshake's ACK nobody can know of one */
+	if (c->server_first && (s->conv_at > 0 || !c->handshake_seen))
 		return;
-	if (before == 0 && (!c->server_first || !c->handshake_seen || c->late))
+	if (before == 0 && !c->server_first)
 		return;
 	if (target_sent_bytes(t) >= needed_bytes(c, t, k))
 		return;

@@ -26,7 +26,7 @@ struct planned {
 	uint32_t from, len; /* in the stream */
 	uint32_t seen;	    /* what its ACK says; server's FIN included */
 	uint8_t flags;
-	bool again;
+	bool again, lost;
 };
 
 /* While a conversation is written. */
@@ -303,7 +303,18 @@ static void sort_packets(struct conversation *c)
 	}
 }
 
-/* Turns as the first copy of each byte shows them. */
+/* What the capture misses. */
+static void lose_packets(struct sim *sim, struct conversation *c)
+{
+	for (unsigned i = 0; i < c->packet_count; i++)
+		if (rng_chance(&sim->capture_dice, sim->p.capture.loss)) {
+			SIM_COVER(sim, capture_lost);
+			c->packets[i].lost = true;
+		}
+}
+
+/* Turns as the first captured copy of each byte shows them; bytes that are in
+ * none go with those before them. */
 static void find_turns(struct sim *sim, struct conversation *c)
 {
 	uint32_t *ack = sim_alloc(sim, c->len * sizeof(*ack));
@@ -311,7 +322,7 @@ static void find_turns(struct sim *sim, struct conversation *c)
 
 	for (unsigned i = 0; i < c->packet_count; i++)
 		for (uint32_t b = 0; b < c->packets[i].len; b++)
-			if (!ack[c->packets[i].from + b])
+			if (!c->packets[i].lost && !ack[c->packets[i].from + b])
 				ack[c->packets[i].from + b] =
 					c->packets[i].seen + 1;
 	c->turns = sim_alloc(sim, c->packet_count * sizeof(*c->turns));
@@ -319,7 +330,7 @@ static void find_turns(struct sim *sim, struct conversation *c)
 		if (!t || ack[b] > t->seen + 1) {
 			t = &c->turns[c->turn_count++];
 			t->start = b;
-			t->seen = ack[b] - 1;
+			t->seen = ack[b] > 0 ? ack[b] - 1 : 0;
 		}
 		t->end = b + 1;
 	}
@@ -443,6 +454,7 @@ static void plan_conversation(struct sim *sim, struct conversation *c)
 	write_conversation(&w);
 	sort_packets(c);
 	fill_stream(sim, c);
+	lose_packets(sim, c);
 	find_turns(sim, c);
 	if (c->late)
 		join_late(sim, c);
@@ -510,10 +522,8 @@ static void play(struct sim *sim, struct conversation *c, unsigned i)
 	const struct planned *p = &c->packets[i];
 	uint64_t at = p->at_us;
 
-	if (rng_chance(dice, rates->loss)) {
-		SIM_COVER(sim, capture_lost);
+	if (p->lost)
 		return;
-	}
 	if (p->len > 0 && !p->again && !c->late &&
 	    rng_chance(dice, rates->reorder)) {
 		SIM_COVER(sim, capture_reordered);

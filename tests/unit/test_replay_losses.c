@@ -170,24 +170,24 @@ static void test_midstream(void **state)
 	assert_int_equal(ledger(e)->conns.answered, TIMES);
 }
 
-static void client_hello(struct engine *e, struct client *c)
+static void client_hello(struct engine *e, struct client *c, uint32_t len)
 {
-	static const uint8_t hello[] = {0x16, 3, 1, 0, 2, 1, 3, 3};
-	uint8_t l3[100];
+	static const uint8_t hello[60000] = {0x16, 3, 1, 0, 2, 1, 3, 3};
+	static uint8_t l3[65536];
 	struct segment seg = {
 		.tuple = {c->at, c->online},
 		.seq = c->seq,
 		.ack = c->ack,
 		.flags = TCP_ACK | TCP_PSH,
 		.payload = hello,
-		.payload_len = sizeof(hello),
-		.payload_cap = sizeof(hello),
+		.payload_len = len,
+		.payload_cap = len,
 	};
 	size_t total = packet_build(l3, sizeof(l3), &seg, 0);
 
 	replay_on_packet(e->r, l3, total, total, e->now_us);
 	engine_pull(e);
-	c->seq += sizeof(hello);
+	c->seq += len;
 }
 
 static void test_tls(void **state)
@@ -199,7 +199,7 @@ static void test_tls(void **state)
 		struct client c = client_at(i, 5000);
 
 		client_syn(e, &c);
-		client_hello(e, &c);
+		client_hello(e, &c, 8);
 		client_send(e, &c, 100, 50);
 		client_end(e, &c, TCP_FIN);
 		assert_int_equal(e->conns[i - 1].rsts, 1);
@@ -209,6 +209,46 @@ static void test_tls(void **state)
 	check(e, LOSS_TLS, TIMES, 2 * TIMES, 108 * TIMES);
 	assert_int_equal(e->notices[NOTICE_TLS], 1);
 	assert_int_equal(replay_flows(e->r), 0);
+}
+
+/* A hole in it, and a turn boundary later on: still nothing is copied, and the
+ * turn at the boundary has its place. */
+static void test_tls_with_a_gap(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	client_hello(e, &c, 8);
+	c.seq += 100; /* never captured */
+	client_send(e, &c, 100, 50);
+	engine_wait(e, 4000000);
+	client_send(e, &c, 100, 50);
+	client_send(e, &c, 100, 50);
+	client_end(e, &c, TCP_FIN);
+	engine_check(e);
+	assert_int_equal(ledger(e)->turns.in_flight, 0);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_TLS], 3);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_CAPTURE_GAP], 1);
+	assert_int_equal(e->conns[0].bytes, 0);
+}
+
+/* There is no room for it, but it can be seen what it is. */
+static void test_tls_without_memory(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.memory_bytes = 60000;
+	engine_start(e);
+	client_syn(e, &c);
+	client_hello(e, &c, 50000);
+	for (int i = 0; i < 3; i++)
+		client_send(e, &c, 100, 50);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_MEMORY], 1);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_TLS], 3);
+	assert_int_equal(e->conns[0].bytes, 0);
 }
 
 static void test_refused(void **state)
@@ -405,6 +445,24 @@ static void test_memory_for_connections(void **state)
 	assert_int_equal(replay_flows(e->r), 0);
 }
 
+/* What -r leaves out is not lost. */
+static void test_memory_and_sampling(void **state)
+{
+	struct engine *e = *state;
+
+	e->cfg.memory_bytes = 20000;
+	e->cfg.sample_percent = 25;
+	engine_start(e);
+	for (uint8_t i = 1; i <= 200; i++) {
+		struct client c = client_at(i, 5000);
+
+		client_syn(e, &c);
+	}
+	assert_in_range(e->conn_count, 1, 49);
+	check(e, LOSS_MEMORY, 50 - e->conn_count, 0, 0);
+	assert_int_equal(ledger(e)->conns.not_sampled, 150);
+}
+
 /* Too much held: the connection that holds most is given up. */
 static void hold_too_much(struct engine *e, bool closed)
 {
@@ -484,6 +542,8 @@ int main(void)
 		TEST(test_out_of_order_is_no_gap),
 		TEST(test_midstream),
 		TEST(test_tls),
+		TEST(test_tls_with_a_gap),
+		TEST(test_tls_without_memory),
 		TEST(test_refused),
 		TEST(test_target_closed),
 		TEST(test_timeout),
@@ -491,6 +551,7 @@ int main(void)
 		cmocka_unit_test(test_no_tuple),
 		TEST(test_routes_refused),
 		TEST(test_memory_for_connections),
+		TEST(test_memory_and_sampling),
 		TEST(test_memory_for_bytes),
 		TEST(test_memory_of_a_closed_connection),
 		cmocka_unit_test(test_without_memory),

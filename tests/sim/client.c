@@ -326,7 +326,11 @@ static void find_turns(struct sim *sim, struct conversation *c)
 				ack[c->packets[i].from + b] =
 					c->packets[i].seen + 1;
 	c->turns = sim_alloc(sim, c->packet_count * sizeof(*c->turns));
+	c->boundaries =
+		sim_alloc(sim, 2 * c->packet_count * sizeof(*c->boundaries));
 	for (uint32_t b = 0; b < c->len; b++) {
+		if (b == 0 || ack[b] > ack[b - 1])
+			c->boundaries[c->boundary_count++] = b;
 		if (!t || ack[b] > t->seen + 1) {
 			t = &c->turns[c->turn_count++];
 			t->start = b;
@@ -558,8 +562,8 @@ struct conversation *conversations_find(struct conversations *c,
 	for (unsigned n = 0; n < c->count; n++) {
 		struct conversation *conv = &c->all[n];
 
-		for (unsigned k = 0; k < conv->turn_count; k++) {
-			*start = conv->turns[k].start;
+		for (unsigned k = 0; k < conv->boundary_count; k++) {
+			*start = conv->boundaries[k];
 			if (memcmp(conv->stream + *start, bytes,
 				   SIM_TELLING_BYTES) == 0)
 				return conv;

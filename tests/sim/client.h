@@ -58,6 +58,8 @@ struct conversation {
 	unsigned request_count;
 	struct turn *turns;
 	unsigned turn_count;
+	uint32_t *boundaries; /* where the ACK rises: a copy may begin there */
+	unsigned boundary_count;
 
 	enum app_kind app;
 	unsigned close_after;
@@ -79,8 +81,8 @@ struct conversations {
 void conversations_new(struct sim *sim);
 void conversations_play(struct sim *sim);
 uint64_t conversations_end_us(const struct conversations *c);
-/* Whose turn begins with these bytes (at least SIM_TELLING_BYTES), and which.
- * NULL: nobody's. */
+/* Who has these bytes (at least SIM_TELLING_BYTES) where a copy may begin, and
+ * where. NULL: nobody. */
 struct conversation *conversations_find(struct conversations *c,
 					const uint8_t *bytes, uint32_t *start);
 /* The turn that byte `at` belongs to, turn_count: none. */

@@ -224,8 +224,8 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 void copier_on_capture(struct sim *sim, const struct sim_packet *pkt)
 {
 	sim_trace_segment(sim, "captured", &pkt->seg);
-	replay_on_packet(sim->copier->engine, pkt->bytes, pkt->len, pkt->len,
-			 sim->now_us);
+	replay_on_packet(sim->copier->engine, pkt->bytes, pkt->cap_len,
+			 pkt->len, sim->now_us);
 	settle(sim);
 }
 

@@ -28,6 +28,7 @@
 	X(capture_lost, "captured packets lost")                               \
 	X(capture_doubled, "captured packets seen twice")                      \
 	X(capture_reordered, "captured packets out of order")                  \
+	X(capture_noise, "other packets captured")                             \
 	X(net_lost, "packets to the target lost")                              \
 	X(net_doubled, "packets to the target doubled")                        \
 	X(net_reordered, "packets to the target reordered")                    \
@@ -36,6 +37,7 @@
 	X(queue_reordered, "answers reordered")                                \
 	X(link_resets, "links reset")                                          \
 	X(link_stalls, "links stalled")                                        \
+	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \
 	X(retransmissions, "segments sent again after a timeout")              \
 	X(fast_retransmissions, "segments sent again before a timeout")        \

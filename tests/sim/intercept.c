@@ -25,6 +25,7 @@ struct one {
 	struct divert *engine;
 	uint64_t timer, timer_us;
 	unsigned group;
+	unsigned others; /* permille of the tuples that another tcpcopy has */
 	bool squatted;
 };
 
@@ -96,7 +97,7 @@ static void squat(struct sim *sim, struct one *o)
 	for (unsigned i = 0; i < cs->count; i++) {
 		struct wire_msg msg = {.type = WIRE_ROUTE_ADD};
 
-		if (i * 1000 >= sim->p.squatted * cs->count)
+		if (i * 1000 >= o->others * cs->count)
 			break;
 		msg.route.client = cs->all[i].tuple.src;
 		msg.route.route_id = i;
@@ -199,6 +200,7 @@ void intercept_new(struct sim *sim)
 		(struct addr_prefix){.addr = sim_addr(true, 3, 5), .len = 124};
 	for (unsigned g = 0; g < sim->p.groups; g++) {
 		in->one[g].group = g;
+		in->one[g].others = sim->p.squatted;
 		start(sim, &in->one[g]);
 	}
 	sim_at(sim, sim->now_us + 5000, other_traffic, in, 0);
@@ -229,6 +231,9 @@ void intercept_restart(struct sim *sim, unsigned group)
 	count(sim, o);
 	divert_free(o->engine, &sim->intercept->mem);
 	start(sim, o);
+	/* whose routes are registered first now is anybody's guess */
+	if (sim->p.stolen)
+		o->others = sim->p.stolen;
 	o->squatted = false;
 	squat(sim, o);
 }

@@ -102,11 +102,15 @@ static void disconnect(struct sim *sim, struct link *l)
 	}
 }
 
-static void reset(struct sim *sim, struct link *l)
+static void reset_for(struct sim *sim, struct link *l, uint32_t us)
 {
 	disconnect(sim, l);
-	sim_at(sim, sim->now_us + rng_between(&sim->link_dice, 20000, 700000),
-	       connect_link, l, l->generation);
+	sim_at(sim, sim->now_us + us, connect_link, l, l->generation);
+}
+
+static void reset(struct sim *sim, struct link *l)
+{
+	reset_for(sim, l, rng_between(&sim->link_dice, 20000, 700000));
 }
 
 static void connect_link(struct sim *sim, void *obj, uint64_t arg)
@@ -305,6 +309,20 @@ static void stall_one(struct sim *sim, void *obj, uint64_t arg)
 		sim->now_us + rng_between(&sim->link_dice, 10000, 2000000);
 }
 
+/* Longer than intercept keeps the routes of a tcpcopy without a link. */
+static void cut_all(struct sim *sim, void *obj, uint64_t arg)
+{
+	uint32_t us = rng_between(&sim->link_dice, 31000000, 45000000);
+
+	(void)obj;
+	(void)arg;
+	if (!sim->faults_on)
+		return;
+	SIM_COVER(sim, link_outages);
+	for (unsigned i = 0; i < sim->links->count; i++)
+		reset_for(sim, &sim->links->all[i], us);
+}
+
 static void restart_one(struct sim *sim, void *obj, uint64_t arg)
 {
 	struct links *ls = sim->links;
@@ -348,6 +366,7 @@ void links_new(struct sim *sim)
 	}
 	plan(sim, reset_one, sim->p.link_resets);
 	plan(sim, stall_one, sim->p.link_stalls);
+	plan(sim, cut_all, sim->p.outages);
 	plan(sim, restart_one, sim->p.intercept_restarts);
 }
 

@@ -26,12 +26,15 @@ struct profile {
 	unsigned tls, server_first, ipv6, uploads, pipelined, reuse;
 	unsigned local_clients;
 	unsigned captured_again; /* permille of the segments */
+	bool noise;		 /* other packets are captured as well */
 
 	/* the ways */
 	struct fault_rates capture, net, queue;
 	unsigned net_delay_us, link_delay_us;
 	unsigned link_resets, link_stalls, intercept_restarts;
+	unsigned outages;  /* all links are down for a long time */
 	unsigned squatted; /* permille of tuples that another tcpcopy owns */
+	unsigned stolen;   /* and that it owns after a restart of intercept */
 
 	/* the target */
 	unsigned closing; /* permille of connections that it closes early */

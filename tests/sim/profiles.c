@@ -52,6 +52,7 @@ static void make_load(struct profile *p, struct rng *r)
 	p->local_clients = maybe(r, 100);
 	p->captured_again = maybe(r, 150);
 	p->late_join = maybe(r, 150);
+	p->noise = coin(r);
 }
 
 static void make_rest(struct profile *p, struct rng *r)
@@ -100,6 +101,7 @@ static void make_links(struct profile *p, struct rng *r)
 	p->link_resets = rng_below(r, 10);
 	p->link_stalls = rng_below(r, 6);
 	p->intercept_restarts = rng_below(r, 3);
+	p->outages = rng_chance(r, 200);
 }
 
 static void make_swarm(struct profile *p, struct rng *r)
@@ -135,6 +137,7 @@ static void make_failing(struct profile *p, struct rng *r)
 	p->idle_us = rng_between(r, 2, 6) * SECONDS;
 	p->refusing = coin(r) ? 8000000 : 0;
 	p->silent = maybe(r, 300);
+	p->stolen = maybe(r, 400);
 }
 
 static void make_memory(struct profile *p, struct rng *r)

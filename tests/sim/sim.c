@@ -19,6 +19,7 @@
 #include "tests/sim/intercept.h"
 #include "tests/sim/link.h"
 #include "tests/sim/net.h"
+#include "tests/sim/noise.h"
 #include "tests/sim/target.h"
 
 #define ARENA_CHUNK_BYTES (1u << 20)
@@ -326,6 +327,7 @@ struct sim_result sim_run(uint64_t seed, const char *profile, bool trace,
 	copier_new(&sim);
 	links_new(&sim);
 	conversations_play(&sim);
+	noise_start(&sim);
 	live(&sim);
 	coverage_add_ledger(coverage, copier_ledger(&sim));
 	intercept_add_coverage(&sim);

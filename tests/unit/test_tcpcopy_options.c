@@ -45,7 +45,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.max_hold_us, 60000000);
 	assert_true(o.resend);
 	assert_int_equal(o.port, 36524);
-	assert_int_equal(o.buffer_mb, 32);
+	assert_int_equal(o.buffer_mb, 0);
 	assert_false(o.capture_pcap);
 	assert_null(o.file);
 	assert_null(o.dry_run);

@@ -278,13 +278,23 @@ static void note_closed(struct replay *r, struct flow *f, uint64_t now_us)
 	arm_flow_timer(r, f);
 }
 
+/* A client that uses its port again also resets what is left of the connection
+ * before, whose numbers end just below the new ones. */
+static bool is_of_another(const struct flow *f, uint32_t seq)
+{
+	int32_t off = seq_diff(seq, f->hold.end);
+
+	return off > STRAY_BYTES || off < -STRAY_BYTES ||
+	       (f->whole && off < 0 &&
+		f->hold.end - seq > f->hold.end - (f->iss + 1));
+}
+
 static void on_end(struct replay *r, struct flow *f, const struct segment *seg,
 		   uint64_t now_us)
 {
 	bool rst = seg->flags & TCP_RST;
-	int32_t off = seq_diff(seg->seq, f->hold.end);
 
-	if (off > STRAY_BYTES || off < -STRAY_BYTES ||
+	if (is_of_another(f, seg->seq) ||
 	    (!rst && seq_lt(seg->seq + seg->payload_len, f->hold.end))) {
 		r->ledger.packets_stray++;
 		return;

@@ -171,9 +171,10 @@ static void relieve_memory(struct replay *r, uint64_t now_us)
 		leave_stream(r, most, LOSS_MEMORY, now_us);
 }
 
+/* Without the PSH the client was in the middle of writing. */
 static bool at_boundary(const struct flow *f, const struct segment *seg)
 {
-	return f->hold.in_turn && seg->seq == f->hold.end &&
+	return f->hold.in_turn && f->hold.pushed && seg->seq == f->hold.end &&
 	       seg->flags & TCP_ACK && seq_gt(seg->ack, f->hold.last_ack);
 }
 
@@ -207,7 +208,8 @@ static struct hold_growth skip(struct flow *f, const struct segment *seg,
 			       uint32_t seq, uint64_t now_us)
 {
 	struct hold_growth growth =
-		hold_skip(&f->hold, seq, seg->ack, seg->payload_len, now_us);
+		hold_skip(&f->hold, seq, seg->ack, seg->flags & TCP_PSH,
+			  seg->payload_len, now_us);
 
 	for (struct copy *c = f->copies; c; c = c->next)
 		session_move_to(&c->session, f->hold.end);

@@ -46,6 +46,16 @@ static void arm_flow_timer(struct replay *r, struct flow *f)
 		timers_set(r->flow_timers, &f->timer, at);
 }
 
+static void trace_captured(struct replay *r, const struct flow *f,
+			   const struct segment *seg)
+{
+	if (!f->traced)
+		return;
+	trace_about(r->trace, &f->tuple.src, 0, 0, r->now_us);
+	trace_segment(r->trace, f->sampled ? TRACE_CAPTURED : TRACE_NOT_COPIED,
+		      seg);
+}
+
 static struct flow *new_flow(struct replay *r, const struct segment *seg,
 			     uint32_t share, uint64_t now_us)
 {
@@ -72,6 +82,7 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	f->last_us = now_us;
 	f->sampled = sampled;
 	f->joining_loss = LOSS_MIDSTREAM;
+	f->traced = r->trace && trace_wants(r->trace, &seg->tuple.src);
 	if (sampled)
 		conns->in_flight += share;
 	return f;
@@ -84,6 +95,7 @@ static void begin_whole(struct replay *r, const struct segment *seg,
 
 	if (!f)
 		return;
+	trace_captured(r, f, seg);
 	f->whole = true;
 	f->iss = seg->seq;
 	hold_init(&f->hold, seg->seq + 1);
@@ -323,6 +335,7 @@ static void on_live_flow(struct replay *r, struct flow *f,
 			 const struct segment *seg, uint64_t now_us)
 {
 	f->last_us = now_us;
+	trace_captured(r, f, seg);
 	if (seg->payload_cap > 0 && !(seg->flags & TCP_RST))
 		on_payload(r, f, seg, now_us);
 	else if (!(seg->flags & (TCP_FIN | TCP_RST)))

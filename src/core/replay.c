@@ -154,6 +154,7 @@ struct replay *replay_new(const struct replay_config *cfg,
 	}
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
+	r->round_begins = r->round_ends = (uint32_t)link_count(cfg);
 	r->next_generation = 1;
 	r->now_us = now_us;
 	return r;

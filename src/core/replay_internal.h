@@ -73,6 +73,9 @@ struct replay {
 
 	uint32_t sample_owed;
 	uint32_t next_generation;
+	uint32_t round;		/* of telling all routes again */
+	uint32_t round_begins;	/* next link to be told so */
+	uint32_t round_ends;	/* and here; link_count: no more */
 	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */

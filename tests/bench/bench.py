@@ -21,16 +21,19 @@ import tables
 from world import PATHS, World, lab_module
 
 OTHERS = ("influence", "delay", "idle")
+ASKED_FOR = ("profile",)
 FAST = 20
 
 
 def parse(args):
-    names = (*loads.LOADS, *OTHERS)
+    usual = (*loads.LOADS, *OTHERS)
+    names = (*usual, *ASKED_FOR)
     parser = argparse.ArgumentParser(
         prog="bench", description="Figures of tcpcopy and intercept.",
         epilog="; ".join(f"{n}: {ld.what}" for n, ld in loads.LOADS.items()))
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help=f"what to measure: {' '.join(names)} (all)")
+                        help=f"what to measure: {' '.join(names)} (all but "
+                        f"{' '.join(ASKED_FOR)})")
     parser.add_argument("--path", action="append", choices=PATHS,
                         help="ways to send (all that tcpcopy has)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
@@ -52,7 +55,7 @@ def parse(args):
     unknown = [n for n in got.names if n not in names]
     if unknown:
         parser.error(f"no such NAME: {unknown[0]} ({' '.join(names)})")
-    got.names = got.names or list(names)
+    got.names = got.names or list(usual)
     return got
 
 
@@ -100,7 +103,7 @@ def show(about, found, results):
         print(tables.floors(found))
     parts = [(tables.loads, [r for r in results if r[0] in loads.LOADS])]
     parts += [(getattr(tables, name), [r for r in results if r[0] == name])
-              for name in OTHERS]
+              for name in (*OTHERS, *ASKED_FOR)]
     for make, rows in parts:
         if rows:
             print(make(rows))

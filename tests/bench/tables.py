@@ -94,3 +94,18 @@ def idle(results):
           number(r["idle_cpu_percent"]["tcpcopy"]),
           number(r["idle_cpu_percent"]["intercept"]),
           percent(r["exact_percent"])) for _, path, r in results])
+
+
+def profile(results):
+    rows = []
+    for _, path, r in results:
+        for who, found in r["cpu_us"].items():
+            whole = sum(found.values())
+            shown = {name: us for name, us in found.items()
+                     if us >= whole / 100}
+            rows.append((f"**{who}, {path}**", number(whole)))
+            rows += [(name, number(us)) for name, us in
+                     sorted(shown.items(), key=lambda pair: -pair[1])]
+            rows.append(("each less than 1 %",
+                         number(whole - sum(shown.values()))))
+    return table(["a small request's time", "µs"], rows)

@@ -118,20 +118,12 @@ static bool take_number(struct tcpcopy_options *o, int id, const char *value,
 	return false;
 }
 
-static bool is_any(const struct ip_addr *a)
-{
-	static const uint8_t zeros[4];
-
-	return addr_is_none(a) ||
-	       (addr_is_v4(a) && !memcmp(a->b + 12, zeros, sizeof(zeros)));
-}
-
 static bool take_local(struct tcpcopy_options *o, const char *value,
 		       struct opts_fault *fault)
 {
 	struct ip_addr a;
 
-	if (!opts_addr(value, &a) || addr_is_loopback(&a) || is_any(&a))
+	if (!opts_addr(value, &a) || addr_is_loopback(&a) || !opts_is_host(&a))
 		return opts_fail(fault,
 				 "must be an address of this host that "
 				 "targets can reach; once for IPv4, once "

@@ -49,6 +49,8 @@ def parse(args):
                         metavar="'ARG...'", help="more options of intercept")
     parser.add_argument("--json", default="bench.json", metavar="FILE",
                         help="where all figures go (bench.json)")
+    parser.add_argument("--profiled", choices=loads.LOADS, default="small",
+                        help="the load of profile (small)")
     parser.add_argument("--skip-floors", action="store_true",
                         help="no floors, and so no ratios")
     got = parser.parse_args(args)
@@ -128,7 +130,8 @@ def main():
         sys.exit("bench: needs root: it makes network namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lab_module.remove_leftovers()
-    world = World(options.tcpcopy_args, options.intercept_args, options.pin)
+    world = World(options.tcpcopy_args, options.intercept_args, options.pin,
+                  options.profiled)
     unknown = [p for p in options.path or () if p not in world.paths()]
     if unknown:
         sys.exit(f"bench: this tcpcopy has no --path {unknown[0]}")

@@ -29,11 +29,16 @@ def _result(process):
             "batch": packets / got.get("batches", packets)}
 
 
-def ring(world, lab, scale):
-    lab.serve(lab.online, lab_module.ONLINE_PORT)
+def start_ring(world, lab):
     floor = lab.online.popen("floor_ring", world.tool("floor_ring"),
                              lab_module.ONLINE_PORT)
     floor.wait_for("ready")
+    return floor
+
+
+def ring(world, lab, scale):
+    lab.serve(lab.online, lab_module.ONLINE_PORT)
+    floor = start_ring(world, lab)
     lab.load(connections=50, concurrent=50, requests=2000 // scale)
     floor.stop()
     return _result(floor)

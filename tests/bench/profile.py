@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-Where the CPU time of a small request goes: perf samples both programs during
+Where the CPU time of a request goes: perf samples both programs during
 the load, and each sample counts for what it was part of. In the kernel that is
 the system call, and in a call that sends, how far the packet had come; outside
 it is the source file. The shares are those of a run with perf, the time is
@@ -9,11 +9,13 @@ that of one without.
 import collections
 import re
 import subprocess
+import time
 
 import loads
 from world import lab_module
 
 HERTZ = 4000
+ATTACH_S = 1  # perf does not say when it has begun
 
 # The first that fits any frame of the stack.
 CALLS = (
@@ -26,6 +28,7 @@ CALLS = (
     ("epoll", r"epoll"),
     ("timers and clock", r"timerfd|clock_|hrtimer_nanosleep"),
     ("an interrupt", r"sysvec_|asm_common_interrupt"),
+    ("page faults", r"exc_page_fault"),
     ("other system calls", r"do_syscall_64"),
 )
 SENDING = (
@@ -79,8 +82,8 @@ def _shares(data, binary):
 def _record(lab, name, pid):
     data = lab.path(name + ".perf")
     perf = subprocess.Popen(
-        ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(HERTZ), "-g", "-o", data,
-         "-p", str(pid)],
+        ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(HERTZ), "-g",
+         "-o", data, "-p", str(pid)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return perf, data
 
@@ -90,6 +93,7 @@ def _sampled(world, path, load, scale):
         copy = world.copy(lab, path)
         programs = {"tcpcopy": copy.tcpcopy, "intercept": copy.intercept}
         perfs = {n: _record(lab, n, p.pid) for n, p in programs.items()}
+        time.sleep(ATTACH_S)
         with world.side("online"):
             lab.load(**loads.options_of(load, scale))
         copy.settle()
@@ -106,10 +110,11 @@ def _sampled(world, path, load, scale):
 
 
 def measure(world, path, scale):
-    load = loads.LOADS["small"]
+    load = loads.LOADS[world.profiled]
     plain = loads.measure(world, path, load, scale)
     shares = _sampled(world, path, load, scale)
-    return {"cpu_us": {who: {name: share * plain["cpu_us"][who]
+    return {"load": world.profiled,
+            "cpu_us": {who: {name: share * plain["cpu_us"][who]
                              for name, share in found.items()}
                        for who, found in shares.items()},
             "exact_percent": plain["exact_percent"]}

@@ -63,9 +63,11 @@ def loads(results):
 
 def influence(results):
     return table(
-        ["influence, path", "without /s", "with /s", "kept %", "exact %"],
+        ["influence, path", "without /s", "ring alone /s", "with /s",
+         "ring keeps %", "kept %", "exact %"],
         [(f"saturated, {path}", number(median(r["without_per_s"])),
-          number(median(r["with_per_s"])), number(r["kept_percent"]),
+          number(median(r["ring_per_s"])), number(median(r["with_per_s"])),
+          number(r["ring_kept_percent"]), number(r["kept_percent"]),
           percent(r["exact_percent"])) for _, path, r in results])
 
 
@@ -103,9 +105,9 @@ def profile(results):
             whole = sum(found.values())
             shown = {name: us for name, us in found.items()
                      if us >= whole / 100}
-            rows.append((f"**{who}, {path}**", number(whole)))
+            rows.append((f"**{who}, {r['load']}, {path}**", number(whole)))
             rows += [(name, number(us)) for name, us in
                      sorted(shown.items(), key=lambda pair: -pair[1])]
             rows.append(("each less than 1 %",
                          number(whole - sum(shown.values()))))
-    return table(["a small request's time", "µs"], rows)
+    return table(["a request's time", "µs"], rows)

@@ -16,10 +16,11 @@ PATHS = ("raw", "link", "relay")
 class World:
     """How the programs are to be started; makes labs."""
 
-    def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False):
+    def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False,
+                 profiled="small"):
         self.tcpcopy_args = list(tcpcopy_args)
         self.intercept_args = list(intercept_args)
-        self.pin = pin
+        self.pin, self.profiled = pin, profiled
         self.build = os.environ.get("TCPCOPY_BUILDDIR", os.getcwd())
         lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
         lab_module.Lab.intercept_bin = lab_module.find_program("intercept")

@@ -16,6 +16,11 @@ def _first(path, key):
     return "?"
 
 
+def _whole(path):
+    with open(path) as f:
+        return f.read().strip()
+
+
 def _said(*cmd):
     done = subprocess.run(cmd, cwd=HERE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True)
@@ -27,6 +32,8 @@ def describe():
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "kernel": platform.release(),
+        "congestion_control":
+            _whole("/proc/sys/net/ipv4/tcp_congestion_control"),
         "cpu": _first("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory_kb / (1 << 20)),

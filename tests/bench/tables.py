@@ -29,7 +29,8 @@ def percent(value):
 
 def machine(about):
     return f"{about['date']}; {about['cores']} cores ({about['cpu']}), " \
-        f"{about['memory_gib']} GiB, kernel {about['kernel']}; " \
+        f"{about['memory_gib']} GiB, kernel {about['kernel']}, " \
+        f"{about['congestion_control']}; " \
         f"{about['version']}, {about['commit']}; load average before " \
         f"{about['load_average']:.2f}\n"
 

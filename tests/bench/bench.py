@@ -21,7 +21,7 @@ import tables
 from world import PATHS, World, lab_module
 
 OTHERS = ("influence", "delay", "idle")
-ASKED_FOR = ("profile",)
+ASKED_FOR = ("profile", "calls")
 FAST = 20
 
 
@@ -50,7 +50,7 @@ def parse(args):
     parser.add_argument("--json", default="bench.json", metavar="FILE",
                         help="where all figures go (bench.json)")
     parser.add_argument("--profiled", choices=loads.LOADS, default="small",
-                        help="the load of profile (small)")
+                        help="the load of profile and calls (small)")
     parser.add_argument("--skip-floors", action="store_true",
                         help="no floors, and so no ratios")
     got = parser.parse_args(args)

@@ -90,13 +90,13 @@ def _record(lab, name, pid):
 
 def _sampled(world, path, load, scale):
     with world.lab() as lab:
-        copy = world.copy(lab, path)
+        copy = world.copy(lab, path, *load.tcpcopy_args)
         programs = {"tcpcopy": copy.tcpcopy, "intercept": copy.intercept}
         perfs = {n: _record(lab, n, p.pid) for n, p in programs.items()}
         time.sleep(ATTACH_S)
         with world.side("online"):
             lab.load(**loads.options_of(load, scale))
-        copy.settle()
+        copy.settle(load.copies)
         for perf, _ in perfs.values():
             perf.terminate()
             perf.wait()

@@ -112,3 +112,13 @@ def profile(results):
             rows.append(("each less than 1 %",
                          number(whole - sum(shown.values()))))
     return table(["a request's time", "µs"], rows)
+
+
+def calls(results):
+    rows = []
+    for _, path, r in results:
+        for who, found in r["per_request"].items():
+            rows.append((f"**{who}, {r['load']}, {path}**", ""))
+            rows += [(name, f"{n:.4f}") for name, n in
+                     sorted(found.items(), key=lambda pair: -pair[1])]
+    return table(["system calls", "a request"], rows)

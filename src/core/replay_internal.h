@@ -52,9 +52,9 @@ struct target {
 	uint64_t silent_at_us; /* when to complain that nothing came back */
 	bool proven;	       /* an answer has come through intercept */
 	bool silence_told;
-	bool linked;	/* some link to an intercept of it is up */
-	bool unguarded; /* some intercept's guard may have fallen */
-	bool up;	/* linked, and not unguarded */
+	bool linked;	 /* some link to an intercept of it is up */
+	bool unguarded;	 /* some intercept's guard may have fallen */
+	bool up;	 /* linked, and not unguarded */
 	uint8_t notices; /* bit: enum replay_notice_type */
 };
 
@@ -167,8 +167,7 @@ void replay_on_first_response(struct replay *r, struct target *t,
 			      uint64_t now_us);
 void replay_push_msg(struct replay *r, struct copy *c);
 /* After what a target is reached by, or who vouches for it, has changed. */
-void replay_refresh_target(struct replay *r, struct target *t,
-			   uint64_t now_us);
+void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_links_timer(struct replay *r, uint64_t now_us);
 uint64_t replay_links_deadline_us(const struct replay *r);
 

@@ -57,8 +57,8 @@ struct wire_response {
 
 struct wire_status {
 	bool queue_bound;
-	bool guarded; /* intercept keeps watch over rule and fence */
-	bool armed;   /* and they stand */
+	bool guarded;		/* intercept keeps watch over rule and fence */
+	bool armed;		/* and they stand */
 	uint64_t queued;	/* packets that the queue has delivered */
 	uint64_t queue_dropped; /* kernel: queue or receive buffer full */
 };

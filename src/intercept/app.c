@@ -17,13 +17,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/privileges.h"
 #include "base/random.h"
+#include "intercept/refuse.h"
 #include "io/queue_nfq.h"
 
 #define ROUTES_MAX 1048576
@@ -142,6 +142,33 @@ static void on_devices(uv_poll_t *poll, int status, int events)
 		uv_poll_start(poll, UV_READABLE, on_devices);
 }
 
+/* ---- STATUS ---- */
+
+static void fill_status(struct app *a, struct wire_msg *msg)
+{
+	struct queue_stats stats;
+
+	a->queue->ops->stats(a->queue, &stats);
+	*msg = (struct wire_msg){
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true,
+			   .queued = stats.received,
+			   .queue_dropped =
+				   stats.queue_dropped + stats.user_dropped},
+	};
+	app_guard_tell(&a->guard, &msg->status);
+}
+
+static void send_status(void *ctx)
+{
+	struct app *a = ctx;
+	struct wire_msg msg;
+
+	fill_status(a, &msg);
+	link_server_broadcast(a->server, &msg);
+	settle(a);
+}
+
 /* ---- the links ---- */
 
 static void on_link_up(void *ctx, unsigned link_id)
@@ -149,10 +176,15 @@ static void on_link_up(void *ctx, unsigned link_id)
 	struct app *a = ctx;
 	char remote[ENDPOINT_TEXT_MAX];
 	struct link_info info;
+	struct wire_msg msg;
 
 	if (!link_server_info(a->server, link_id, &info))
 		return;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
+	if (a->guard.used) {
+		fill_status(a, &msg);
+		link_server_send(a->server, link_id, &msg);
+	}
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
 		 endpoint_text(&info.remote, remote), info.instance);
 }
@@ -194,7 +226,6 @@ static void on_links_done(void *ctx)
 static void on_second(uv_timer_t *timer)
 {
 	struct app *a = timer->data;
-	struct wire_msg msg = {.type = WIRE_STATUS};
 	struct queue_stats stats;
 	uint64_t dropped;
 
@@ -205,11 +236,7 @@ static void on_second(uv_timer_t *timer)
 			 "too slow or -q %" PRIu32 " too small",
 			 a->options->queue_length);
 	a->dropped = dropped;
-	msg.status = (struct wire_status){.queue_bound = true,
-					  .queued = stats.received,
-					  .queue_dropped = dropped};
-	link_server_broadcast(a->server, &msg);
-	settle(a);
+	send_status(a);
 }
 
 /* ---- life ---- */
@@ -230,6 +257,9 @@ static void close_handles(struct app *a)
 {
 	if (a->server)
 		link_server_close(a->server);
+	if (a->guard.used)
+		log_info("guard: rules and fences stay; intercept --unguard "
+			 "removes them");
 	uv_walk(&a->loop, close_handle, NULL);
 }
 
@@ -237,20 +267,6 @@ static void stop(void *ctx)
 {
 	app_report(ctx, true);
 	close_handles(ctx);
-}
-
-static int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static int refuse(const char *fmt, ...)
-{
-	va_list args;
-
-	fputs("intercept: ", stderr);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return OPTS_EXIT_ENVIRONMENT;
 }
 
 static int open_queue(struct app *a)
@@ -339,6 +355,7 @@ static void start_handles(struct app *a)
 	uv_timer_init(&a->loop, &a->second_timer);
 	a->divert_timer.data = a->second_timer.data = a;
 	a->divert_deadline_us = UINT64_MAX;
+	app_guard_start(&a->guard, &a->loop, send_status, a);
 	uv_timer_start(&a->second_timer, on_second, 1000, 1000);
 }
 
@@ -383,6 +400,8 @@ int app_open(struct app *a, const struct options *o, struct service *s)
 	if (rc == 0)
 		rc = open_queue(a);
 	if (rc == 0)
+		rc = app_guard_open(&a->guard, o);
+	if (rc == 0)
 		rc = open_server(a);
 	if (rc == 0)
 		rc = start(a);
@@ -406,6 +425,7 @@ void app_free(struct app *a)
 		link_server_free(a->server);
 	if (a->devices)
 		devices_close(a->devices);
+	app_guard_free(&a->guard);
 	if (a->queue)
 		a->queue->ops->close(a->queue);
 	if (a->divert)

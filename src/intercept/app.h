@@ -4,6 +4,7 @@
 #define INTERCEPT_APP_H
 
 #include "core/divert.h"
+#include "intercept/app_guard.h"
 #include "intercept/options.h"
 #include "io/devices.h"
 #include "io/link_server.h"
@@ -20,6 +21,7 @@ struct app {
 	struct queue *queue;
 	struct link_server *server;
 	struct devices *devices; /* NULL: names are not known */
+	struct app_guard guard;
 	uv_poll_t queue_poll, devices_poll;
 	uv_timer_t divert_timer, second_timer;
 	uint64_t divert_deadline_us; /* divert_timer is set for this */

@@ -11,6 +11,9 @@ struct options {
 	struct service_options service;
 	struct addr_prefix *passlist; /* owned */
 	size_t passlist_count;
+	uint16_t *guard_ports; /* of --guard or --unguard, owned */
+	size_t guard_count;
+	bool guard, unguard, print_rules;
 	struct ip_addr address; /* addr_is_none(): all */
 	uint16_t port;
 	uint16_t queue_num;

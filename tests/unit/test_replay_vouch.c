@@ -8,27 +8,6 @@
 
 #include "../helpers/one_engine.h"
 
-static int setup(void **state)
-{
-	struct engine *e = malloc(sizeof(*e));
-
-	engine_init(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_end(*state);
-	free(*state);
-	return 0;
-}
-
-static const struct ledger *ledger(const struct engine *e)
-{
-	return replay_ledger(e->r);
-}
-
 static void say(struct engine *e, unsigned link_id, bool guarded, bool armed)
 {
 	struct wire_msg msg = {
@@ -204,7 +183,8 @@ static void test_each_intercept_must_vouch(void **state)
 	assert_int_equal(e->conns[0].bytes, 200);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
 int main(void)
 {

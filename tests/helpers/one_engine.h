@@ -44,7 +44,7 @@ struct engine {
 	enum target_mode mode;
 	struct target_conn conns[ENGINE_CONNS];
 	unsigned conn_count;
-	unsigned packets, notices[5];
+	unsigned packets, notices[8];
 	uint64_t links_used; /* bit: a route went this way */
 };
 

@@ -10,6 +10,7 @@ import time
 import pytest
 from lab import (CLIENTS, CLIENTS6, ONLINE_PORT, TARGET_PORT, Copy, Sniffer, Tap,
                  assert_balanced, counter, wait_until)
+from test_cli import only, without
 
 FENCE = f"iif lo ipproto tcp sport {TARGET_PORT}".split()
 TABLE = f"tcpcopy_guard_{TARGET_PORT}"
@@ -65,11 +66,11 @@ def family(request, lab):
     return Family(lab, request.param)
 
 
-def guarded(family, *args, intercept=()):
+def guarded(family, *args, intercept=(), **kw):
     lab = family.lab
     online_app = lab.serve(lab.online, ONLINE_PORT)
     target_app = lab.serve(lab.target, TARGET_PORT)
-    program = lab.start_intercept("--guard", TARGET_PORT, *intercept)
+    program = lab.start_intercept("--guard", TARGET_PORT, *intercept, **kw)
     tcpcopy = lab.start_tcpcopy("-x", family.transfer, *args)
     return Copy(online_app, target_app, program, tcpcopy)
 
@@ -413,6 +414,25 @@ def test_commands_by_hand(family):
     assert family.rules() == (1, 1)
     assert unguard(lab, TARGET_PORT).returncode == 0
     assert not family.rules()[1]
+
+
+def test_one_capability_suffices(lab):
+    family = Family(lab, 4)
+    copy = guarded(family, wrap=only("net_admin"))
+    family.load(connections=20)
+    family.lab.target.run("nft", "flush", "ruleset")
+    wait_until(lambda: guard_of(copy)["restored"] >= 2)
+    copy.exact()
+    done = lab.target.run(*only("net_admin"), lab.intercept_bin, "--unguard",
+                          TARGET_PORT)
+    assert done.returncode == 0 and family.rules() == (0, 0)
+    # without it neither
+    for option in ("--guard", "--unguard"):
+        done = lab.target.run(*without("net_admin"), lab.intercept_bin, option,
+                              TARGET_PORT, check=False)
+        assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert family.rules() == (0, 0)
 
 
 def test_two_guards_of_one_port(lab):

@@ -7,11 +7,16 @@
 
 #define INTERCEPT_PORT 36524
 
+struct prefix_list {
+	struct addr_prefix *items; /* owned */
+	size_t count;
+};
+
 struct options {
 	struct service_options service;
-	struct addr_prefix *passlist; /* owned */
-	size_t passlist_count;
-	struct ip_addr address; /* addr_is_none(): all */
+	struct prefix_list passlist;
+	struct prefix_list allow; /* who may connect without a key */
+	struct ip_addr address;	  /* addr_is_none(): all */
 	uint16_t port;
 	uint16_t queue_num;
 	uint32_t queue_length; /* packets */

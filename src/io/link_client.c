@@ -84,11 +84,13 @@ static void plan_retry(struct link *l, bool was_up)
 		l->backoff_us = BACKOFF_MAX_US;
 }
 
-static void on_end(struct link_stream *s, const char *why)
+static void on_end(struct link_stream *s, enum link_cause cause,
+		   const char *why)
 {
 	struct link *l = s->owner;
 	struct link_client *lc = l->client;
 
+	(void)cause;
 	link_stats_add(&l->past, peer_stats(s->peer));
 	plan_retry(l, s->up);
 	if (lc->closed)
@@ -105,7 +107,8 @@ static const struct link_stream_events stream_events = {
 	.end = on_end,
 	.eof_text = "closed by intercept",
 	.eof_early_text = "closed without an answer: intercept of another "
-			  "kind, or too many links",
+			  "kind, our address not allowed there (see its "
+			  "--allow), or too many links",
 };
 
 /* ---- writing ---- */
@@ -144,7 +147,7 @@ static void on_connected(uv_connect_t *req, int status)
 	if (l->stream.closing)
 		return;
 	if (status < 0)
-		link_stream_end(&l->stream, uv_strerror(status));
+		link_stream_end(&l->stream, LINK_ENDED, uv_strerror(status));
 	else
 		link_stream_start(&l->stream);
 }
@@ -172,7 +175,7 @@ static void link_connect(struct link *l, uint64_t now_us)
 	rc = uv_tcp_connect(&l->connect, &l->stream.tcp,
 			    (const struct sockaddr *)&sa, on_connected);
 	if (rc < 0)
-		link_stream_end(&l->stream, uv_strerror(rc));
+		link_stream_end(&l->stream, LINK_ENDED, uv_strerror(rc));
 }
 
 static void tick_link(struct link *l, uint64_t now_us)
@@ -183,8 +186,9 @@ static void tick_link(struct link *l, uint64_t now_us)
 		if (now_us >= l->retry_us)
 			link_connect(l, now_us);
 	} else if (!s->up && now_us - l->opened_us >= CONNECT_MAX_US) {
-		link_stream_end(s, s->started ? "no answer in time"
-					      : "connection timed out");
+		link_stream_end(s, LINK_SILENT,
+				s->started ? "no answer in time"
+					   : "connection timed out");
 	} else if (s->started) {
 		link_stream_on_tick(s, now_us);
 	}
@@ -247,7 +251,7 @@ void link_client_close(struct link_client *lc)
 	uv_close((uv_handle_t *)&lc->tick, NULL);
 	for (unsigned i = 0; i < lc->count; i++)
 		if (lc->links[i].stream.peer)
-			link_stream_end(&lc->links[i].stream, "");
+			link_stream_end(&lc->links[i].stream, LINK_ENDED, "");
 }
 
 void link_client_free(struct link_client *lc)

@@ -5,9 +5,11 @@
  * A slot is free, or has a stream: open (a connection whose HELLO is still
  * out), up, or closing. Its index is the link's id.
  *
- * Strangers must cost little: at most PENDING_MAX slots are open, and the
- * oldest open one makes room for the next, since ours say HELLO at once. When
- * no slot is free, connections wait in the listener's backlog.
+ * Strangers must cost little, and ours say HELLO at once: a few slots may be
+ * open. Over that, the oldest of the address that has most of them makes room,
+ * so that who connects in masses is his own victim; but everybody has GRACE_US,
+ * as long as they are not very many, since ours come in bursts. When no slot is
+ * free, connections wait in the listener's backlog.
  */
 #include "io/link_server.h"
 
@@ -19,15 +21,17 @@
 #include "io/link_stream.h"
 #include "io/sockaddr.h"
 
-#define PENDING_MAX 64
-#define TX_BYTES    (1u << 20)
-#define BACKLOG	    128
-#define TICK_MS	    250
+#define PENDING_MAX   16
+#define PENDING_BURST 64
+#define GRACE_US      100000u
+#define TX_BYTES      (1u << 20)
+#define BACKLOG	      128
+#define TICK_MS	      250
 
 struct link {
 	struct link_server *server;
-	bool dirty;	/* listed in server->dirty, even after the link's end */
-	uint64_t order; /* of arrival */
+	bool dirty; /* listed in server->dirty, even after the link's end */
+	uint64_t since_us;
 	struct endpoint remote;
 	struct link_stream stream; /* not in use: the slot is free */
 };
@@ -41,7 +45,7 @@ struct link_server {
 	uv_timer_t tick;
 	bool waiting; /* a connection for which there was no slot */
 	bool closed;
-	uint64_t arrivals, strangers, ended;
+	uint64_t refused[LINK_CAUSES], ended;
 	struct peer_stats ended_stats;
 	unsigned pending;
 	unsigned *dirty; /* ids of links with something to write */
@@ -96,16 +100,17 @@ static void end_link(struct link *l, const char *why)
 	link_stats_add(&ls->ended_stats, peer_stats(l->stream.peer));
 }
 
-static void end_stranger(struct link *l, const char *why)
+static void end_stranger(struct link *l, enum link_cause cause, const char *why)
 {
 	struct link_server *ls = l->server;
 
 	ls->pending--;
-	ls->strangers++;
+	ls->refused[cause]++;
 	ls->events.stranger(ls->events.ctx, &l->remote, why);
 }
 
-static void on_end(struct link_stream *s, const char *why)
+static void on_end(struct link_stream *s, enum link_cause cause,
+		   const char *why)
 {
 	struct link *l = s->owner;
 
@@ -114,7 +119,7 @@ static void on_end(struct link_stream *s, const char *why)
 	if (s->up)
 		end_link(l, why);
 	else
-		end_stranger(l, why);
+		end_stranger(l, cause, why);
 }
 
 static void on_closed(struct link_stream *s)
@@ -194,20 +199,59 @@ static struct link *free_slot(struct link_server *ls)
 	return NULL;
 }
 
-static void close_oldest_pending(struct link_server *ls)
+/* Links from that address: those that are up, or those that are not yet. */
+static unsigned count_from(const struct link_server *ls,
+			   const struct ip_addr *addr, bool up)
 {
-	struct link *oldest = NULL;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
+		const struct link *l = &ls->links[i];
+
+		count += (up ? is_up(l) : is_pending(l)) &&
+			 addr_equal(&l->remote.addr, addr);
+	}
+	return count;
+}
+
+/* Of those that are pending, the oldest of the address that has most. */
+static struct link *first_to_go(struct link_server *ls)
+{
+	struct link *first = NULL;
+	unsigned most = 0, count;
 
 	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
 		struct link *l = &ls->links[i];
 
 		if (!is_pending(l))
 			continue;
-		if (!oldest || l->order < oldest->order)
-			oldest = l;
+		count = count_from(ls, &l->remote.addr, false);
+		if (count < most ||
+		    (count == most && l->since_us >= first->since_us))
+			continue;
+		first = l;
+		most = count;
 	}
-	if (oldest)
-		link_stream_end(&oldest->stream, "too many that say nothing");
+	return first;
+}
+
+static bool must_go(const struct link_server *ls, const struct link *l)
+{
+	return ls->pending > PENDING_BURST ||
+	       clock_us() - l->since_us >= GRACE_US;
+}
+
+/* At most that many stay pending. */
+static void make_room(struct link_server *ls, unsigned max)
+{
+	while (ls->pending > max) {
+		struct link *l = first_to_go(ls);
+
+		if (!l || !must_go(ls, l))
+			return;
+		link_stream_end(&l->stream, LINK_TOO_MANY,
+				"too many that say nothing");
+	}
 }
 
 static struct endpoint remote_of(const uv_tcp_t *tcp)
@@ -236,23 +280,41 @@ static bool link_open(struct link *l, struct link_server *ls)
 	return link_stream_open(&l->stream, ls->loop, &cfg, clock_us());
 }
 
+/* NULL, or why the connection may not stay. */
+static const char *objection(const struct link *l, enum link_cause *cause)
+{
+	const struct link_server *ls = l->server;
+	const struct ip_addr *addr = &l->remote.addr;
+
+	*cause = LINK_NOT_ALLOWED;
+	if (ls->events.may_connect &&
+	    !ls->events.may_connect(ls->events.ctx, addr))
+		return "its address is not allowed, see --allow";
+	*cause = LINK_TOO_MANY;
+	if (count_from(ls, addr, true) >= LINK_SERVER_EACH_MAX)
+		return "its address has too many links already";
+	return NULL;
+}
+
 static void link_accept(struct link *l)
 {
 	struct link_server *ls = l->server;
+	enum link_cause cause = LINK_ENDED;
+	const char *why;
 	int rc;
 
 	ls->pending++;
-	l->order = ls->arrivals++;
+	l->since_us = clock_us();
 	rc = uv_accept((uv_stream_t *)&ls->listener,
 		       (uv_stream_t *)&l->stream.tcp);
-	if (rc < 0) {
-		link_stream_end(&l->stream, uv_strerror(rc));
+	l->remote = remote_of(&l->stream.tcp);
+	why = rc < 0 ? uv_strerror(rc) : objection(l, &cause);
+	if (why) {
+		link_stream_end(&l->stream, cause, why);
 		return;
 	}
-	l->remote = remote_of(&l->stream.tcp);
 	link_stream_start(&l->stream);
-	if (ls->pending > PENDING_MAX)
-		close_oldest_pending(ls);
+	make_room(ls, PENDING_MAX);
 }
 
 static void accept_waiting(struct link_server *ls)
@@ -262,8 +324,8 @@ static void accept_waiting(struct link_server *ls)
 	ls->waiting = !l || !link_open(l, ls);
 	if (!ls->waiting)
 		link_accept(l);
-	else if (!l)
-		close_oldest_pending(ls);
+	else if (!l && ls->pending)
+		make_room(ls, ls->pending - 1);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -285,6 +347,7 @@ static void on_tick(uv_timer_t *timer)
 		if (l->stream.peer)
 			link_stream_on_tick(&l->stream, now);
 	}
+	make_room(ls, PENDING_MAX);
 	if (ls->waiting)
 		accept_waiting(ls);
 	ls->events.done(ls->events.ctx);
@@ -349,7 +412,7 @@ void link_server_close(struct link_server *ls)
 	uv_close((uv_handle_t *)&ls->tick, NULL);
 	for (unsigned i = 0; ls->links && i < ls->cfg.links_max; i++)
 		if (ls->links[i].stream.peer)
-			link_stream_end(&ls->links[i].stream, "");
+			link_stream_end(&ls->links[i].stream, LINK_ENDED, "");
 }
 
 void link_server_free(struct link_server *ls)
@@ -376,7 +439,17 @@ bool link_server_info(const struct link_server *ls, unsigned link_id,
 
 uint64_t link_server_strangers(const struct link_server *ls)
 {
-	return ls->strangers;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < LINK_CAUSES; i++)
+		sum += ls->refused[i];
+	return sum;
+}
+
+uint64_t link_server_refused(const struct link_server *ls,
+			     enum link_cause cause)
+{
+	return ls->refused[cause];
 }
 
 uint64_t link_server_ended(const struct link_server *ls, struct peer_stats *sum)

@@ -5,7 +5,10 @@
 
 #include <uv.h>
 
-#include "core/peer.h"
+#include "io/link_stream.h"
+
+/* Links from one address. */
+#define LINK_SERVER_EACH_MAX 64
 
 struct link_server_config {
 	struct ip_addr address; /* addr_is_none(): all, IPv4 and IPv6 */
@@ -21,6 +24,8 @@ struct link_server_events {
 	void (*up)(void *ctx, unsigned link_id);
 	void (*msg)(void *ctx, unsigned link_id, const struct wire_msg *msg);
 	void (*down)(void *ctx, unsigned link_id, const char *why);
+	/* Whether a connection from there may stay; NULL: any. */
+	bool (*may_connect)(void *ctx, const struct ip_addr *remote);
 	/* Closed without ever having been up. */
 	void (*stranger)(void *ctx, const struct endpoint *remote,
 			 const char *why);
@@ -60,8 +65,10 @@ void link_server_flush(struct link_server *ls);
 /* false: link_id is not up. */
 bool link_server_info(const struct link_server *ls, unsigned link_id,
 		      struct link_info *out);
-/* Connections that were never up. */
+/* Connections that were never up: all, and those that ended for a cause. */
 uint64_t link_server_strangers(const struct link_server *ls);
+uint64_t link_server_refused(const struct link_server *ls,
+			     enum link_cause cause);
 /* Links that were up and are no more: how many, and what they did. */
 uint64_t link_server_ended(const struct link_server *ls,
 			   struct peer_stats *sum);

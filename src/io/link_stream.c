@@ -26,13 +26,30 @@ static void on_closed(uv_handle_t *handle)
 		s->events->closed(s);
 }
 
-void link_stream_end(struct link_stream *s, const char *why)
+void link_stream_end(struct link_stream *s, enum link_cause cause,
+		     const char *why)
 {
 	if (s->closing)
 		return;
 	s->closing = true;
 	uv_close((uv_handle_t *)&s->tcp, on_closed);
-	s->events->end(s, why);
+	s->events->end(s, cause, why);
+}
+
+/* Who is closed with bytes of ours unread sends a reset. */
+static const char *text_of(const struct link_stream *s, int err)
+{
+	if (err == UV_EOF && s->up)
+		return s->events->eof_text;
+	if (!s->up &&
+	    (err == UV_EOF || err == UV_ECONNRESET || err == UV_EPIPE))
+		return s->events->eof_early_text;
+	return uv_strerror(err);
+}
+
+static void end_by(struct link_stream *s, int err)
+{
+	link_stream_end(s, LINK_ENDED, text_of(s, err));
 }
 
 static void tell_done(struct link_stream *s)
@@ -53,7 +70,7 @@ static void on_written(uv_write_t *req, int status)
 	if (s->closing)
 		return;
 	if (status < 0)
-		link_stream_end(s, uv_strerror(status));
+		end_by(s, status);
 	else
 		flush(s);
 	tell_done(s);
@@ -73,7 +90,7 @@ static void write_later(struct link_stream *s, const uint8_t *bytes, size_t len)
 	s->write.data = s;
 	rc = uv_write(&s->write, (uv_stream_t *)&s->tcp, &buf, 1, on_written);
 	if (rc < 0) {
-		link_stream_end(s, uv_strerror(rc));
+		end_by(s, rc);
 		return;
 	}
 	s->writing = true;
@@ -102,8 +119,25 @@ static void flush(struct link_stream *s)
 		else if (n == UV_EAGAIN)
 			write_later(s, bytes, len);
 		else
-			link_stream_end(s, uv_strerror(n));
+			end_by(s, n);
 	}
+}
+
+static enum link_cause cause_of(enum peer_fault fault)
+{
+	switch (fault) {
+	case PEER_STRANGER:
+	case PEER_GARBAGE:
+		return LINK_STRANGE;
+	case PEER_OTHER_VERSION:
+		return LINK_OTHER_VERSION;
+	case PEER_SILENT:
+		return LINK_SILENT;
+	case PEER_FINE:
+	case PEER_OVERFLOW:
+		break;
+	}
+	return LINK_ENDED;
 }
 
 void link_stream_settle(struct link_stream *s)
@@ -112,7 +146,7 @@ void link_stream_settle(struct link_stream *s)
 
 	flush(s);
 	if (fault != PEER_FINE)
-		link_stream_end(s, peer_fault_text(fault));
+		link_stream_end(s, cause_of(fault), peer_fault_text(fault));
 }
 
 bool link_stream_pending(const struct link_stream *s)
@@ -162,11 +196,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 	if (n == 0 || s->closing)
 		return;
-	if (n == UV_EOF)
-		link_stream_end(s, s->up ? s->events->eof_text
-					 : s->events->eof_early_text);
-	else if (n < 0)
-		link_stream_end(s, uv_strerror((int)n));
+	if (n < 0)
+		end_by(s, (int)n);
 	else
 		on_bytes(s, (const uint8_t *)buf->base, (size_t)n);
 	tell_done(s);
@@ -194,7 +225,7 @@ void link_stream_start(struct link_stream *s)
 	uv_tcp_nodelay(&s->tcp, 1);
 	rc = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
 	if (rc < 0)
-		link_stream_end(s, uv_strerror(rc));
+		end_by(s, rc);
 	else
 		link_stream_settle(s);
 }
@@ -204,7 +235,10 @@ void link_stream_on_tick(struct link_stream *s, uint64_t now_us)
 	if (s->closing || now_us < peer_deadline_us(s->peer))
 		return;
 	peer_on_timer(s->peer, now_us);
-	link_stream_settle(s);
+	if (peer_fault(s->peer) == PEER_STRANGER)
+		link_stream_end(s, LINK_SILENT, "it said no HELLO in time");
+	else
+		link_stream_settle(s);
 }
 
 void link_stats_add(struct peer_stats *sum, const struct peer_stats *s)

@@ -15,13 +15,32 @@
 
 struct link_stream;
 
+/* What a stream died of; key in JSON, text of the report. */
+#define LINK_CAUSE_LIST(X)                                                     \
+	X(ENDED, "ended", "  of these: left, before they had said enough")     \
+	X(NOT_ALLOWED, "not_allowed",                                          \
+	  "  of these: their address is not allowed (--allow)")                \
+	X(TOO_MANY, "too_many",                                                \
+	  "  of these: made room, or their address had too many")              \
+	X(SILENT, "silent", "  of these: too little was heard in time")        \
+	X(STRANGE, "strange", "  of these: spoke something else")              \
+	X(OTHER_VERSION, "other_version", "  of these: spoke another version")
+
+enum link_cause {
+#define X(name, key, text) LINK_##name,
+	LINK_CAUSE_LIST(X)
+#undef X
+		LINK_CAUSES
+};
+
 /* Called from the loop only. */
 struct link_stream_events {
 	/* HELLOs have gone both ways: before the first msg(). */
 	void (*up)(struct link_stream *s);
 	void (*msg)(struct link_stream *s, const struct wire_msg *msg);
 	/* Once, and the last one but closed(). */
-	void (*end)(struct link_stream *s, const char *why);
+	void (*end)(struct link_stream *s, enum link_cause cause,
+		    const char *why);
 	/* It is not in use any more; or NULL. */
 	void (*closed)(struct link_stream *s);
 	/* After any of these that the loop itself has brought about; or NULL.
@@ -52,7 +71,8 @@ bool link_stream_open(struct link_stream *s, uv_loop_t *loop,
 /* The socket is connected. */
 void link_stream_start(struct link_stream *s);
 /* Ends it, unless that has been done. */
-void link_stream_end(struct link_stream *s, const char *why);
+void link_stream_end(struct link_stream *s, enum link_cause cause,
+		     const char *why);
 
 /* Writes what is there as far as the kernel takes it, the rest later by itself;
  * and ends the stream if its peer says so. */

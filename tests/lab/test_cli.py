@@ -64,6 +64,8 @@ INTERCEPT_BAD = [
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x", "")],
     *[("-b", value, "") for value in
       ("", "x", "192.0.2.300", "224.0.0.1", "ff02::1", "255.255.255.255")],
+    *[("--allow", value, "") for value in
+      ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129")],
     *[("--queue-num", value, "0 to 65535") for value in
       ("-1", "65536", "x", "")],
     *[("-q", value, "1 to ") for value in ("0", "x", "")],

@@ -99,7 +99,7 @@ STRANGERS = {
 @pytest.mark.parametrize("kind", STRANGERS)
 def test_a_stranger_gets_no_byte(lab, kind):
     copy = lab.copy()
-    with lab.client.connect((lab.target.addr, LINK_PORT)) as sock:
+    with lab.online.connect((lab.target.addr, LINK_PORT)) as sock:
         sock.sendall(STRANGERS[kind])
         try:
             assert sock.recv(100) == b""
@@ -112,7 +112,7 @@ def test_a_stranger_gets_no_byte(lab, kind):
 
 def test_a_silent_stranger_is_closed(lab):
     copy = lab.copy()
-    with lab.client.connect((lab.target.addr, LINK_PORT), timeout=30) as sock:
+    with lab.online.connect((lab.target.addr, LINK_PORT), timeout=30) as sock:
         assert sock.recv(100) == b""
     assert counter(copy.intercept.ledger(), "strangers") == 1
 
@@ -120,7 +120,7 @@ def test_a_silent_stranger_is_closed(lab):
 def test_many_strangers(lab):
     """They take no link away from tcpcopy, and cost nothing that lasts."""
     copy = lab.copy()
-    socks = [lab.client.connect((lab.target.addr, LINK_PORT))
+    socks = [lab.online.connect((lab.target.addr, LINK_PORT))
              for _ in range(300)]
     lab.load(connections=50, requests=5)
     for sock in socks:

@@ -62,7 +62,8 @@ static bool may_connect(void *ctx, const struct ip_addr *remote)
 {
 	struct app *a = ctx;
 
-	return link_access_may_connect(a->access, remote, clock_us());
+	return a->options->key ||
+	       link_access_may_connect(a->access, remote, clock_us());
 }
 
 static void on_stranger(void *ctx, const struct endpoint *remote,
@@ -88,6 +89,7 @@ static int open_server(struct app *a)
 		.instance = random_u64(),
 		.max_records = a->options->records,
 		.links_max = APP_LINKS_MAX,
+		.key = a->options->key,
 	};
 	struct link_server_events events = {
 		.up = on_link_up,
@@ -136,6 +138,10 @@ void app_say_access(const struct app *a)
 {
 	char text[SUBNETS_TEXT_MAX];
 
+	if (a->options->key) {
+		log_info("with a key: links only from who has it, encrypted");
+		return;
+	}
 	link_access_text(a->access, text, sizeof(text));
 	log_info("without a key: links only from this host and from %s",
 		 text[0] ? text : "no subnet");

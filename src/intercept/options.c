@@ -8,7 +8,7 @@
 #define RECORDS_DEFAULT	 1024
 #define RECORDS_MAX	 65535
 
-enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY, OPT_ALLOW };
+enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY, OPT_ALLOW, OPT_KEY_FILE, OPT_MAKE_KEY };
 
 static const struct opt table[] = {
 	{'x', "passlist", "LIST",
@@ -17,6 +17,9 @@ static const struct opt table[] = {
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
 	{OPT_ALLOW, "allow", "LIST",
 	 "connect from these too, not just own subnets"},
+	{OPT_KEY_FILE, "key-file", "FILE",
+	 "links only with this key, and encrypted"},
+	{OPT_MAKE_KEY, "make-key", "FILE", "write a new key and end"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
 	{'q', "queue-length", "COUNT",
 	 "packets that may wait in the queue (65536)"},
@@ -135,6 +138,21 @@ static bool take_records(struct options *o, const char *value,
 	return true;
 }
 
+static bool take_key(struct options *o, const char *value,
+		     struct opts_fault *fault)
+{
+	link_key_free(o->key);
+	o->key = link_key_load(value, fault);
+	return o->key;
+}
+
+static bool take_make_key(struct options *o, const char *value,
+			  struct opts_fault *fault)
+{
+	o->make_key = value;
+	return *value || opts_fail(fault, "must not be empty");
+}
+
 static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 {
 	struct options *o = ctx;
@@ -149,6 +167,10 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_address(o, value, fault);
 	case OPT_ALLOW:
 		return take_prefixes(&o->allow, value, fault);
+	case OPT_KEY_FILE:
+		return take_key(o, value, fault);
+	case OPT_MAKE_KEY:
+		return take_make_key(o, value, fault);
 	case OPT_QUEUE_NUM:
 		return take_queue_num(o, value, fault);
 	case 'q':
@@ -178,7 +200,13 @@ bool options_parse(struct options *o, int argc, char **argv,
 		.records = RECORDS_DEFAULT,
 	};
 	service_options_init(&o->service);
-	return opts_parse(&program, argc, argv, o, fault);
+	if (!opts_parse(&program, argc, argv, o, fault))
+		return false;
+	if (o->key && o->allow.count > 0)
+		return opts_fail(fault, "--allow: not together with "
+					"--key-file: who has the key may "
+					"connect from anywhere");
+	return true;
 }
 
 void options_help(FILE *out)
@@ -190,4 +218,5 @@ void options_free(struct options *o)
 {
 	free(o->passlist.items);
 	free(o->allow.items);
+	link_key_free(o->key);
 }

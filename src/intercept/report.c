@@ -62,6 +62,7 @@ static void json_links(struct json *j, const struct link_server *ls)
 	json_array_end(j);
 	json_object(j, "links_ended");
 	json_uint(j, "count", ended);
+	json_uint(j, "altered", link_server_altered(ls));
 	json_stats(j, &sum);
 	json_object_end(j);
 	json_uint(j, "strangers", link_server_strangers(ls));
@@ -140,6 +141,8 @@ static void text_links(FILE *f, const struct link_server *ls)
 		snprintf(name, sizeof(name), "%" PRIu64 " ended links", ended);
 		text_link(f, name, &sum);
 	}
+	row(f, link_server_altered(ls),
+	    "links ended for frames that were forged or altered");
 	row(f, link_server_strangers(ls), "connections that were not tcpcopy");
 #define X(name, key, text) row(f, link_server_refused(ls, LINK_##name), text);
 	LINK_CAUSE_LIST(X)

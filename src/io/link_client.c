@@ -107,8 +107,8 @@ static const struct link_stream_events stream_events = {
 	.end = on_end,
 	.eof_text = "closed by intercept",
 	.eof_early_text = "closed without an answer: intercept of another "
-			  "kind, our address not allowed there (see its "
-			  "--allow), or too many links",
+			  "kind or with another --key-file, our address not "
+			  "allowed there (see its --allow), or too many links",
 };
 
 /* ---- writing ---- */
@@ -212,6 +212,7 @@ static void link_init(struct link *l, struct link_client *lc)
 	l->stream.mem = lc->mem;
 	l->stream.owner = l;
 	l->stream.rx = lc->rx;
+	l->stream.key = lc->cfg.key;
 }
 
 int link_client_open(struct link_client **out, uv_loop_t *loop,

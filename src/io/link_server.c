@@ -25,6 +25,7 @@
 #define PENDING_BURST 64
 #define GRACE_US      100000u
 #define TX_BYTES      (1u << 20)
+#define SEEN_MIN      32768u /* handshakes that are known again */
 #define BACKLOG	      128
 #define TICK_MS	      250
 
@@ -43,9 +44,10 @@ struct link_server {
 	uv_loop_t *loop;
 	uv_tcp_t listener;
 	uv_timer_t tick;
-	bool waiting; /* a connection for which there was no slot */
+	struct link_seen *seen; /* NULL: no key */
+	bool waiting;		/* a connection for which there was no slot */
 	bool closed;
-	uint64_t refused[LINK_CAUSES], ended;
+	uint64_t refused[LINK_CAUSES], ended, altered;
 	struct peer_stats ended_stats;
 	unsigned pending;
 	unsigned *dirty; /* ids of links with something to write */
@@ -91,12 +93,13 @@ static void on_msg(struct link_stream *s, const struct wire_msg *msg)
 	ls->events.msg(ls->events.ctx, id_of(l), msg);
 }
 
-static void end_link(struct link *l, const char *why)
+static void end_link(struct link *l, enum link_cause cause, const char *why)
 {
 	struct link_server *ls = l->server;
 
 	ls->events.down(ls->events.ctx, id_of(l), why);
 	ls->ended++;
+	ls->altered += cause == LINK_ALTERED;
 	link_stats_add(&ls->ended_stats, peer_stats(l->stream.peer));
 }
 
@@ -117,7 +120,7 @@ static void on_end(struct link_stream *s, enum link_cause cause,
 	if (l->server->closed)
 		return;
 	if (s->up)
-		end_link(l, why);
+		end_link(l, cause, why);
 	else
 		end_stranger(l, cause, why);
 }
@@ -254,13 +257,16 @@ static void make_room(struct link_server *ls, unsigned max)
 	}
 }
 
-static struct endpoint remote_of(const uv_tcp_t *tcp)
+/* Fails for one that has gone already. */
+static int note_remote(struct link *l)
 {
 	struct sockaddr_storage sa = {0};
 	int len = sizeof(sa);
+	int rc = uv_tcp_getpeername(&l->stream.tcp, (struct sockaddr *)&sa,
+				    &len);
 
-	uv_tcp_getpeername(tcp, (struct sockaddr *)&sa, &len);
-	return sockaddr_to_endpoint(&sa);
+	l->remote = sockaddr_to_endpoint(&sa);
+	return rc;
 }
 
 static bool link_open(struct link *l, struct link_server *ls)
@@ -277,6 +283,8 @@ static bool link_open(struct link *l, struct link_server *ls)
 	l->stream.mem = ls->mem;
 	l->stream.owner = l;
 	l->stream.rx = ls->rx;
+	l->stream.key = ls->cfg.key;
+	l->stream.seen = ls->seen;
 	return link_stream_open(&l->stream, ls->loop, &cfg, clock_us());
 }
 
@@ -305,9 +313,11 @@ static void link_accept(struct link *l)
 
 	ls->pending++;
 	l->since_us = clock_us();
+	l->remote = (struct endpoint){0};
 	rc = uv_accept((uv_stream_t *)&ls->listener,
 		       (uv_stream_t *)&l->stream.tcp);
-	l->remote = remote_of(&l->stream.tcp);
+	if (rc == 0)
+		rc = note_remote(l);
 	why = rc < 0 ? uv_strerror(rc) : objection(l, &cause);
 	if (why) {
 		link_stream_end(&l->stream, cause, why);
@@ -399,7 +409,9 @@ int link_server_open(struct link_server **out, uv_loop_t *loop,
 	uv_timer_init(loop, &ls->tick);
 	ls->listener.data = ls;
 	ls->tick.data = ls;
-	if (!ls->links || !ls->dirty)
+	if (cfg->key)
+		ls->seen = link_seen_new(SEEN_MIN);
+	if (!ls->links || !ls->dirty || (cfg->key && !ls->seen))
 		return -ENOMEM;
 	uv_timer_start(&ls->tick, on_tick, TICK_MS, TICK_MS);
 	return listen_on(ls);
@@ -417,6 +429,8 @@ void link_server_close(struct link_server *ls)
 
 void link_server_free(struct link_server *ls)
 {
+	if (ls->seen)
+		link_seen_free(ls->seen);
 	free(ls->links);
 	free(ls->dirty);
 	free(ls);
@@ -456,4 +470,9 @@ uint64_t link_server_ended(const struct link_server *ls, struct peer_stats *sum)
 {
 	*sum = ls->ended_stats;
 	return ls->ended;
+}
+
+uint64_t link_server_altered(const struct link_server *ls)
+{
+	return ls->altered;
 }

@@ -14,8 +14,9 @@ struct link_server_config {
 	struct ip_addr address; /* addr_is_none(): all, IPv4 and IPv6 */
 	uint16_t port;
 	uint64_t instance;
-	unsigned max_records; /* in a frame */
-	unsigned links_max;   /* link ids are below this */
+	unsigned max_records;	    /* in a frame */
+	unsigned links_max;	    /* link ids are below this */
+	const struct link_key *key; /* kept; NULL: links in the clear */
 };
 
 /* Called from the loop only. Only msg() and done() may send; a link's id is
@@ -72,5 +73,7 @@ uint64_t link_server_refused(const struct link_server *ls,
 /* Links that were up and are no more: how many, and what they did. */
 uint64_t link_server_ended(const struct link_server *ls,
 			   struct peer_stats *sum);
+/* Of these, for frames that were forged or altered on their way. */
+uint64_t link_server_altered(const struct link_server *ls);
 
 #endif

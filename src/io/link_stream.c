@@ -5,8 +5,9 @@
  * Nothing waits for a slow link. Output is written directly as far as the
  * kernel takes it; when it does not, one chunk is handed to libuv, whose
  * completion tells when to go on. What does not fit meanwhile, the peer sheds.
- * A faulty link gets its last bytes (to another version: our HELLO) if the
- * kernel takes them at once, and is closed.
+ * With a key the bytes of the peer are sealed into the chunk, and go from
+ * there. A faulty link gets its last bytes (to another version: our HELLO) if
+ * the kernel takes them at once, and is closed.
  */
 #include "io/link_stream.h"
 
@@ -22,6 +23,9 @@ static void on_closed(uv_handle_t *handle)
 
 	peer_free(s->peer, s->mem);
 	s->peer = NULL;
+	if (s->crypto)
+		link_crypto_free(s->crypto);
+	s->crypto = NULL;
 	if (s->events->closed)
 		s->events->closed(s);
 }
@@ -76,17 +80,58 @@ static void on_written(uv_write_t *req, int status)
 	tell_done(s);
 }
 
-/* The kernel's buffer is full: libuv waits for it with a copy of the next
- * bytes, for the peer's own may move. */
+/* What the peer has, as records, and our part of the handshake before it. */
+static void seal(struct link_stream *s)
+{
+	const size_t room = LINK_CHUNK_BYTES - LINK_CRYPTO_OVERHEAD;
+	const uint8_t *bytes;
+	size_t len, end;
+
+	s->sealed_at = 0;
+	end = link_crypto_greet(s->crypto, s->chunk);
+	while (end < room && link_crypto_may_seal(s->crypto) &&
+	       (len = peer_tx_peek(s->peer, &bytes)) > 0) {
+		if (len > LINK_CRYPTO_RECORD_MAX)
+			len = LINK_CRYPTO_RECORD_MAX;
+		if (len > room - end)
+			len = room - end;
+		end += link_crypto_seal(s->crypto, bytes, len, s->chunk + end);
+		peer_tx_advance(s->peer, len);
+	}
+	s->sealed_end = end;
+}
+
+static size_t tx_peek(struct link_stream *s, const uint8_t **bytes)
+{
+	if (!s->crypto)
+		return peer_tx_peek(s->peer, bytes);
+	if (s->sealed_at == s->sealed_end)
+		seal(s);
+	*bytes = s->chunk + s->sealed_at;
+	return s->sealed_end - s->sealed_at;
+}
+
+static void tx_advance(struct link_stream *s, size_t len)
+{
+	if (s->crypto)
+		s->sealed_at += len;
+	else
+		peer_tx_advance(s->peer, len);
+}
+
+/* The kernel's buffer is full: libuv waits for it with the next bytes in the
+ * chunk, for the peer's own may move. */
 static void write_later(struct link_stream *s, const uint8_t *bytes, size_t len)
 {
 	uv_buf_t buf;
 	int rc;
 
-	if (len > LINK_CHUNK_BYTES)
-		len = LINK_CHUNK_BYTES;
-	memcpy(s->chunk, bytes, len);
-	buf = uv_buf_init(s->chunk, (unsigned)len);
+	if (!s->crypto) {
+		len = len < LINK_CHUNK_BYTES ? len : LINK_CHUNK_BYTES;
+		memcpy(s->chunk, bytes, len);
+		bytes = s->chunk;
+	}
+	buf = uv_buf_init((char *)bytes, (unsigned)len);
 	s->write.data = s;
 	rc = uv_write(&s->write, (uv_stream_t *)&s->tcp, &buf, 1, on_written);
 	if (rc < 0) {
@@ -94,7 +139,7 @@ static void write_later(struct link_stream *s, const uint8_t *bytes, size_t len)
 		return;
 	}
 	s->writing = true;
-	peer_tx_advance(s->peer, len);
+	tx_advance(s, len);
 }
 
 /* Bytes that the kernel took, or a negative error. */
@@ -112,10 +157,10 @@ static void flush(struct link_stream *s)
 	int n;
 
 	while (s->started && !s->writing && !s->closing &&
-	       (len = peer_tx_peek(s->peer, &bytes)) > 0) {
+	       (len = tx_peek(s, &bytes)) > 0) {
 		n = write_now(s, bytes, len);
 		if (n >= 0)
-			peer_tx_advance(s->peer, (size_t)n);
+			tx_advance(s, (size_t)n);
 		else if (n == UV_EAGAIN)
 			write_later(s, bytes, len);
 		else
@@ -153,7 +198,8 @@ bool link_stream_pending(const struct link_stream *s)
 {
 	const uint8_t *bytes;
 
-	return s->writing || peer_tx_peek(s->peer, &bytes) > 0;
+	return s->writing || s->sealed_at < s->sealed_end ||
+	       peer_tx_peek(s->peer, &bytes) > 0;
 }
 
 /* ---- reading ---- */
@@ -174,7 +220,7 @@ static void note_up(struct link_stream *s)
 	s->events->up(s);
 }
 
-static void on_bytes(struct link_stream *s, const uint8_t *bytes, size_t len)
+static void on_plain(struct link_stream *s, const uint8_t *bytes, size_t len)
 {
 	struct wire_msg msg;
 	bool more;
@@ -186,6 +232,56 @@ static void on_bytes(struct link_stream *s, const uint8_t *bytes, size_t len)
 		if (more && s->up)
 			s->events->msg(s, &msg);
 	} while (more && !s->closing);
+}
+
+static enum link_cause cause_of_crypto(enum link_crypto_fault fault)
+{
+	switch (fault) {
+	case LINK_CRYPTO_NO_KEY:
+	case LINK_CRYPTO_WRONG_KEY:
+		return LINK_WRONG_KEY;
+	case LINK_CRYPTO_OTHER_VERSION:
+		return LINK_OTHER_VERSION;
+	case LINK_CRYPTO_REPLAYED:
+		return LINK_REPLAYED;
+	case LINK_CRYPTO_ALTERED:
+		return LINK_ALTERED;
+	case LINK_CRYPTO_FINE:
+	case LINK_CRYPTO_STRANGER:
+		break;
+	}
+	return LINK_STRANGE;
+}
+
+static void on_sealed(struct link_stream *s, const uint8_t *bytes, size_t len)
+{
+	enum link_crypto_fault fault = LINK_CRYPTO_FINE;
+	const uint8_t *plain;
+	size_t used, plain_len;
+
+	while (len > 0 && fault == LINK_CRYPTO_FINE && !s->closing) {
+		used = link_crypto_open(s->crypto, bytes, len, &plain,
+					&plain_len);
+		bytes += used;
+		len -= used;
+		if (plain_len > 0)
+			on_plain(s, plain, plain_len);
+		fault = link_crypto_fault(s->crypto);
+	}
+	if (fault != LINK_CRYPTO_FINE)
+		link_stream_end(s, cause_of_crypto(fault),
+				link_crypto_fault_text(fault));
+}
+
+static void on_bytes(struct link_stream *s, const uint8_t *bytes, size_t len)
+{
+	if (s->crypto)
+		on_sealed(s, bytes, len);
+	else if (!s->up && link_crypto_is_greeting(bytes, len))
+		link_stream_end(s, LINK_WRONG_KEY,
+				"it uses a key, and we have none (--key-file)");
+	else
+		on_plain(s, bytes, len);
 	if (!s->closing)
 		link_stream_settle(s);
 }
@@ -209,9 +305,16 @@ bool link_stream_open(struct link_stream *s, uv_loop_t *loop,
 		      const struct peer_config *cfg, uint64_t now_us)
 {
 	s->peer = peer_new(cfg, s->mem, now_us);
+	if (s->peer && s->key)
+		s->crypto = link_crypto_new(cfg->role, s->key, s->seen);
+	if (s->peer && s->key && !s->crypto) {
+		peer_free(s->peer, s->mem);
+		s->peer = NULL;
+	}
 	if (!s->peer)
 		return false;
 	s->started = s->up = s->closing = s->writing = false;
+	s->sealed_at = s->sealed_end = 0;
 	uv_tcp_init(loop, &s->tcp);
 	s->tcp.data = s;
 	return true;

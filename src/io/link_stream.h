@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "core/peer.h"
+#include "io/link_crypto.h"
 
 #define LINK_CHUNK_BYTES 65536u
 #define LINK_RX_BYTES	 65536u
@@ -24,7 +25,10 @@ struct link_stream;
 	  "  of these: made room, or their address had too many")              \
 	X(SILENT, "silent", "  of these: too little was heard in time")        \
 	X(STRANGE, "strange", "  of these: spoke something else")              \
-	X(OTHER_VERSION, "other_version", "  of these: spoke another version")
+	X(OTHER_VERSION, "other_version", "  of these: spoke another version") \
+	X(WRONG_KEY, "wrong_key", "  of these: had no key, or another one")    \
+	X(REPLAYED, "replayed", "  of these: repeated a former handshake")     \
+	X(ALTERED, "altered", "  of these: sent what was forged or altered")
 
 enum link_cause {
 #define X(name, key, text) LINK_##name,
@@ -55,17 +59,22 @@ struct link_stream {
 	const struct link_stream_events *events;
 	const struct mem *mem;
 	void *owner;
-	uint8_t *rx;	   /* LINK_RX_BYTES, may serve many streams */
-	struct peer *peer; /* NULL: not in use */
+	uint8_t *rx;		    /* LINK_RX_BYTES, may serve many streams */
+	const struct link_key *key; /* NULL: everything is in the clear */
+	struct link_seen *seen;	    /* of a server with a key */
+	struct peer *peer;	    /* NULL: not in use */
+	struct link_crypto *crypto; /* NULL: no key */
 	bool started, up, closing;
-	bool writing; /* libuv has bytes of ours */
+	bool writing;		      /* libuv has bytes of ours */
+	size_t sealed_at, sealed_end; /* in chunk, still to be written */
 	uv_tcp_t tcp;
 	uv_write_t write;
-	char chunk[LINK_CHUNK_BYTES];
+	uint8_t chunk[LINK_CHUNK_BYTES];
 };
 
-/* events, mem, owner and rx are set and kept. Makes peer and socket; the caller
- * connects or accepts, and starts it then. false: no memory, not in use. */
+/* events, mem, owner, rx and key are set and kept. Makes peer and socket; the
+ * caller connects or accepts, and starts it then. false: no memory, not in use.
+ */
 bool link_stream_open(struct link_stream *s, uv_loop_t *loop,
 		      const struct peer_config *cfg, uint64_t now_us);
 /* The socket is connected. */

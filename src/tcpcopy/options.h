@@ -4,6 +4,7 @@
 #define TCPCOPY_OPTIONS_H
 
 #include "base/service.h"
+#include "io/link_key.h"
 #include "tcpcopy/clients.h"
 #include "tcpcopy/transfer.h"
 
@@ -30,7 +31,8 @@ struct tcpcopy_options {
 	char devices[DEVICES_MAX][DEVICE_NAME_MAX];
 	size_t device_count; /* 0: all */
 	const char *filter;
-	const char *dry_run; /* NULL: packets are sent */
+	struct link_key *key; /* owned; NULL: none */
+	const char *dry_run;  /* NULL: packets are sent */
 
 	const char *intercepts_text; /* while parsing */
 	unsigned char given[512];    /* ids of options that were given */
@@ -42,5 +44,7 @@ extern const struct opts_program tcpcopy_program;
  * looked at. */
 bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,
 			   struct opts_fault *fault);
+/* After a fault as well. */
+void tcpcopy_options_free(struct tcpcopy_options *o);
 
 #endif

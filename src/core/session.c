@@ -47,6 +47,7 @@ void session_init(struct session *s, struct hold *hold, uint32_t seq,
 		.resent_at = seq - 1,
 		.retry_at_us = now_us,
 		.whole = whole,
+		.for_turn = !whole,
 		.rto_at_us = UINT64_MAX,
 		.ack_at_us = UINT64_MAX,
 		.gate_at_us = UINT64_MAX,
@@ -118,13 +119,25 @@ static void stop_timers(struct session *s)
 	s->syn_due = s->ack_due = s->rexmit_due = s->probe_due = false;
 }
 
+static void go_idle(struct session *s, const struct session_env *env,
+		    enum loss why)
+{
+	session_lose_rest(s, env, why);
+	stop_timers(s);
+	session_change_state(s, SESSION_IDLE);
+}
+
+void session_dropped(struct session *s, const struct session_env *env)
+{
+	s->rst_left = 0; /* nothing may be sent on it, not even an RST */
+	go_idle(s, env, LOSS_TARGET_CLOSED);
+}
+
 void session_fail(struct session *s, const struct session_env *env,
 		  enum loss why)
 {
 	session_send_rst(s);
-	session_lose_rest(s, env, why);
-	stop_timers(s);
-	session_change_state(s, SESSION_IDLE);
+	go_idle(s, env, why);
 	if (s->conn_loss == LOSS_NONE)
 		s->conn_loss = (uint8_t)why;
 }
@@ -165,6 +178,7 @@ void session_finish(struct session *s, const struct session_env *env,
 	ASSERT(state == SESSION_TIME_WAIT || state == SESSION_DONE);
 	session_lose_rest(s, env, LOSS_TARGET_CLOSED);
 	account_connection(s, &env->ledger->conns);
+	session_trace(env, TRACE_ENDED, s->conn_loss, s->hold->end);
 	s->rto_at_us = s->gate_at_us = UINT64_MAX;
 	s->progress_us = now_us;
 	session_change_state(s, state);
@@ -193,8 +207,9 @@ void session_reopen(struct session *s, uint32_t seq, uint64_t now_us)
 
 	session_send_rst(s);
 	stop_timers(s);
+	s->whole = s->whole && seq == s->open_seq;
+	s->for_turn = true;
 	begin_at(s, seq);
-	s->whole = false;
 	s->retry_at_us = now_us;
 	/* above everything that this tuple has sent */
 	s->delta = wire + 1 - s->target.iss;

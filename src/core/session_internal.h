@@ -11,11 +11,26 @@ void session_change_state(struct session *s, enum session_state state);
 /* Everything unfinished is lost; IDLE until the client's next turn. */
 void session_fail(struct session *s, const struct session_env *env,
 		  enum loss why);
+/* The same for a connection that the target has dropped. If nothing was
+ * unfinished, nothing is lost. */
+void session_dropped(struct session *s, const struct session_env *env);
 /* The connection is over and gets its place in the ledger. */
 void session_finish(struct session *s, const struct session_env *env,
 		    enum session_state state, uint64_t now_us);
 /* A new connection is to begin at seq. */
 void session_reopen(struct session *s, uint32_t seq, uint64_t now_us);
+
+/* Tells the trace, if there is one. */
+static inline void session_trace(const struct session_env *env,
+				 enum trace_what what, unsigned why,
+				 uint32_t seq)
+{
+	if (env->trace)
+		trace_add(env->trace,
+			  (struct trace_event){.what = (uint8_t)what,
+					       .why = (uint8_t)why,
+					       .seq = seq});
+}
 
 /* session_turns.c: the ledger's side and the gate's */
 

@@ -11,7 +11,8 @@ enum {
 	OPT_FILTER,
 	OPT_BUFFER,
 	OPT_DRY_RUN,
-	OPT_KEY_FILE
+	OPT_KEY_FILE,
+	OPT_TRACE
 };
 
 static const struct opt table[] = {
@@ -48,9 +49,12 @@ static const struct opt table[] = {
 	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
 	{OPT_FILTER, "filter", "EXPR",
 	 "and only what pcap-filter(7) EXPR takes"},
-	{OPT_BUFFER, "buffer", "MB", "capture buffer, 1-4096 (32)"},
+	{OPT_BUFFER, "buffer", "MB",
+	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
+	{OPT_TRACE, "trace", "CLIENT",
+	 "log each decision about ADDR[:PORT]'s connections"},
 	SERVICE_OPTIONS,
 };
 
@@ -138,6 +142,12 @@ static bool take_local(struct tcpcopy_options *o, const char *value,
 	return true;
 }
 
+static bool take_trace(struct tcpcopy_options *o, const char *value,
+		       struct opts_fault *fault)
+{
+	return opts_endpoint(value, 0, &o->trace, fault);
+}
+
 static bool take_devices(struct tcpcopy_options *o, const char *value,
 			 struct opts_fault *fault)
 {
@@ -215,6 +225,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_text(&o->filter, value, fault);
 	case OPT_KEY_FILE:
 		return take_key(o, value, fault);
+	case OPT_TRACE:
+		return take_trace(o, value, fault);
 	case OPT_DRY_RUN:
 		return take_text(&o->dry_run, value, fault);
 	default:
@@ -241,7 +253,6 @@ static void set_defaults(struct tcpcopy_options *o)
 		.copies = 1,
 		.sample_percent = 100,
 		.memory_mb = 512,
-		.buffer_mb = 32,
 		.mtu_bytes = 1500,
 		.links = 3,
 		.port = DEFAULT_PORT,

@@ -58,6 +58,7 @@ TCPCOPY_BAD = [
     ("--dry-run", "/no/such/dir/file", ""),
     *[("--key-file", value, "") for value in
       ("", "/no/such/file", "/tmp", "/dev/null", "/etc/hostname")],
+    *[("--trace", value, "") for value in ("", "0.0.0.0", "192.0.2.1:0", "::")],
 ]
 INTERCEPT_BAD = [
     *[("-x", value, "") for value in

@@ -251,6 +251,22 @@ static void one_again(struct one_session *o, uint32_t first)
 	one_target(o, TCP_SYN, first, 0);
 }
 
+/* Its first connection was given up before the client said anything. */
+static void test_the_server_speaks_first_on_the_next_one(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_target(o, 0, 1, 78);
+	session_give_up(&o->s, &o->env, LOSS_NO_TUPLE, o->now_us);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	one_client(o, 100, 78);
+	one_again(o, 1);
+	one_sends(o, "A 1 a1");
+	one_target(o, 0, 1, 78);
+	one_sends(o, "PA 1+100 a79");
+}
+
 /* Thrown away by a target that closes, acknowledged or not. */
 static void test_a_turn_thrown_away_is_sent_again(void **state)
 {
@@ -273,6 +289,56 @@ static void test_a_turn_thrown_away_is_sent_again(void **state)
 	assert_int_equal(o->ledger.reopened, 1);
 	check_unit(&o->ledger.turns, 2, 0, 0, NONE);
 	check_unit(&o->ledger.bytes, 200, 0, 0, NONE);
+}
+
+/* The target drops what is over but for its closing. */
+static void test_a_reset_after_the_answer_loses_nothing(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_RST, 101, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	one_sends(o, "");
+	one_client_ends(o, HOLD_FIN, 50);
+	assert_int_equal(o->s.state, SESSION_DONE);
+	one_sends(o, "");
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+/* The client goes on: its next turn is copied on another connection. */
+static void test_a_reset_between_two_turns(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_RST, 101, 0);
+	one_client(o, 100, 50);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	one_target(o, 0, 201, 50);
+	one_client_ends(o, HOLD_RST, 50);
+	check_unit(&o->ledger.turns, 2, 0, 0, NONE);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+/* What the client wrote behind an answered turn had not arrived. */
+static void test_a_reset_before_the_last_bytes(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, TCP_RST, 101, 0);
+	one_client_ends(o, HOLD_FIN, 50);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.bytes, 100, 0, 0, LOSS_TARGET_CLOSED, 100);
+	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
 }
 
 static void test_sent_again_once_only(void **state)
@@ -589,7 +655,7 @@ static void test_gap_and_rejoin(void **state)
 	check_unit(&o->ledger.bytes, 100, 0, 0, LOSS_CAPTURE_GAP, 100);
 	one_out(o, true);
 	hold_jump(&o->hold, &o->store);
-	hold_skip(&o->hold, o->hold.end + 77, o->seen, 1, o->now_us);
+	hold_skip(&o->hold, o->hold.end + 77, o->seen, true, 1, o->now_us);
 	session_move_to(&o->s, o->hold.end);
 	session_rejoin(&o->s, o->hold.end, o->now_us);
 	one_client(o, 100, 500);
@@ -617,7 +683,11 @@ int main(void)
 		TEST(test_a_turn_goes_as_it_comes),
 		TEST(test_a_turn_that_grows_after_its_answer),
 		TEST(test_the_server_speaks_first),
+		TEST(test_the_server_speaks_first_on_the_next_one),
 		TEST(test_a_turn_thrown_away_is_sent_again),
+		TEST(test_a_reset_after_the_answer_loses_nothing),
+		TEST(test_a_reset_between_two_turns),
+		TEST(test_a_reset_before_the_last_bytes),
 		TEST(test_sent_again_once_only),
 		TEST(test_not_sent_again_when_forbidden),
 		TEST(test_a_partly_answered_turn_is_not_sent_again),

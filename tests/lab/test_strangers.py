@@ -163,6 +163,14 @@ def test_make_key(lab):
         assert a.read() == first
 
 
+def test_allow_is_for_links_without_a_key(lab):
+    program = lab.start_intercept("--allow", "10.0.0.0/8", "--key-file",
+                                  make_key(lab), ready=False)
+    assert program.wait() == 2
+    assert len(program.err().splitlines()) == 1
+    assert "--allow" in program.err() and "--key-file" in program.err()
+
+
 def test_exact_with_a_key(lab):
     """Nothing on a link is to be read, and whoever has the key may come from
     anywhere."""

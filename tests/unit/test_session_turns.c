@@ -13,18 +13,7 @@
 
 static int setup(void **state)
 {
-	struct one_session *o = malloc(sizeof(*o));
-
-	one_begin(o, ISS, IRS);
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	one_end(*state);
-	free(*state);
-	return 0;
+	return one_setup(state, ISS, IRS);
 }
 
 /* answered, unanswered, in flight, lost for a reason */
@@ -667,7 +656,7 @@ static void test_gap_and_rejoin(void **state)
 	assert_int_equal(o->ledger.reopened, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
 {

@@ -67,7 +67,7 @@ struct session {
 	uint32_t turn_start, turn_end; /* the turn that was let go last */
 	uint32_t accounted; /* bytes before it have their place in the ledger */
 	uint32_t gate_base; /* rcv_nxt when the turn was first sent */
-	uint32_t resent_at; /* turn that is being sent for the second time */
+	uint32_t resent_at; /* turn that is being sent again */
 
 	uint32_t cwnd, ssthresh, recover;
 	uint32_t timed_seq; /* the segment being timed ends here */
@@ -90,6 +90,7 @@ struct session {
 	uint8_t conn_loss; /* first of these */
 	uint8_t rst_left;  /* RSTs to be sent */
 	uint8_t tries;	   /* refusals in a row */
+	uint8_t resends;   /* of the turn at resent_at */
 
 	bool begun : 1;	      /* there is a current turn */
 	bool sent : 1;	      /* its first byte has been sent */

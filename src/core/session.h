@@ -80,6 +80,7 @@ struct session {
 	uint64_t progress_us; /* last response or begin of something to wait for
 			       */
 	uint64_t retry_at_us; /* WAITING: not before; after a refusal */
+	uint32_t spread_us;   /* so much later than the client does it go on */
 
 	uint32_t rst_seq, rst_seq2, rst_ack; /* as on the wire */
 	uint32_t ack_owed_bytes;
@@ -121,6 +122,9 @@ struct session {
  * WAITING. whole: seq is the first byte after the client's SYN. */
 void session_init(struct session *s, struct hold *hold, uint32_t seq,
 		  bool whole, uint64_t now_us);
+
+/* All of it happens this much later, so that copies are no burst. */
+void session_spread(struct session *s, uint32_t spread_us);
 
 /* It waits for session_open(), and has nothing against its coming now. */
 bool session_wants_open(const struct session *s, uint64_t now_us);

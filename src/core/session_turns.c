@@ -196,8 +196,13 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 		.held_since_us = later(s->heard_us, next->at_us),
 		.max_hold_us = env->params->max_hold_us,
 	};
-	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
+	enum gate_verdict verdict;
 
+	if (now_us < next->at_us + s->spread_us) {
+		s->gate_at_us = next->at_us + s->spread_us;
+		return GATE_SHUT;
+	}
+	verdict = gate_ask(&view, now_us, &s->gate_at_us);
 	if (verdict == GATE_EARLY_QUIET)
 		env->ledger->early_quiet++;
 	else if (verdict == GATE_EARLY_HOLD)

@@ -151,6 +151,7 @@ static void on_second(uv_timer_t *timer)
 	struct queue_stats stats;
 	uint64_t dropped;
 
+	a->strangers_said = 0;
 	a->queue->ops->stats(a->queue, &stats);
 	dropped = stats.queue_dropped + stats.user_dropped;
 	if (dropped > a->dropped)

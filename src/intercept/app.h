@@ -31,6 +31,8 @@ struct app {
 	uint32_t seen[APP_DEVICES_MAX];
 	unsigned seen_count, named_count;
 	uint64_t routes_foreign; /* asked for, of other hosts */
+	bool foreign_said[APP_LINKS_MAX];
+	unsigned strangers_said; /* on the log in this second */
 	uint64_t dropped;	 /* by the kernel, as of the last second */
 };
 

@@ -9,6 +9,8 @@
 #include "intercept/app.h"
 
 #define SUBNETS_TEXT_MAX 400
+/* Lines in a second: nobody outside may fill the log. */
+#define STRANGERS_SAID_MAX 10
 
 static void on_link_up(void *ctx, unsigned link_id)
 {
@@ -18,6 +20,7 @@ static void on_link_up(void *ctx, unsigned link_id)
 
 	if (!link_server_info(a->server, link_id, &info))
 		return;
+	a->foreign_said[link_id] = false;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
 		 endpoint_text(&info.remote, remote), info.instance);
@@ -30,6 +33,9 @@ static void refuse_route(struct app *a, unsigned link_id,
 	char text[ENDPOINT_TEXT_MAX];
 
 	a->routes_foreign++;
+	if (a->foreign_said[link_id])
+		return;
+	a->foreign_said[link_id] = true;
 	log_info("link %u registers sessions with %s, which is not this host: "
 		 "not taken",
 		 link_id, endpoint_text(&route->target, text));
@@ -38,7 +44,6 @@ static void refuse_route(struct app *a, unsigned link_id,
 static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 {
 	struct app *a = ctx;
-
 	uint64_t now_us = clock_us();
 
 	if (msg->type == WIRE_ROUTE_ADD &&
@@ -70,8 +75,10 @@ static void on_stranger(void *ctx, const struct endpoint *remote,
 			const char *why)
 {
 	char addr[ADDR_TEXT_MAX];
+	struct app *a = ctx;
 
-	(void)ctx;
+	if (a->strangers_said++ >= STRANGERS_SAID_MAX)
+		return;
 	log_info("connection from %s closed: %s",
 		 addr_text(&remote->addr, addr), why);
 }

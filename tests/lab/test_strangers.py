@@ -131,6 +131,25 @@ def test_tcpcopy_says_why_it_may_not_connect(lab):
     assert refused(program)["not_allowed"] >= 1
 
 
+def test_strangers_do_not_fill_the_log(lab):
+    """Each is counted; ten lines in a second are enough."""
+    lab.client.run("sh", "-ec", "for n in $(seq 1 200); do "
+                   "ip addr add 198.51.100.$((n + 20))/24 dev eth0; done")
+    program = lab.start_intercept()
+    with reach(lab.online, lab) as sock:
+        sock.sendall(hello() + b"".join(
+            route_add(f"198.51.100.{n}") for n in range(1, 200)))
+        for n in range(1, 201):
+            with reach(lab.client, lab, source=f"198.51.100.{n + 20}") as far:
+                assert answer(far) == b""
+        wait_until(lambda: program.ledger()["routes_foreign"] == 199)
+    assert refused(program)["not_allowed"] == 200
+    said = [line for line in program.err().splitlines()
+            if "not allowed" in line and "connection" in line]
+    assert 10 <= len(said) < 100
+    assert program.err().count("which is not this host") == 1
+
+
 # --- with a key ------------------------------------------------------------
 
 GREETING = 72  # bytes of either side's part of the handshake

@@ -161,6 +161,56 @@ static void test_no_surplus(void **state)
 	one_sends(o, "PA 201+100 a131");
 }
 
+/* The client writes a request in pieces and reads earlier answers meanwhile;
+ * the target has sent those already, and waits for the last piece. */
+static void test_both_sides_speaking(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 30);
+	one_client(o, 100, 30);
+	one_out(o, true);
+	one_target(o, TCP_PSH, 101, 70);
+	one_sends(o, "PA 101+100 a71");
+	one_after(o, 7000);
+	one_target(o, 0, 201, 0);
+	one_after(o, GATE_SILENT_MIN_US - 1);
+	assert_int_equal(o->s.snd_max, ISS + 201);
+	one_after(o, 1);
+	one_sends(o, "PA 201+100 a71");
+	assert_int_equal(o->ledger.early_quiet, 1);
+	/* of this it has sent 10 bytes, and still owes 20 */
+	one_client(o, 100, 30);
+	one_target(o, 0, 301, 0);
+	one_after(o, ONE_TIMEOUT - 1);
+	assert_int_equal(o->s.snd_max, ISS + 301);
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
+/* Four times as long as it has taken before. */
+static void test_a_slow_target_is_waited_for(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_after(o, 30000);
+	one_target(o, TCP_PSH, 101, 200);
+	one_after(o, SESSION_DELAYED_US);
+	one_out(o, true);
+	one_client(o, 100, 50);
+	one_client(o, 100, 50);
+	one_sends(o, "PA 101+100 a201");
+	one_target(o, 0, 201, 0);
+	one_after(o, 119999);
+	assert_int_equal(o->ledger.early_quiet, 0);
+	one_after(o, 1);
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
 static void test_a_shorter_answer(void **state)
 {
 	struct one_session *o = *state;
@@ -679,6 +729,8 @@ int main(void)
 		TEST(test_the_gate_waits_for_as_many_bytes),
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),
+		TEST(test_both_sides_speaking),
+		TEST(test_a_slow_target_is_waited_for),
 		TEST(test_a_shorter_answer),
 		TEST(test_a_turn_goes_as_it_comes),
 		TEST(test_a_turn_that_grows_after_its_answer),

@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "intercept/refuse.h"
+#include "intercept/app.h"
 #include "io/guard_lock.h"
 
 #define LEASE_RENEWAL_MS 250
@@ -131,14 +131,15 @@ static int lock_ports(struct app_guard *ag, const struct options *o)
 {
 	ag->locks = calloc(o->guard_count, sizeof(*ag->locks));
 	if (!ag->locks)
-		return refuse("no memory");
+		return app_refuse("no memory");
 	for (size_t i = 0; i < o->guard_count; i++) {
 		int fd = guard_lock(o->guard_ports[i]);
 
 		if (fd < 0)
-			return refuse("--guard %u: another intercept guards "
-				      "that port; end it first",
-				      o->guard_ports[i]);
+			return app_refuse(
+				"--guard %u: another intercept guards "
+				"that port; end it first",
+				o->guard_ports[i]);
 		ag->locks[ag->lock_count++] = fd;
 	}
 	return 0;
@@ -155,21 +156,22 @@ static int set_up(struct app_guard *ag)
 	int rc;
 
 	if (!guard_init(&ag->guard, ag->lines.lines, ag->lines.count, &events))
-		return refuse("no memory");
+		return app_refuse("no memory");
 	rc = guard_start(&ag->guard, &bad, clock_us());
 	if (rc == 0)
 		return 0;
-	return refuse("--guard: the %s cannot be set up: %s: %s; what has been "
-		      "set up stays, --unguard %u removes it",
-		      guard_line_text(bad, text), strerror(-rc),
-		      guard_line_remedy(bad, rc), bad->cfg.port);
+	return app_refuse(
+		"--guard: the %s cannot be set up: %s: %s; what has been "
+		"set up stays, --unguard %u removes it",
+		guard_line_text(bad, text), strerror(-rc),
+		guard_line_remedy(bad, rc), bad->cfg.port);
 }
 
 int app_guard_open(struct app_guard *ag, const struct options *o)
 {
 	int rc;
 
-	*ag = (struct app_guard){.watch.fds = {-1, -1}};
+	*ag = (struct app_guard){0};
 	if (!o->guard)
 		return 0;
 	rc = lock_ports(ag, o);
@@ -177,10 +179,11 @@ int app_guard_open(struct app_guard *ag, const struct options *o)
 		return rc;
 	/* The watch first: what changes after the first look is news. */
 	rc = guard_watch_open(&ag->watch);
+	ag->watching = rc == 0;
 	if (rc == 0)
 		rc = guard_lines_open(&ag->lines, o);
 	if (rc < 0)
-		return refuse("--guard: %s", strerror(-rc));
+		return app_refuse("--guard: %s", strerror(-rc));
 	rc = set_up(ag);
 	ag->used = rc == 0;
 	return rc;
@@ -190,7 +193,7 @@ void app_guard_free(struct app_guard *ag)
 {
 	guard_fini(&ag->guard);
 	guard_lines_close(&ag->lines);
-	if (ag->watch.fds[0] >= 0)
+	if (ag->watching)
 		guard_watch_close(&ag->watch);
 	while (ag->lock_count > 0)
 		close(ag->locks[--ag->lock_count]);

@@ -16,13 +16,13 @@ static int take_passlist(struct guard_lines *l, const struct options *o)
 {
 	for (int i = 0; i < FAMILIES; i++) {
 		struct guard_prefix *p =
-			calloc(o->passlist_count + 1, sizeof(*p));
+			calloc(o->passlist.count + 1, sizeof(*p));
 
 		if (!p)
 			return -ENOMEM;
 		l->passlist[i] = p;
-		l->passlist_count[i] = guard_prefixes(families[i], o->passlist,
-						      o->passlist_count, p);
+		l->passlist_count[i] = guard_prefixes(
+			families[i], o->passlist.items, o->passlist.count, p);
 	}
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "base/privileges.h"
 #include "intercept/guard_lines.h"
-#include "intercept/refuse.h"
+#include "intercept/app.h"
 #include "io/fence_rules.h"
 #include "io/guard_lock.h"
 #include "io/tcp_sockets.h"
@@ -21,17 +21,18 @@ static int check_port(uint16_t port)
 	int lock = guard_lock(port), open;
 
 	if (lock < 0)
-		return refuse("--unguard %u: an intercept is running that "
-			      "guards it; end that first",
-			      port);
+		return app_refuse("--unguard %u: an intercept is running that "
+				  "guards it; end that first",
+				  port);
 	close(lock);
 	open = tcp_sockets_count(port);
 	if (open > 0)
-		return refuse("--unguard %u: %d connections are still open "
-			      "there, what they send would reach real "
-			      "clients; end them first (restart the server, "
-			      "or ss -K sport = :%u)",
-			      port, open, port);
+		return app_refuse(
+			"--unguard %u: %d connections are still open "
+			"there, what they send would reach real "
+			"clients; end them first (restart the server, "
+			"or ss -K sport = :%u)",
+			port, open, port);
 	return 0;
 }
 
@@ -42,8 +43,9 @@ int guard_remove(const struct options *o)
 	int rc;
 
 	if (!privileges_have(CAP_NET_ADMIN))
-		return refuse("--unguard: CAP_NET_ADMIN is missing: run it as "
-			      "root");
+		return app_refuse(
+			"--unguard: CAP_NET_ADMIN is missing: run it as "
+			"root");
 	for (size_t i = 0; i < o->guard_count; i++) {
 		rc = check_port(o->guard_ports[i]);
 		if (rc)
@@ -51,13 +53,13 @@ int guard_remove(const struct options *o)
 	}
 	rc = guard_lines_open(&l, o);
 	if (rc < 0)
-		return refuse("--unguard: %s", strerror(-rc));
+		return app_refuse("--unguard: %s", strerror(-rc));
 	for (size_t i = 0; i < l.count && rc == 0; i++) {
 		rc = l.lines[i]->ops->remove(l.lines[i]);
 		if (rc < 0)
-			rc = refuse("--unguard: %s: %s",
-				    guard_line_text(l.lines[i], text),
-				    strerror(-rc));
+			rc = app_refuse("--unguard: %s: %s",
+					guard_line_text(l.lines[i], text),
+					strerror(-rc));
 	}
 	guard_lines_close(&l);
 	return rc;
@@ -72,8 +74,8 @@ static void print_rule(const struct options *o, FILE *out, bool v4,
 	char addr[ADDR_TEXT_MAX];
 
 	fprintf(out, "%s -w -t mangle -N tcpcopy-%u\n", tool, port);
-	for (size_t i = 0; i < o->passlist_count; i++) {
-		const struct addr_prefix *p = &o->passlist[i];
+	for (size_t i = 0; i < o->passlist.count; i++) {
+		const struct addr_prefix *p = &o->passlist.items[i];
 
 		if (addr_is_v4(&p->addr) == v4)
 			fprintf(out,
@@ -102,8 +104,8 @@ static void print_fence(const struct options *o, FILE *out, bool v4,
 		"%s rule add pref %u iif lo ipproto tcp sport %u lookup %u "
 		"protocol %u\n",
 		ip, FENCE_PREF, port, FENCE_TABLE(port), FENCE_PROTOCOL);
-	for (size_t i = 0; i < o->passlist_count; i++) {
-		const struct addr_prefix *p = &o->passlist[i];
+	for (size_t i = 0; i < o->passlist.count; i++) {
+		const struct addr_prefix *p = &o->passlist.items[i];
 
 		if (addr_is_v4(&p->addr) != v4)
 			continue;

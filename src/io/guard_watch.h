@@ -11,7 +11,7 @@ struct guard_watch {
 	int fds[GUARD_WATCH_FDS]; /* to be polled for reading */
 };
 
-/* 0 or -errno. */
+/* 0 or -errno; then there is nothing to be closed. */
 int guard_watch_open(struct guard_watch *w);
 void guard_watch_close(struct guard_watch *w);
 /* Whether anything has changed since the last call, by whomever. */

@@ -385,6 +385,28 @@ def read_pcap(path):
     return list(rdpcap(path))
 
 
+def tcp_streams(packets, port, side="sport"):
+    """Bytes of each TCP connection from (or to) that port, repeats left
+    out."""
+    from scapy.layers.inet import IP, TCP
+    found = {}
+    for packet in packets:
+        if TCP not in packet or getattr(packet[TCP], side) != port:
+            continue
+        tcp = packet[TCP]
+        length = packet[IP].len - 4 * packet[IP].ihl - 4 * tcp.dataofs
+        key = tcp.dport, tcp.sport
+        if tcp.flags.S:
+            found[key] = [tcp.seq + 1 & 0xffffffff, bytearray()]
+        elif length and key in found:
+            data = bytes(tcp.payload)[:length]
+            start, stream = found[key]
+            at = (tcp.seq - start) & 0xffffffff
+            assert at <= len(stream), "the sniffer lost a packet"
+            stream[at:at + len(data)] = data
+    return [bytes(stream) for _, stream in found.values()]
+
+
 class Copy:
     """Both applications and both programs, in the usual place."""
 

@@ -17,7 +17,7 @@ struct app_guard {
 	struct guard_lines lines;
 	struct guard_watch watch;
 	bool watching; /* it is open */
-	int *locks; /* one a port */
+	int *locks;    /* one a port */
 	size_t lock_count;
 	uv_poll_t polls[GUARD_WATCH_FDS];
 	uv_timer_t timer;

@@ -447,6 +447,8 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 	if (next && !s->begun && s->for_turn) {
 		lose_turn(s, env, next, LOSS_TARGET_CLOSED);
 		next = next_turn(s, env);
+		if (!next && !reset) /* what was lost may not go any more */
+			session_fail(s, env, LOSS_TARGET_CLOSED);
 	}
 	if (next)
 		leave_for(s, env, next, now_us);

@@ -306,6 +306,28 @@ static void test_the_server_speaks_first_on_the_next_one(void **state)
 	one_sends(o, "PA 1+100 a79");
 }
 
+/* A target that closes twice instead of greeting: what waited is lost, and not
+ * a byte of it goes. */
+static void test_no_greeting_but_a_fin(void **state)
+{
+	struct one_session *o = *state;
+
+	one_client(o, 50, 56);
+	one_establish(o);
+	one_target(o, TCP_FIN, 1, 0);
+	one_again(o, 1);
+	one_sends(o, "A 1 a1");
+	one_target(o, TCP_PSH, 1, 9);
+	one_target(o, TCP_FIN, 1, 0);
+	assert_string_equal(one_out(o, false), "RA");
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	assert_int_equal(o->ledger.turns.lost[LOSS_TARGET_CLOSED], 1);
+	assert_int_equal(o->ledger.bytes.lost[LOSS_TARGET_CLOSED], 50);
+	one_client(o, 10, 5);
+	assert_int_equal(o->s.state, SESSION_WAITING);
+	assert_int_equal(o->ledger.turns.in_flight, 1);
+}
+
 /* Thrown away by a target that closes, acknowledged or not. */
 static void test_a_turn_thrown_away_is_sent_again(void **state)
 {
@@ -736,6 +758,7 @@ int main(void)
 		TEST(test_a_turn_that_grows_after_its_answer),
 		TEST(test_the_server_speaks_first),
 		TEST(test_the_server_speaks_first_on_the_next_one),
+		TEST(test_no_greeting_but_a_fin),
 		TEST(test_a_turn_thrown_away_is_sent_again),
 		TEST(test_a_reset_after_the_answer_loses_nothing),
 		TEST(test_a_reset_between_two_turns),

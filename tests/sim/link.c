@@ -49,19 +49,6 @@ struct chunk {
 	uint8_t bytes[];
 };
 
-static void *plain_alloc(void *ctx, size_t size_bytes)
-{
-	(void)ctx;
-	return calloc(1, size_bytes);
-}
-
-static void plain_free(void *ctx, void *ptr, size_t size_bytes)
-{
-	(void)ctx;
-	(void)size_bytes;
-	free(ptr);
-}
-
 static unsigned group_of(const struct sim *sim, const struct link *l)
 {
 	return l->id / sim->p.links_per_group;
@@ -372,7 +359,7 @@ void links_new(struct sim *sim)
 	struct links *ls = sim_alloc(sim, sizeof(*ls));
 
 	sim->links = ls;
-	ls->mem = (struct mem){.alloc = plain_alloc, .free = plain_free};
+	ls->mem = sim_plain_mem;
 	ls->count = sim->p.groups * sim->p.links_per_group;
 	for (unsigned i = 0; i < ls->count; i++) {
 		ls->all[i].id = i;

@@ -66,7 +66,8 @@ struct ledger_unit {
 	  "sessions under another address or port than the client's")          \
 	X(routes_refused, "tuples that intercept refused")                     \
 	X(idle_ended, "sessions ended by the idle limit")                      \
-	X(held_back, "sessions that waited for a target's first response")
+	X(held_back, "sessions that waited for a target's first response")     \
+	X(guard_pauses, "times nothing was sent since a guard did not stand")
 
 struct ledger {
 	struct ledger_unit conns, turns, bytes;

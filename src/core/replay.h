@@ -62,7 +62,9 @@ enum replay_notice_type {
 	NOTICE_FIRST_RESPONSE, /* the target answers: held sessions go */
 	NOTICE_TLS,
 	NOTICE_MEMORY,
-	NOTICE_NO_TUPLE
+	NOTICE_NO_TUPLE,
+	NOTICE_UNGUARDED, /* an intercept does not vouch: nothing is sent */
+	NOTICE_GUARDED	  /* it does again */
 };
 
 struct replay_notice {

@@ -20,10 +20,10 @@
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target)
 {
-	bool every_time =
-		type == NOTICE_NO_RESPONSE || type == NOTICE_FIRST_RESPONSE;
+	bool once = type == NOTICE_TLS || type == NOTICE_MEMORY ||
+		    type == NOTICE_NO_TUPLE;
 
-	if (!every_time && r->told & 1u << type)
+	if (once && r->told & 1u << type)
 		return;
 	r->told |= (uint8_t)(1u << type);
 	r->targets[target].notices |= (uint8_t)(1u << type);

@@ -185,6 +185,14 @@ static void tell(const struct app *a, const struct replay_notice *n)
 		log_warn("-m %u is used up: new connections are not copied",
 			 a->options->memory_mb);
 		break;
+	case NOTICE_UNGUARDED:
+		log_warn("intercept does not vouch that its guard stands: "
+			 "nothing is sent to %s until it does",
+			 at);
+		break;
+	case NOTICE_GUARDED:
+		log_info("the guard stands: sending to %s again", at);
+		break;
 	case NOTICE_NO_TUPLE:
 		log_warn("no client address and port is free for another "
 			 "session to %s: give more addresses with -c",

@@ -67,6 +67,11 @@ INTERCEPT_BAD = [
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x", "")],
     *[("-b", value, "") for value in
       ("", "x", "192.0.2.300", "224.0.0.1", "ff02::1", "255.255.255.255")],
+    *[(option, value, "1 to 65535") for option in ("--guard", "--unguard")
+      for value in ("0", "65536", "x", "80,0")],
+    *[(option, value, "PORT") for option in ("--guard", "--unguard")
+      for value in ("", "80,", ",80")],
+    ("--guard", "40000", "(-p)"),
     *[("--allow", value, "") for value in
       ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129")],
     *[("--key-file", value, "") for value in

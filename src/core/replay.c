@@ -267,10 +267,11 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 		return;
 	}
 	env = replay_env(r, c);
-	if (!r->targets[c->target].proven)
-		replay_on_first_response(r, &r->targets[c->target], now_us);
 	trace_response(r, c, resp);
 	session_on_response(&c->session, &env, resp, now_us);
+	/* after it: this may open the session anew, under another route id */
+	if (!r->targets[c->target].proven)
+		replay_on_first_response(r, &r->targets[c->target], now_us);
 	replay_settle(r, c, now_us);
 }
 

@@ -179,6 +179,9 @@ bool replay_vouched(const struct replay *r, const struct target *t,
 		    uint64_t now_us);
 void replay_on_status(struct replay *r, unsigned link_id,
 		      const struct wire_status *status, uint64_t now_us);
+/* A link has come or gone: what it said last is void, but for the lease that
+ * it ended. */
+void replay_link_vouches_no_more(struct replay *r, unsigned link_id);
 /* A lease is over (r->lease_us has come), or a link has come or gone. */
 void replay_on_leases(struct replay *r, uint64_t now_us);
 

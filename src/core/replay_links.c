@@ -260,7 +260,7 @@ void replay_on_link(struct replay *r, unsigned link_id, bool up,
 {
 	ASSERT(link_id < link_count(r));
 	r->link_up[link_id] = up;
-	r->link_unarmed[link_id] = false;
+	replay_link_vouches_no_more(r, link_id);
 	replay_on_leases(r, now_us);
 	r->round++;
 	r->round_begins = 0;

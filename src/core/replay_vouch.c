@@ -64,6 +64,13 @@ void replay_on_leases(struct replay *r, uint64_t now_us)
 		replay_refresh_target(r, &r->targets[i], now_us);
 }
 
+void replay_link_vouches_no_more(struct replay *r, unsigned link_id)
+{
+	if (r->link_unarmed[link_id])
+		r->vouches[group_of(r, link_id)].until_us = 0;
+	r->link_unarmed[link_id] = false;
+}
+
 void replay_on_status(struct replay *r, unsigned link_id,
 		      const struct wire_status *status, uint64_t now_us)
 {
@@ -71,7 +78,6 @@ void replay_on_status(struct replay *r, unsigned link_id,
 
 	v->guarded = status->guarded;
 	r->link_unarmed[link_id] = status->guarded && !status->armed;
-	if (status->guarded && status->armed)
-		v->until_us = now_us + REPLAY_LEASE_US;
+	v->until_us = status->armed ? now_us + REPLAY_LEASE_US : 0;
 	replay_on_leases(r, now_us);
 }

@@ -65,13 +65,16 @@ int opts_item(const char **list, char *item, size_t cap);
 
 /* A numeric address; IPv6 may be in brackets. */
 bool opts_addr(const char *text, struct ip_addr *out);
-/* A numeric address or a host name, whose first address counts. */
+/* What one host can have: not 0.0.0.0 or ::, multicast, or 255.255.255.255. */
+bool opts_is_host(const struct ip_addr *a);
+/* A numeric address or a host name, whose first address counts, and which is
+ * that of one host. */
 bool opts_host(const char *text, struct ip_addr *out, struct opts_fault *fault);
 /* ADDRESS or ADDRESS/LENGTH. */
 bool opts_prefix(const char *text, struct addr_prefix *out,
 		 struct opts_fault *fault);
-/* ADDRESS, ADDRESS/LENGTH, or 192.0.2.x; of an IPv4 network its first and last
- * address are left out. */
+/* ADDRESS, ADDRESS/LENGTH, or 192.0.2.x, all of them hosts'; of an IPv4 network
+ * its first and last address are left out. */
 bool opts_range(const char *text, struct addr_range *out,
 		struct opts_fault *fault);
 /* HOST, HOST:PORT, IPv6 in brackets if there is a port. */

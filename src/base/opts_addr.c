@@ -60,6 +60,26 @@ bool opts_addr(const char *text, struct ip_addr *out)
 	return true;
 }
 
+bool opts_is_host(const struct ip_addr *a)
+{
+	static const uint8_t none[4], every[4] = {255, 255, 255, 255};
+
+	if (!addr_is_v4(a))
+		return !addr_is_none(a) && a->b[0] != 0xff;
+	return (a->b[12] & 0xf0) != 224 && memcmp(a->b + 12, none, 4) != 0 &&
+	       memcmp(a->b + 12, every, 4) != 0;
+}
+
+static bool must_be_host(const struct ip_addr *a, const char *text,
+			 struct opts_fault *fault)
+{
+	return opts_is_host(a) ||
+	       opts_fail(fault,
+			 "%.80s is not the address of a host, but "
+			 "unspecified, multicast or broadcast",
+			 text);
+}
+
 static bool from_sockaddr(const struct sockaddr *sa, struct ip_addr *out)
 {
 	if (sa->sa_family == AF_INET) {
@@ -86,7 +106,7 @@ bool opts_host(const char *text, struct ip_addr *out, struct opts_fault *fault)
 	int err;
 
 	if (opts_addr(text, out))
-		return true;
+		return must_be_host(out, text, fault);
 	/* Otherwise 1.2.3 and 1.2.3.400 would be "host names". */
 	if (text[strspn(text, "0123456789.")] == '\0' || strpbrk(text, " :[]"))
 		return opts_fail(fault, "%.80s is not an address", text);
@@ -97,7 +117,7 @@ bool opts_host(const char *text, struct ip_addr *out, struct opts_fault *fault)
 	if (!ok)
 		return opts_fail(fault, "host %.80s is not known: %s", text,
 				 gai_strerror(err));
-	return true;
+	return must_be_host(out, text, fault);
 }
 
 bool opts_prefix(const char *text, struct addr_prefix *out,
@@ -144,6 +164,7 @@ bool opts_range(const char *text, struct addr_range *out,
 		struct opts_fault *fault)
 {
 	struct addr_prefix p;
+	struct ip_addr last;
 	unsigned host_bits;
 	uint32_t host_mask;
 
@@ -165,7 +186,9 @@ bool opts_range(const char *text, struct addr_range *out,
 		store_be32(out->first.b + 12, load_be32(out->first.b + 12) + 1);
 		out->count -= 2;
 	}
-	return true;
+	last = addr_range_at(out, out->count - 1);
+	return must_be_host(&out->first, text, fault) &&
+	       must_be_host(&last, text, fault);
 }
 
 bool opts_port(const char *text, uint16_t *out, struct opts_fault *fault)

@@ -97,7 +97,9 @@ static void init_target(struct replay *r, uint32_t i,
 static bool make_tables(struct replay *r, const struct replay_config *cfg,
 			const struct mem *mem, uint64_t now_us)
 {
-	size_t each = sizeof(struct copy) + sizeof(struct flow) + 96;
+	size_t each = sizeof(struct copy) + sizeof(struct flow) +
+		      2 * sizeof(uint32_t) /* of the index of flows */ +
+		      TUPLES_EACH_BYTES * 3 / 2;
 	size_t connections = cfg->memory_bytes / 2 / each;
 	uint32_t n =
 		connections > COPIES_MAX ? COPIES_MAX : (uint32_t)connections;
@@ -130,12 +132,16 @@ struct replay *replay_new(const struct replay_config *cfg,
 
 	if (!r)
 		return NULL;
-	if (!copy_config(r, cfg, mem) || !make_tables(r, cfg, mem, now_us)) {
+	if (!copy_config(r, cfg, mem)) {
 		replay_free(r, mem);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < cfg->target_count; i++)
 		init_target(r, i, cfg);
+	if (!make_tables(r, cfg, mem, now_us)) {
+		replay_free(r, mem);
+		return NULL;
+	}
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
 	r->next_generation = 1;

@@ -232,8 +232,8 @@ static struct tuple_claim take_tuple(struct replay *r, const struct copy *c,
 		return claim;
 	if (listed.count > 0)
 		return tuples_find(r->tuples, c->target, listed.ranges,
-				   listed.count, now_us);
-	return tuples_find(r->tuples, c->target, &own, 1, now_us);
+				   listed.count, c->refusals, now_us);
+	return tuples_find(r->tuples, c->target, &own, 1, c->refusals, now_us);
 }
 
 /* The SYN's sequence number: the client's own, or one above what the tuple has

@@ -47,6 +47,7 @@ void session_init(struct session *s, struct hold *hold, uint32_t seq,
 		.resent_at = seq - 1,
 		.retry_at_us = now_us,
 		.whole = whole,
+		.for_turn = !whole,
 		.rto_at_us = UINT64_MAX,
 		.ack_at_us = UINT64_MAX,
 		.gate_at_us = UINT64_MAX,
@@ -193,8 +194,9 @@ void session_reopen(struct session *s, uint32_t seq, uint64_t now_us)
 
 	session_send_rst(s);
 	stop_timers(s);
+	s->whole = s->whole && seq == s->open_seq;
+	s->for_turn = true;
 	begin_at(s, seq);
-	s->whole = false;
 	s->retry_at_us = now_us;
 	/* above everything that this tuple has sent */
 	s->delta = wire + 1 - s->target.iss;

@@ -101,10 +101,11 @@ struct session {
 	bool syn_due : 1, ack_due : 1, probe_due : 1, rexmit_due : 1;
 	bool timing : 1;
 	bool syn_retried : 1; /* a challenged SYN was sent once more */
-	bool whole : 1;	  /* this connection has the client's from its SYN on */
-	bool greeted : 1; /* the server speaks first: never resend */
-	bool barred : 1;  /* not to be opened again */
-	bool paused : 1;  /* no link to the target's intercept */
+	bool whole : 1; /* this connection has the client's from its SYN on */
+	bool for_turn : 1; /* it was opened because a turn waits */
+	bool greeted : 1;  /* the server speaks first: never resend */
+	bool barred : 1;   /* not to be opened again */
+	bool paused : 1;   /* no link to the target's intercept */
 };
 
 #define SESSION_RCV_WSCALE   7

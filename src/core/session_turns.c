@@ -186,8 +186,8 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 	return verdict;
 }
 
-/* The first turn of a connection that was joined or reopened waits for
- * nothing: what the client had seen came on another connection. */
+/* The first turn of a connection that was joined or reopened in the middle
+ * waits for nothing: what the client had seen came on another connection. */
 static uint32_t need_of(const struct session *s, const struct hold_turn *turn)
 {
 	return !s->begun && !s->whole ? 0 : turn->need_bytes;
@@ -361,7 +361,7 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 		return;
 	}
 	/* opened for this turn, and closed before it could be sent */
-	if (next && !s->begun && !s->whole) {
+	if (next && !s->begun && s->for_turn) {
 		lose_turn(s, env, next, LOSS_TARGET_CLOSED);
 		next = next_turn(s, env);
 	}

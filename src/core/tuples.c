@@ -5,39 +5,65 @@
  * One entry for each tuple that is live or remembered, found by a chained
  * hash over (client, target). Entries not live stand in a list in the order in
  * which they were released, so that the head has lingered longest; it is
- * forgotten when its linger is over or when an entry is needed.
+ * forgotten when its linger is over or when an entry is needed. Those that may
+ * be taken again stand in a second such list, of their address
+ * (tuple_addrs.c), so that the oldest of an address is known at once.
  *
  * A search walks the ports of its own slice first and the others after that.
  * It goes on where the last one ended, so that a port rests as long as
- * possible and a search seldom looks at more than a few.
+ * possible and a search seldom looks at more than a few. An address counts its
+ * used ports: one that has none left is passed over without a look. Another
+ * process that serves the same clients is likely to have taken a run of ports
+ * where we search: after two refusals a search leaves its slice and jumps,
+ * twice as far each time, so that 16 of them get past any run.
  */
 #include "core/tuples.h"
 
-#include <string.h>
-
 #include "core/check.h"
+#include "core/tuple_addrs.h"
 
 #define PORTS	    (65536u - TUPLES_PORT_MIN)
 #define SLICE_PORTS (PORTS / TUPLES_SLICES)
-#define OLD_SEARCH  4096u
+/* Addresses whose slice is looked at before all ports of one are. */
+#define SLICE_ADDRS 256u
+
+/* Lists that an entry stands in: of all that rest, of its address's. */
+enum { ALL, OWN, LISTS };
 
 struct entry {
-	struct endpoint client;
-	uint16_t target;
+	uint32_t addr; /* its record */
+	uint16_t port;
+	bool live;
+	bool barred; /* somebody else's; in no address's list */
 	uint32_t chain;
-	uint32_t older, newer; /* released ones only */
+	struct {
+		uint32_t older, newer;
+	} in[LISTS];
 	uint32_t snd_nxt;
 	uint32_t released_ms;
-	bool live;
-	bool barred; /* somebody else's */
+};
+
+_Static_assert(sizeof(struct entry) + sizeof(struct tuple_addr) +
+			       4 * sizeof(uint32_t) <=
+		       TUPLES_EACH_BYTES,
+	       "what one may cost, two buckets of each table included");
+
+/* Ports that are searched, as numbers from TUPLES_PORT_MIN up. */
+struct span {
+	uint32_t first, count;
+	uint32_t usable; /* without barred ones */
+	uint32_t cursor; /* where the next search begins */
 };
 
 struct tuples {
 	struct pool entries;
+	struct tuple_addrs addrs;
 	uint32_t *buckets; /* entry + 1, 0: none */
 	uint32_t bucket_mask;
-	uint32_t oldest, newest;
-	uint32_t slice_first, slice_cursor, cursor;
+	struct tuple_list rested;
+	struct span spans[SPANS];
+	size_t range_cursor; /* the address that was found last */
+	uint32_t addr_cursor;
 	const uint16_t *barred_ports;
 	size_t barred_port_count;
 	struct hash_key hash_key;
@@ -57,6 +83,29 @@ static size_t buckets_bytes(const struct tuples *t)
 	return ((size_t)t->bucket_mask + 1) * sizeof(t->buckets[0]);
 }
 
+static bool port_barred(const struct tuples *t, uint32_t port)
+{
+	for (size_t i = 0; i < t->barred_port_count; i++)
+		if (t->barred_ports[i] == port)
+			return true;
+	return false;
+}
+
+static void init_spans(struct tuples *t, unsigned slice)
+{
+	t->spans[SPAN_SLICE].first = slice * SLICE_PORTS;
+	t->spans[SPAN_SLICE].count = SLICE_PORTS;
+	t->spans[SPAN_WHOLE].count = PORTS;
+	t->spans[SPAN_WHOLE].cursor = slice * SLICE_PORTS;
+	for (int i = 0; i < SPANS; i++) {
+		struct span *span = &t->spans[i];
+		uint32_t port = TUPLES_PORT_MIN + span->first;
+
+		for (uint32_t n = 0; n < span->count; n++)
+			span->usable += !port_barred(t, port + n);
+	}
+}
+
 struct tuples *tuples_new(const struct tuples_config *cfg,
 			  const struct mem *mem)
 {
@@ -65,16 +114,17 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 	if (!t)
 		return NULL;
 	t->bucket_mask = pow2_above(cfg->count) - 1;
-	t->oldest = t->newest = POOL_NONE;
-	t->slice_first = cfg->port_slice * SLICE_PORTS;
-	t->cursor = t->slice_first;
+	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
 	t->barred_ports = cfg->barred_ports;
 	t->barred_port_count = cfg->barred_port_count;
 	t->hash_key = cfg->hash_key;
+	init_spans(t, cfg->port_slice);
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
 	if (t->buckets &&
-	    pool_init(&t->entries, mem, sizeof(struct entry), cfg->count))
+	    pool_init(&t->entries, mem, sizeof(struct entry), cfg->count) &&
+	    tuple_addrs_init(&t->addrs, mem, cfg->count, &cfg->hash_key))
 		return t;
+	pool_fini(&t->entries, mem);
 	if (t->buckets)
 		mem->free(mem->ctx, t->buckets, buckets_bytes(t));
 	mem->free(mem->ctx, t, sizeof(*t));
@@ -83,6 +133,7 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 
 void tuples_free(struct tuples *t, const struct mem *mem)
 {
+	tuple_addrs_fini(&t->addrs, mem);
 	pool_fini(&t->entries, mem);
 	mem->free(mem->ctx, t->buckets, buckets_bytes(t));
 	mem->free(mem->ctx, t, sizeof(*t));
@@ -93,66 +144,95 @@ static struct entry *entry_at(const struct tuples *t, uint32_t id)
 	return pool_at(&t->entries, id);
 }
 
-static uint32_t *bucket_of(const struct tuples *t, uint32_t target,
-			   const struct endpoint *client)
+static struct tuple_addr *addr_of(const struct tuples *t, const struct entry *e)
 {
-	uint8_t key[sizeof(*client) + sizeof(target)];
+	return tuple_addrs_at(&t->addrs, e->addr);
+}
 
-	memcpy(key, client, sizeof(*client));
-	memcpy(key + sizeof(*client), &target, sizeof(target));
+static uint32_t *bucket_of(const struct tuples *t, uint32_t addr, uint32_t port)
+{
+	uint32_t key[2] = {addr, port};
+
 	return &t->buckets[keyed_hash(&t->hash_key, key, sizeof(key)) &
 			   t->bucket_mask];
 }
 
-static uint32_t lookup(const struct tuples *t, uint32_t target,
-		       const struct endpoint *client)
+static uint32_t lookup(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	uint32_t link = *bucket_of(t, target, client);
+	uint32_t link = *bucket_of(t, addr, port);
 
 	while (link) {
 		const struct entry *e = entry_at(t, link - 1);
 
-		if (e->target == target && endpoint_equal(&e->client, client))
+		if (e->addr == addr && e->port == port)
 			return link - 1;
 		link = e->chain;
 	}
 	return POOL_NONE;
 }
 
-static void released_unlink(struct tuples *t, const struct entry *e)
+static void list_remove(struct tuples *t, struct tuple_list *list, int which,
+			const struct entry *e)
 {
-	if (e->older == POOL_NONE)
-		t->oldest = e->newer;
+	uint32_t older = e->in[which].older, newer = e->in[which].newer;
+
+	if (older == POOL_NONE)
+		list->oldest = newer;
 	else
-		entry_at(t, e->older)->newer = e->newer;
-	if (e->newer == POOL_NONE)
-		t->newest = e->older;
+		entry_at(t, older)->in[which].newer = newer;
+	if (newer == POOL_NONE)
+		list->newest = older;
 	else
-		entry_at(t, e->newer)->older = e->older;
+		entry_at(t, newer)->in[which].older = older;
 }
 
-static void released_append(struct tuples *t, uint32_t id)
+static void list_append(struct tuples *t, struct tuple_list *list, int which,
+			uint32_t id)
 {
 	struct entry *e = entry_at(t, id);
 
-	e->older = t->newest;
-	e->newer = POOL_NONE;
-	if (t->newest == POOL_NONE)
-		t->oldest = id;
+	e->in[which].older = list->newest;
+	e->in[which].newer = POOL_NONE;
+	if (list->newest == POOL_NONE)
+		list->oldest = id;
 	else
-		entry_at(t, t->newest)->newer = id;
-	t->newest = id;
+		entry_at(t, list->newest)->in[which].newer = id;
+	list->newest = id;
+}
+
+static void leave_lists(struct tuples *t, const struct entry *e)
+{
+	list_remove(t, &t->rested, ALL, e);
+	if (!e->barred)
+		list_remove(t, &addr_of(t, e)->rested, OWN, e);
+}
+
+/* Counts an entry in (1) or out (-1) of its address's record. */
+static void count_port(const struct tuples *t, const struct entry *e, int by)
+{
+	struct tuple_addr *a = addr_of(t, e);
+	uint32_t number = (uint32_t)e->port - TUPLES_PORT_MIN;
+
+	a->tuples += (uint32_t)by;
+	if (port_barred(t, e->port))
+		return;
+	for (int i = 0; i < SPANS; i++)
+		if (number - t->spans[i].first < t->spans[i].count)
+			a->used[i] = (uint16_t)(a->used[i] + by);
 }
 
 static void forget(struct tuples *t, uint32_t id)
 {
 	struct entry *e = entry_at(t, id);
-	uint32_t *link = bucket_of(t, e->target, &e->client);
+	uint32_t *link = bucket_of(t, e->addr, e->port);
 
 	while (*link != id + 1)
 		link = &entry_at(t, *link - 1)->chain;
 	*link = e->chain;
-	released_unlink(t, e);
+	leave_lists(t, e);
+	count_port(t, e, -1);
+	if (addr_of(t, e)->tuples == 0)
+		tuple_addrs_remove(&t->addrs, e->addr);
 	pool_give(&t->entries, id);
 }
 
@@ -165,37 +245,42 @@ static bool lingers(const struct entry *e, uint64_t now_us)
 
 static void forget_expired(struct tuples *t, uint64_t now_us)
 {
-	while (t->oldest != POOL_NONE &&
-	       !lingers(entry_at(t, t->oldest), now_us))
-		forget(t, t->oldest);
+	while (t->rested.oldest != POOL_NONE &&
+	       !lingers(entry_at(t, t->rested.oldest), now_us))
+		forget(t, t->rested.oldest);
 }
 
-static uint32_t new_entry(struct tuples *t)
+/* All are live. */
+static bool is_full(const struct tuples *t)
 {
-	uint32_t id = pool_take(&t->entries);
-
-	if (id == POOL_NONE && t->oldest != POOL_NONE) {
-		forget(t, t->oldest);
-		id = pool_take(&t->entries);
-	}
-	return id;
+	return t->entries.used == t->entries.count &&
+	       t->rested.oldest == POOL_NONE;
 }
 
 static struct tuple_claim claim_new(struct tuples *t, uint32_t target,
 				    const struct endpoint *client)
 {
-	struct tuple_claim claim = {.id = new_entry(t)};
-	uint32_t *bucket = bucket_of(t, target, client);
+	struct tuple_claim claim = {.id = POOL_NONE};
+	uint32_t addr, *bucket;
 
-	if (claim.id == POOL_NONE)
+	if (is_full(t))
 		return claim;
+	if (t->entries.used == t->entries.count)
+		forget(t, t->rested.oldest);
+	claim.id = pool_take(&t->entries);
+	addr = tuple_addrs_find(&t->addrs, target, &client->addr);
+	if (addr == POOL_NONE)
+		addr = tuple_addrs_add(&t->addrs, target, &client->addr);
+	ASSERT(addr != POOL_NONE); /* as many as entries */
+	bucket = bucket_of(t, addr, client->port);
 	*entry_at(t, claim.id) = (struct entry){
-		.client = *client,
-		.target = (uint16_t)target,
+		.addr = addr,
+		.port = client->port,
 		.chain = *bucket,
 		.live = true,
 	};
 	*bucket = claim.id + 1;
+	count_port(t, entry_at(t, claim.id), 1);
 	return claim;
 }
 
@@ -203,9 +288,8 @@ static struct tuple_claim claim_again(struct tuples *t, uint32_t id)
 {
 	struct entry *e = entry_at(t, id);
 
-	released_unlink(t, e);
+	leave_lists(t, e);
 	e->live = true;
-	e->barred = false;
 	return (struct tuple_claim){
 		.id = id,
 		.used_before = true,
@@ -217,10 +301,12 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 				const struct endpoint *client, uint64_t now_us)
 {
 	struct tuple_claim none = {.id = POOL_NONE};
-	uint32_t id;
+	uint32_t addr, id = POOL_NONE;
 
 	forget_expired(t, now_us);
-	id = lookup(t, target, client);
+	addr = tuple_addrs_find(&t->addrs, target, &client->addr);
+	if (addr != POOL_NONE)
+		id = lookup(t, addr, client->port);
 	if (id == POOL_NONE)
 		return claim_new(t, target, client);
 	if (entry_at(t, id)->live || entry_at(t, id)->barred)
@@ -228,92 +314,147 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 	return claim_again(t, id);
 }
 
-static bool port_barred(const struct tuples *t, uint32_t port)
+static bool port_taken(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	for (size_t i = 0; i < t->barred_port_count; i++)
-		if (t->barred_ports[i] == port)
-			return true;
-	return false;
+	return port_barred(t, port) ||
+	       (addr != POOL_NONE && lookup(t, addr, port) != POOL_NONE);
 }
 
-/* Tries `span` ports from `first` on (numbers from TUPLES_PORT_MIN up, modulo
- * PORTS), beginning at *cursor within them. */
 static struct tuple_claim find_port(struct tuples *t, uint32_t target,
-				    struct ip_addr addr, uint32_t first,
-				    uint32_t span, uint32_t *cursor)
+				    struct ip_addr at, int which)
 {
-	struct endpoint client = {.addr = addr};
+	uint32_t addr = tuple_addrs_find(&t->addrs, target, &at);
+	struct span *span = &t->spans[which];
+	struct endpoint client = {.addr = at};
+	uint32_t used = 0;
 
-	for (uint32_t i = 0; i < span; i++) {
-		uint32_t at = (*cursor + i) % span;
-		uint32_t port = TUPLES_PORT_MIN + (first + at) % PORTS;
-
-		client.port = (uint16_t)port;
-		if (port_barred(t, port) ||
-		    lookup(t, target, &client) != POOL_NONE)
-			continue;
-		*cursor = (at + 1) % span;
-		return claim_new(t, target, &client);
-	}
-	return (struct tuple_claim){.id = POOL_NONE};
+	if (addr != POOL_NONE)
+		used = tuple_addrs_at(&t->addrs, addr)->used[which];
+	if (used == span->usable)
+		return (struct tuple_claim){.id = POOL_NONE};
+	do {
+		client.port = (uint16_t)(TUPLES_PORT_MIN + span->first +
+					 span->cursor);
+		span->cursor = (span->cursor + 1) % span->count;
+	} while (port_taken(t, addr, client.port));
+	return claim_new(t, target, &client);
 }
 
-static bool among(const struct ip_addr *addr, const struct addr_range *addrs,
-		  size_t addr_count)
-{
-	for (size_t i = 0; i < addr_count; i++) {
-		struct ip_addr last =
-			addr_range_at(&addrs[i], addrs[i].count - 1);
+/* The addresses of a search, one after the other, for ever. */
+struct walk {
+	const struct addr_range *ranges;
+	size_t count, range;
+	uint32_t at;
+};
 
-		if (memcmp(addr, &addrs[i].first, sizeof(*addr)) >= 0 &&
-		    memcmp(addr, &last, sizeof(*addr)) <= 0)
-			return true;
-	}
-	return false;
+static struct ip_addr walk_addr(const struct walk *w)
+{
+	return addr_range_at(&w->ranges[w->range], w->at);
 }
 
+static void walk_on(struct walk *w)
+{
+	if (++w->at < w->ranges[w->range].count)
+		return;
+	w->at = 0;
+	w->range = (w->range + 1) % w->count;
+}
+
+/* From the address that was found last on. */
+static struct tuple_claim find_new(struct tuples *t, uint32_t target,
+				   struct walk *w, int span, uint64_t addrs)
+{
+	struct tuple_claim claim = {.id = POOL_NONE};
+
+	for (uint64_t n = 0; n < addrs; n++) {
+		claim = find_port(t, target, walk_addr(w), span);
+		if (claim.id != POOL_NONE)
+			break;
+		walk_on(w);
+	}
+	t->range_cursor = w->range;
+	t->addr_cursor = w->at;
+	return claim;
+}
+
+/* No address has a port left. */
 static struct tuple_claim find_oldest(struct tuples *t, uint32_t target,
-				      const struct addr_range *addrs,
-				      size_t addr_count)
+				      struct walk *w, uint64_t addrs,
+				      uint64_t now_us)
 {
-	uint32_t id = t->oldest;
+	uint32_t oldest = POOL_NONE, oldest_ms = 0;
 
-	for (uint32_t n = 0; id != POOL_NONE && n < OLD_SEARCH; n++) {
-		const struct entry *e = entry_at(t, id);
+	for (uint64_t n = 0; n < addrs; n++, walk_on(w)) {
+		struct ip_addr at = walk_addr(w);
+		uint32_t addr = tuple_addrs_find(&t->addrs, target, &at);
+		uint32_t id, age_ms;
 
-		if (e->target == target && !e->barred &&
-		    among(&e->client.addr, addrs, addr_count))
-			return claim_again(t, id);
-		id = e->newer;
+		if (addr == POOL_NONE)
+			continue;
+		id = tuple_addrs_at(&t->addrs, addr)->rested.oldest;
+		if (id == POOL_NONE)
+			continue;
+		age_ms = (uint32_t)(now_us / 1000) -
+			 entry_at(t, id)->released_ms;
+		if (oldest == POOL_NONE || age_ms > oldest_ms) {
+			oldest = id;
+			oldest_ms = age_ms;
+		}
 	}
-	return (struct tuple_claim){.id = POOL_NONE};
+	if (oldest == POOL_NONE)
+		return (struct tuple_claim){.id = POOL_NONE};
+	return claim_again(t, oldest);
+}
+
+static struct walk begin_walk(const struct tuples *t,
+			      const struct addr_range *ranges, size_t count)
+{
+	struct walk w = {.ranges = ranges, .count = count};
+
+	if (t->range_cursor < count &&
+	    t->addr_cursor < ranges[t->range_cursor].count) {
+		w.range = t->range_cursor;
+		w.at = t->addr_cursor;
+	}
+	return w;
+}
+
+static void jump(struct span *span, unsigned refusals)
+{
+	uint32_t ports = 1u << (refusals < 17 ? refusals - 1 : 15);
+
+	span->cursor = (span->cursor + ports) % span->count;
 }
 
 struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 			       const struct addr_range *addrs,
-			       size_t addr_count, uint64_t now_us)
+			       size_t addr_count, unsigned refusals,
+			       uint64_t now_us)
 {
 	struct tuple_claim claim = {.id = POOL_NONE};
+	struct walk w = begin_walk(t, addrs, addr_count);
+	uint64_t all = 0;
 
 	forget_expired(t, now_us);
-	for (int whole = 0; whole < 2; whole++) {
-		for (size_t i = 0; i < addr_count; i++) {
-			for (uint32_t j = 0; j < addrs[i].count; j++) {
-				claim = find_port(
-					t, target, addr_range_at(&addrs[i], j),
-					whole ? 0 : t->slice_first,
-					whole ? PORTS : SLICE_PORTS,
-					whole ? &t->cursor : &t->slice_cursor);
-				if (claim.id != POOL_NONE)
-					return claim;
-			}
-		}
-	}
-	return find_oldest(t, target, addrs, addr_count);
+	if (is_full(t))
+		return claim;
+	for (size_t i = 0; i < addr_count; i++)
+		all += addrs[i].count;
+	if (refusals > 1)
+		jump(&t->spans[SPAN_WHOLE], refusals);
+	else
+		claim = find_new(t, target, &w, SPAN_SLICE,
+				 all < SLICE_ADDRS ? all : SLICE_ADDRS);
+	if (claim.id == POOL_NONE)
+		claim = find_new(t, target, &w, SPAN_WHOLE, all);
+	if (claim.id == POOL_NONE)
+		claim = find_oldest(t, target, &w, all, now_us);
+	return claim;
 }
 
-void tuples_release(struct tuples *t, uint32_t id, uint32_t snd_nxt,
-		    uint64_t now_us)
+/* From now on it is remembered only. */
+static struct entry *rest(struct tuples *t, uint32_t id, uint32_t snd_nxt,
+			  uint64_t now_us)
 {
 	struct entry *e = entry_at(t, id);
 
@@ -321,16 +462,26 @@ void tuples_release(struct tuples *t, uint32_t id, uint32_t snd_nxt,
 	e->live = false;
 	e->snd_nxt = snd_nxt;
 	e->released_ms = (uint32_t)(now_us / 1000);
-	released_append(t, id);
+	list_append(t, &t->rested, ALL, id);
+	return e;
+}
+
+void tuples_release(struct tuples *t, uint32_t id, uint32_t snd_nxt,
+		    uint64_t now_us)
+{
+	const struct entry *e = rest(t, id, snd_nxt, now_us);
+
+	list_append(t, &addr_of(t, e)->rested, OWN, id);
 }
 
 void tuples_bar(struct tuples *t, uint32_t id, uint64_t now_us)
 {
-	tuples_release(t, id, 0, now_us);
-	entry_at(t, id)->barred = true;
+	rest(t, id, 0, now_us)->barred = true;
 }
 
 struct endpoint tuples_client(const struct tuples *t, uint32_t id)
 {
-	return entry_at(t, id)->client;
+	const struct entry *e = entry_at(t, id);
+
+	return (struct endpoint){addr_of(t, e)->addr, e->port};
 }

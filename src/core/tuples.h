@@ -13,6 +13,8 @@
 #define TUPLES_LINGER_US 65000000u
 #define TUPLES_PORT_MIN	 1024u
 #define TUPLES_SLICES	 1024u
+/* What one tuple may cost, whatever the others are. */
+#define TUPLES_EACH_BYTES 96u
 
 struct tuples;
 
@@ -38,11 +40,13 @@ void tuples_free(struct tuples *t, const struct mem *mem);
 /* Takes exactly this one, unless a live session has it. */
 struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 				const struct endpoint *client, uint64_t now_us);
-/* Takes a free one of these addresses: one never used, else one whose linger
- * is over, else the one that has lingered longest. */
+/* Takes a free one of these addresses: one never used, or whose linger is over;
+ * else the one that has lingered longest. refusals: how many tuples in a row
+ * have turned out to be another process's. */
 struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 			       const struct addr_range *addrs,
-			       size_t addr_count, uint64_t now_us);
+			       size_t addr_count, unsigned refusals,
+			       uint64_t now_us);
 /* Ends the session's use; remembers what the target's next SYN must exceed. */
 void tuples_release(struct tuples *t, uint32_t id, uint32_t snd_nxt,
 		    uint64_t now_us);

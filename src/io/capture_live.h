@@ -5,6 +5,9 @@
 
 #include "io/capture.h"
 
+/* No buffer is smaller. */
+#define CAPTURE_BUFFER_MIN_BYTES (512u << 10)
+
 struct capture_live_config {
 	const char *device; /* NULL: all */
 	const char *filter; /* pcap-filter(7) */

@@ -29,7 +29,7 @@
 /* The kernel closes a block after RETIRE_MS however little is in it, so that
  * blocks times that is how long we may be kept from running. */
 #define BLOCK_BYTES (128u << 10)
-#define BLOCKS_MIN  4u
+#define BLOCKS_MIN  (CAPTURE_BUFFER_MIN_BYTES / BLOCK_BYTES)
 #define FRAME_BYTES 2048u
 #define RETIRE_MS   10
 

@@ -79,7 +79,7 @@ static int open_live(struct app *a)
 		.filter = filter,
 		.other_hosts = transfer_names_source(&o->transfer),
 		.promiscuous = a->plan.mirror,
-		.buffer_bytes = ((size_t)o->buffer_mb << 20) / count,
+		.buffer_bytes = a->plan.buffer_bytes / count,
 	};
 	int rc = 0;
 

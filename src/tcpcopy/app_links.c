@@ -74,7 +74,8 @@ static void on_failed(void *ctx, unsigned link_id, const char *why)
 
 static int open_dry_target(struct app *a)
 {
-	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key);
+	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key,
+				       a->plan.dry_target_bytes);
 	if (!a->dry_target)
 		return app_refuse(1, "no memory");
 	replay_on_link(a->replay, 0, true, clock_us());

@@ -13,10 +13,8 @@
 #include "core/pool.h"
 #include "core/seq.h"
 
-#define CONNECTIONS_MAX (1u << 20)
-#define BUCKETS		(1u << 18)
-#define WINDOW		65535
-#define MSS		65495
+#define WINDOW 65535
+#define MSS    65495
 /* Ours is another number than the client's, whatever that is. */
 #define ISS_MIX 0x5bd1e995u
 
@@ -30,34 +28,39 @@ struct connection {
 
 struct dry_target {
 	struct pool connections;
-	uint32_t *buckets; /* index + 1, 0: empty */
+	uint32_t *buckets; /* index + 1, 0: empty; as many as connections */
 	struct hash_key key;
 	struct wire_msg answers[DRY_BATCH];
 	unsigned head, count;
 };
 
 struct dry_target *dry_target_new(const struct mem *mem,
-				  const struct hash_key *key)
+				  const struct hash_key *key,
+				  size_t memory_bytes)
 {
+	size_t each = sizeof(struct connection) + sizeof(uint32_t);
+	uint32_t count = (uint32_t)(memory_bytes / each);
 	struct dry_target *d = mem->alloc(mem->ctx, sizeof(*d));
 
+	ASSERT(count > 0);
 	if (!d)
 		return NULL;
 	d->key = *key;
-	d->buckets = mem->alloc(mem->ctx, BUCKETS * sizeof(*d->buckets));
-	if (d->buckets && pool_init(&d->connections, mem,
-				    sizeof(struct connection), CONNECTIONS_MAX))
+	d->buckets = mem->alloc(mem->ctx, count * sizeof(*d->buckets));
+	if (d->buckets &&
+	    pool_init(&d->connections, mem, sizeof(struct connection), count))
 		return d;
 	if (d->buckets)
-		mem->free(mem->ctx, d->buckets, BUCKETS * sizeof(*d->buckets));
+		mem->free(mem->ctx, d->buckets, count * sizeof(*d->buckets));
 	mem->free(mem->ctx, d, sizeof(*d));
 	return NULL;
 }
 
 void dry_target_free(struct dry_target *d, const struct mem *mem)
 {
+	mem->free(mem->ctx, d->buckets,
+		  d->connections.count * sizeof(*d->buckets));
 	pool_fini(&d->connections, mem);
-	mem->free(mem->ctx, d->buckets, BUCKETS * sizeof(*d->buckets));
 	mem->free(mem->ctx, d, sizeof(*d));
 }
 
@@ -69,7 +72,8 @@ static uint32_t *bucket_of(struct dry_target *d, const struct four_tuple *t)
 	memcpy(bytes + 16, t->dst.addr.b, 16);
 	memcpy(bytes + 32, &t->src.port, 2);
 	memcpy(bytes + 34, &t->dst.port, 2);
-	return &d->buckets[keyed_hash(&d->key, bytes, sizeof(bytes)) % BUCKETS];
+	return &d->buckets[keyed_hash(&d->key, bytes, sizeof(bytes)) %
+			   d->connections.count];
 }
 
 static struct connection *at_index(struct dry_target *d, uint32_t link)

@@ -16,9 +16,11 @@
 
 struct dry_target;
 
-/* NULL: no memory. */
+/* memory_bytes are for its connections; one for which there is no room gets no
+ * answer. NULL: no memory. */
 struct dry_target *dry_target_new(const struct mem *mem,
-				  const struct hash_key *key);
+				  const struct hash_key *key,
+				  size_t memory_bytes);
 void dry_target_free(struct dry_target *d, const struct mem *mem);
 /* Messages as they would go to intercept. */
 void dry_target_on_msg(struct dry_target *d, const struct wire_msg *msg);

@@ -45,7 +45,8 @@ static const struct opt table[] = {
 	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
 	{OPT_FILTER, "filter", "EXPR",
 	 "and only what pcap-filter(7) EXPR takes"},
-	{OPT_BUFFER, "buffer", "MB", "capture buffer, 1-4096 (32)"},
+	{OPT_BUFFER, "buffer", "MB",
+	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
 	SERVICE_OPTIONS,
@@ -118,20 +119,12 @@ static bool take_number(struct tcpcopy_options *o, int id, const char *value,
 	return false;
 }
 
-static bool is_any(const struct ip_addr *a)
-{
-	static const uint8_t zeros[4];
-
-	return addr_is_none(a) ||
-	       (addr_is_v4(a) && !memcmp(a->b + 12, zeros, sizeof(zeros)));
-}
-
 static bool take_local(struct tcpcopy_options *o, const char *value,
 		       struct opts_fault *fault)
 {
 	struct ip_addr a;
 
-	if (!opts_addr(value, &a) || addr_is_loopback(&a) || is_any(&a))
+	if (!opts_addr(value, &a) || addr_is_loopback(&a) || !opts_is_host(&a))
 		return opts_fail(fault,
 				 "must be an address of this host that "
 				 "targets can reach; once for IPv4, once "
@@ -236,7 +229,6 @@ static void set_defaults(struct tcpcopy_options *o)
 		.copies = 1,
 		.sample_percent = 100,
 		.memory_mb = 512,
-		.buffer_mb = 32,
 		.mtu_bytes = 1500,
 		.links = 3,
 		.port = DEFAULT_PORT,

@@ -20,8 +20,8 @@ struct tcpcopy_options {
 	struct ip_addr local_v4, local_v6; /* addr_is_none(): the host's own */
 	/* As in "-n 2", each in the unit of the command line. */
 	unsigned copies, port_slice, sample_percent;
-	unsigned memory_mb, buffer_mb, mtu_bytes, mss_bytes, links, port;
-	unsigned skip_idle_ms;
+	unsigned memory_mb, mtu_bytes, mss_bytes, links, port, skip_idle_ms;
+	unsigned buffer_mb; /* 0: as memory_mb allows, see plan_memory() */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend;
 	const char *file; /* NULL: live */

@@ -5,11 +5,23 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "io/capture_live.h"
 #include "io/link_client.h"
 #include "tcpcopy/host.h"
 
 /* What an engine needs at least for its tables. */
-#define ENGINE_MIN_BYTES (4u << 20)
+#define ENGINE_MIN_BYTES (1u << 20)
+/* The program itself: code, libraries, the filter's compiler, reports. About 4
+ * MiB were measured on Debian 12. */
+#define PROGRAM_BYTES (6u << 20)
+/* A link has frames half read and half written besides its output. */
+#define LINK_BYTES (LINK_CLIENT_TX_BYTES + (256u << 10))
+/* Packets of a sender's batch. */
+#define SENDER_SLOTS 64u
+/* A dry run's target has as many connections as the engine, and needs less for
+ * each than this part of what the engine needs. */
+#define DRY_SHARE     16
+#define BUFFER_MAX_MB 32
 
 static int bad_input(struct opts_fault *fault, const char *text)
 {
@@ -94,24 +106,48 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 	return 0;
 }
 
-static int plan_memory(struct plan *p, const struct tcpcopy_options *o,
-		       struct opts_fault *fault)
+static size_t buffer_bytes(const struct tcpcopy_options *o, size_t memory_mb)
 {
-	size_t taken = 0, all = (size_t)o->memory_mb << 20;
+	size_t devices = o->device_count ? o->device_count : 1;
+	size_t least = devices * CAPTURE_BUFFER_MIN_BYTES, mb = o->buffer_mb;
 
-	if (!o->file)
-		taken += (size_t)o->buffer_mb << 20;
-	if (!o->dry_run)
-		taken += (size_t)p->replay.group_count * o->links *
-			 LINK_CLIENT_TX_BYTES;
-	if (all < taken + ENGINE_MIN_BYTES) {
+	if (o->file)
+		return 0;
+	if (!mb)
+		mb = memory_mb / 8 < BUFFER_MAX_MB ? memory_mb / 8
+						   : BUFFER_MAX_MB;
+	return mb << 20 < least ? least : mb << 20;
+}
+
+/* Of so much memory, what is not the engine's or the dry target's. */
+static size_t taken_bytes(const struct plan *p, const struct tcpcopy_options *o,
+			  size_t memory_mb)
+{
+	size_t links = (size_t)p->replay.group_count * o->links;
+
+	return PROGRAM_BYTES + (size_t)SENDER_SLOTS * p->replay.mtu_bytes +
+	       buffer_bytes(o, memory_mb) +
+	       (o->dry_run ? 0 : links) * LINK_BYTES;
+}
+
+int plan_memory(struct plan *p, const struct tcpcopy_options *o,
+		struct opts_fault *fault)
+{
+	size_t least = o->memory_mb, left;
+
+	while (least << 20 < taken_bytes(p, o, least) + ENGINE_MIN_BYTES)
+		least++;
+	if (least > o->memory_mb) {
 		opts_fail(fault,
 			  "-m %u: must be at least %zu with this --buffer "
 			  "and these links",
-			  o->memory_mb, (taken + ENGINE_MIN_BYTES) >> 20);
+			  o->memory_mb, least);
 		return OPTS_EXIT_BAD_INPUT;
 	}
-	p->replay.memory_bytes = all - taken;
+	p->buffer_bytes = buffer_bytes(o, o->memory_mb);
+	left = ((size_t)o->memory_mb << 20) - taken_bytes(p, o, o->memory_mb);
+	p->dry_target_bytes = o->dry_run ? left / DRY_SHARE : 0;
+	p->replay.memory_bytes = left - p->dry_target_bytes;
 	return 0;
 }
 

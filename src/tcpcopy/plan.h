@@ -10,6 +10,8 @@ struct plan {
 	struct replay_config replay; /* its arrays are ours */
 	struct replay_target targets[TRANSFERS_MAX];
 	struct endpoint intercepts[REPLAY_GROUPS_MAX]; /* one a group */
+	size_t buffer_bytes;	 /* of the capture, all devices together */
+	size_t dry_target_bytes; /* 0: not a dry run */
 	struct ip_addr *own_addrs;
 	size_t own_addr_count;
 	/* Some copied address is not of this host (a mirror port). */
@@ -19,6 +21,9 @@ struct plan {
 /* 0; otherwise the exit code, and fault says why. */
 int plan_make(struct plan *p, const struct tcpcopy_options *o,
 	      struct opts_fault *fault);
+/* Divides -m, once everything else is planned. */
+int plan_memory(struct plan *p, const struct tcpcopy_options *o,
+		struct opts_fault *fault);
 void plan_free(struct plan *p);
 
 #endif

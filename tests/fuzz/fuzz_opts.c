@@ -41,6 +41,7 @@ static void parse_transfer(const char *text)
 		ASSERT(t->mappings[i].source.port);
 		ASSERT(t->mappings[i].target < t->target_count);
 		ASSERT(t->targets[t->mappings[i].target].port);
+		ASSERT(opts_is_host(&t->targets[t->mappings[i].target].addr));
 	}
 	free(t);
 }
@@ -53,8 +54,13 @@ static void parse_clients(const char *text)
 	if (!c)
 		return;
 	sound(clients_parse(c, text, &fault), &fault);
-	for (size_t i = 0; i < c->count; i++)
-		ASSERT(c->ranges[i].count);
+	for (size_t i = 0; i < c->count; i++) {
+		struct addr_range r = c->ranges[i];
+		struct ip_addr last = addr_range_at(&r, r.count - 1);
+
+		ASSERT(r.count && opts_is_host(&r.first));
+		ASSERT(opts_is_host(&last));
+	}
 	free(c);
 }
 

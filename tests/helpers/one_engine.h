@@ -13,9 +13,10 @@
 #include "core/seq.h"
 #include "../helpers/counted_mem.h"
 
-#define ENGINE_MTU   1500u
-#define ENGINE_CONNS 512u
-#define ENGINE_IRS   0xfffffc00u /* the targets', each time */
+#define ENGINE_MTU	   1500u
+#define ENGINE_CONNS	   512u
+#define ENGINE_FIXED_BYTES 8192u       /* what does not grow with its memory */
+#define ENGINE_IRS	   0xfffffc00u /* the targets', each time */
 
 enum target_mode {
 	TARGET_ANSWERS, /* to each byte one of its own, to a FIN with a FIN */
@@ -247,6 +248,8 @@ static inline void engine_start(struct engine *e)
 	counted_mem_init(&e->mem, 0);
 	e->r = replay_new(&e->cfg, &e->mem.mem, e->now_us);
 	assert_non_null(e->r);
+	assert_true(e->mem.live_bytes <=
+		    e->cfg.memory_bytes + ENGINE_FIXED_BYTES);
 	engine_links(e, true);
 }
 

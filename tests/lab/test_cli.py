@@ -10,6 +10,8 @@ from lab import LINK_PORT, LabError, Process, lost, wait_until
 BAD_INPUT, ENVIRONMENT = 2, 3
 X = ("-x", "11311-192.0.2.2:11511")
 
+NO_HOST = ("0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255")
+
 # option, bad value, what the line must say is allowed
 TCPCOPY_BAD = [
     *[("-x", value, "") for value in (
@@ -37,7 +39,12 @@ TCPCOPY_BAD = [
     *[("-c", value, "") for value in
       ("", "300.1.1.1", "62.135.x.x", "192.0.2.0/33", "192.0.2.1,",
        "10.0.0.0/7")],
-    *[("-H", value, "") for value in ("", "x", "127.0.0.1", "0.0.0.0")],
+    *[("-H", value, "an address of this host") for value in
+      ("", "x", "127.0.0.1", *NO_HOST)],
+    *[(option, value, "not the address of a host")
+      for option in ("-c", "-s") for value in NO_HOST],
+    *[("-x", f"80-{value}:80", "not the address of a host")
+      for value in ("0.0.0.0", "224.0.0.1", "255.255.255.255", "[ff02::1]")],
     *[("-s", value, "") for value in
       ("", "192.0.2.2:0", "192.0.2.2,", "no.such.host.invalid")],
     ("-i", "", ""), ("-i", "/no/such/file", ""), ("-i", "/tmp", ""),
@@ -55,7 +62,8 @@ INTERCEPT_BAD = [
       ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129", "0.0.0.0/0",
        "::/0")],
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x", "")],
-    *[("-b", value, "") for value in ("", "x", "192.0.2.300")],
+    *[("-b", value, "") for value in
+      ("", "x", "192.0.2.300", "224.0.0.1", "ff02::1", "255.255.255.255")],
     *[("--queue-num", value, "0 to 65535") for value in
       ("-1", "65536", "x", "")],
     *[("-q", value, "1 to ") for value in ("0", "x", "")],

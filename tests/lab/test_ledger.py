@@ -121,7 +121,7 @@ def test_memory(lab):
     """Little memory is enough for so many connections at once. The others
     are refused, and counted; what they send afterwards is nobody's, but for
     those that are followed without being copied."""
-    count, megabytes = 8000, 44
+    count, megabytes = 8000, 24
     copy = lab.copy("-m", megabytes)
     load = lab.load_start(connections=count, open_together=True,
                           pause_after=1)
@@ -134,7 +134,7 @@ def test_memory(lab):
     with open(f"/proc/{copy.tcpcopy.pid}/status") as status:
         peak_kb = int(status.read().split("VmHWM:")[1].split()[0])
     if not lab.sanitized:
-        assert peak_kb < (megabytes + 12) * 1024
+        assert peak_kb < megabytes * 1024
     ledger = over(copy)
     places = ledger["connections"]
     assert places["captured"] == count

@@ -132,6 +132,7 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		return;
 	}
 	if (!s->established) {
+		s->challenged = true;
 		s->challenge = r->ack;
 		return;
 	}
@@ -212,7 +213,7 @@ static void check_rst(struct sim *sim, struct seen_connection *s,
 	uint32_t off;
 
 	SIM_COVER(sim, resets_sent);
-	if (s && !s->established && s->challenge && seg->seq == s->challenge)
+	if (s && !s->established && s->challenged && seg->seq == s->challenge)
 		return;
 	if (!s || !offset(seg->seq, s->iss + 1, &off) || off < s->acked ||
 	    off > s->sent + s->fin_sent) {

@@ -36,6 +36,7 @@ struct seen_connection {
 	uint16_t mss;
 	uint32_t last_ack; /* ours */
 	bool has_last_ack;
+	bool challenged;
 	uint32_t challenge; /* ack of the last challenge */
 	uint32_t last_seq;
 	uint64_t last_sent_us; /* of last_seq, for the first time or again */

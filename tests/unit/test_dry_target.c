@@ -21,7 +21,7 @@ static int make_target(void **state)
 	const struct hash_key key = {{1}};
 
 	(void)state;
-	target = dry_target_new(&heap_mem, &key);
+	target = dry_target_new(&heap_mem, &key, 1u << 20);
 	memset(&tuple, 0, sizeof(tuple));
 	tuple.src.addr = addr_from_v4((const uint8_t[]){198, 51, 100, 1});
 	tuple.src.port = 4000;

@@ -92,6 +92,32 @@ static void test_a_refused_route_takes_another_tuple(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 1);
 }
 
+/* Another tcpcopy with the same clients has taken its ports where we look. */
+static void test_a_run_of_refused_ports(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+	unsigned refused = 0;
+
+	e->mode = TARGET_SILENT;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	for (;; refused++) {
+		msg.route = e->conns[e->conn_count - 1].route;
+		if (msg.route.client.port >= 20000)
+			break;
+		replay_on_msg(e->r, 0, &msg, e->now_us);
+		engine_wait(e, 2000);
+		assert_int_equal(e->conn_count, refused + 2);
+	}
+	e->mode = TARGET_ANSWERS;
+	engine_wait(e, 4000000);
+	assert_int_equal(ledger(e)->routes_refused, refused);
+	assert_int_equal(ledger(e)->turns.answered, 1);
+}
+
 static void test_no_link_no_packet(void **state)
 {
 	struct engine *e = *state;
@@ -300,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_a_second_until_it_answers),
 		TEST(test_a_refused_route_takes_another_tuple),
+		TEST(test_a_run_of_refused_ports),
 		TEST(test_no_link_no_packet),
 		TEST(test_sent_again_after_the_links_return),
 		TEST(test_the_last_link_takes_all),

@@ -251,6 +251,22 @@ static void one_again(struct one_session *o, uint32_t first)
 	one_target(o, TCP_SYN, first, 0);
 }
 
+/* Its first connection was given up before the client said anything. */
+static void test_the_server_speaks_first_on_the_next_one(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_target(o, 0, 1, 78);
+	session_give_up(&o->s, &o->env, LOSS_NO_TUPLE, o->now_us);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	one_client(o, 100, 78);
+	one_again(o, 1);
+	one_sends(o, "A 1 a1");
+	one_target(o, 0, 1, 78);
+	one_sends(o, "PA 1+100 a79");
+}
+
 /* Thrown away by a target that closes, acknowledged or not. */
 static void test_a_turn_thrown_away_is_sent_again(void **state)
 {
@@ -617,6 +633,7 @@ int main(void)
 		TEST(test_a_turn_goes_as_it_comes),
 		TEST(test_a_turn_that_grows_after_its_answer),
 		TEST(test_the_server_speaks_first),
+		TEST(test_the_server_speaks_first_on_the_next_one),
 		TEST(test_a_turn_thrown_away_is_sent_again),
 		TEST(test_sent_again_once_only),
 		TEST(test_not_sent_again_when_forbidden),

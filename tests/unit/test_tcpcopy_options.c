@@ -45,7 +45,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.max_hold_us, 60000000);
 	assert_true(o.resend);
 	assert_int_equal(o.port, 36524);
-	assert_int_equal(o.buffer_mb, 32);
+	assert_int_equal(o.buffer_mb, 0);
 	assert_false(o.capture_pcap);
 	assert_null(o.file);
 	assert_null(o.dry_run);
@@ -195,6 +195,28 @@ static const char *const refused[][2] = {
 	{X "-H 127.0.0.1", "-H 127.0.0.1: must be an address of this host"},
 	{X "-H name", "-H name: "},
 	{X "-H 0.0.0.0", "-H 0.0.0.0: must be an address of this host"},
+	{X "-H ::", "-H ::: must be an address of this host"},
+	{X "-H 224.0.0.1", "-H 224.0.0.1: must be an address of this host"},
+	{X "-H 239.1.2.3", "-H 239.1.2.3: must be an address of this host"},
+	{X "-H ff02::1", "-H ff02::1: must be an address of this host"},
+	{X "-H 255.255.255.255",
+	 "-H 255.255.255.255: must be an address of this host"},
+	{X "-s 0.0.0.0", "-s 0.0.0.0: 0.0.0.0 is not the address of a host"},
+	{X "-s 192.0.2.9,[ff0e::2]:99",
+	 "-s [ff0e::2]:99: [ff0e::2] is not the address of a host"},
+	{X "-s 255.255.255.255:99", "-s 255.255.255.255:99: 255.255.255.255 "
+				    "is not the address of a host"},
+	{X "-c 224.0.0.0/24", "-c 224.0.0.0/24: 224.0.0.0/24 is not the "
+			      "address of a host"},
+	{X "-c 192.0.2.9,0.0.0.0", "-c 192.0.2.9,0.0.0.0: 0.0.0.0 is not"},
+	{X "-c 255.255.255.255", "-c 255.255.255.255: "},
+	{X "-c ff02::/120", "-c ff02::/120: ff02::/120 is not the address"},
+	{"-x 80-224.0.0.5:80", "-x 80-224.0.0.5:80: 224.0.0.5 is not the "},
+	{"-x 80-[::]:80", "-x 80-[::]:80: [::] is not the address of a host"},
+	{"-x 80-255.255.255.255:80", "-x 80-255.255.255.255:80: "},
+	{"-x 0.0.0.0:80-192.0.2.2:80", "-x 0.0.0.0:80-192.0.2.2:80: 0.0.0.0 "},
+	{"-x [ff02::1]:80-[2001:db8::2]:80",
+	 "-x [ff02::1]:80-[2001:db8::2]:80: [ff02::1] is not the address"},
 	{X "-s 192.0.2.1:", "-s 192.0.2.1:: "},
 	{X "-s ,", "-s ,: must be HOST[:PORT],..."},
 	{X "--log-level loud",

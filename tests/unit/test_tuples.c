@@ -57,7 +57,7 @@ static struct tuple_claim find(struct tuples *t, uint8_t last, uint64_t now_us)
 {
 	struct addr_range range = client_range(last, 1);
 
-	return tuples_find(t, 0, &range, 1, now_us);
+	return tuples_find(t, 0, &range, 1, 0, now_us);
 }
 
 static struct tuple_claim claim(struct tuples *t, uint16_t port,
@@ -237,7 +237,7 @@ static void test_several_addresses_one_after_the_other(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 3 * SLICE_PORTS - 3; i++) {
-		struct tuple_claim c = tuples_find(t, 0, range, 2, T0);
+		struct tuple_claim c = tuples_find(t, 0, range, 2, 0, T0);
 
 		per_addr[tuples_client(t, c.id).addr.b[15]]++;
 	}
@@ -246,6 +246,92 @@ static void test_several_addresses_one_after_the_other(void **state)
 	assert_int_equal(per_addr[2], SLICE_PORTS - 1);
 	assert_int_equal(per_addr[9], SLICE_PORTS - 1);
 	end(t);
+}
+
+/* Every port taken for good: nobody looks at them one by one (which would be
+ * 6,000 million looks here). */
+static void test_used_up_is_known(void **state)
+{
+	struct tuples *t = make(PORTS + 2, 0);
+	struct endpoint elsewhere = client(2, 5000);
+	struct tuple_claim c = tuples_claim(t, 0, &elsewhere, T0);
+	uint32_t last = POOL_NONE;
+
+	(void)state;
+	for (uint32_t i = 0; i < PORTS - 2; i++)
+		last = find(t, 1, T0).id;
+	for (uint32_t i = 0; i < 100000; i++)
+		assert_int_equal(find(t, 1, T0).id, POOL_NONE);
+	/* one after the other ends, while the other address's rest longer */
+	tuples_release(t, c.id, 1, T0);
+	c = (struct tuple_claim){.id = last};
+	for (uint32_t i = 0; i < 100000; i++) {
+		tuples_release(t, c.id, i, T0 + 1000);
+		c = find(t, 1, T0 + 1000);
+		assert_int_equal(c.id, last);
+		assert_int_equal(c.snd_nxt, i);
+	}
+	end(t);
+}
+
+/* A port outside the pool does not count as one of it. */
+static void test_only_ports_of_the_pool_are_counted(void **state)
+{
+	static const uint16_t outside[] = {80, 1023, 1024, 8080};
+	struct tuples *t = make(PORTS + 2, 0);
+	uint32_t ids[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		ids[i] = claim(t, outside[i], T0).id;
+	for (uint32_t i = 0; i < PORTS - 2; i++)
+		assert_int_not_equal(find(t, 1, T0).id, POOL_NONE);
+	assert_int_equal(find(t, 1, T0).id, POOL_NONE);
+	for (unsigned i = 0; i < 4; i++)
+		tuples_bar(t, ids[i], T0);
+	assert_int_equal(find(t, 1, T0 + 2 * TUPLES_LINGER_US).id, POOL_NONE);
+	end(t);
+}
+
+/* A /16 of addresses whose first hundreds are busy: the search goes on where
+ * it has found something, not at the first address. */
+static void test_many_addresses(void **state)
+{
+	struct tuples *t = make(PORTS, 0);
+	struct addr_range range = {client_range(0, 1).first, 65536};
+
+	(void)state;
+	for (uint32_t i = 0; i < PORTS; i++)
+		assert_int_not_equal(tuples_find(t, 0, &range, 1, 0, T0).id,
+				     POOL_NONE);
+	for (uint32_t i = 0; i < 100000; i++)
+		assert_int_equal(tuples_find(t, 0, &range, 1, 0, T0).id,
+				 POOL_NONE);
+	end(t);
+}
+
+/* Somebody else has any run of ports: a session gets past it. */
+static void test_refusals_jump(void **state)
+{
+	struct addr_range range = client_range(1, 1);
+
+	(void)state;
+	for (uint32_t run = 1; run <= 32768; run *= 2) {
+		struct tuples *t = make(PORTS, 0);
+		unsigned refusals = 0;
+
+		for (;; refusals++) {
+			struct tuple_claim c =
+				tuples_find(t, 0, &range, 1, refusals, T0);
+
+			if (tuples_client(t, c.id).port >=
+			    TUPLES_PORT_MIN + run)
+				break;
+			tuples_bar(t, c.id, T0);
+		}
+		assert_in_range(refusals, 0, 16);
+		end(t);
+	}
 }
 
 #define LIVE 300u
@@ -333,6 +419,10 @@ int main(void)
 		cmocka_unit_test(test_the_oldest_is_of_these_addresses),
 		cmocka_unit_test(test_a_full_table_forgets_the_oldest),
 		cmocka_unit_test(test_several_addresses_one_after_the_other),
+		cmocka_unit_test(test_used_up_is_known),
+		cmocka_unit_test(test_only_ports_of_the_pool_are_counted),
+		cmocka_unit_test(test_many_addresses),
+		cmocka_unit_test(test_refusals_jump),
 		cmocka_unit_test(test_no_live_one_twice),
 		cmocka_unit_test(test_without_memory),
 	};

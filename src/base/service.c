@@ -9,6 +9,7 @@
 
 #include "base/daemon.h"
 #include "base/file.h"
+#include "base/notify.h"
 #include "base/syscalls.h"
 
 void service_options_init(struct service_options *o)
@@ -132,6 +133,7 @@ int service_begin(struct service *s, const char *program,
 	err = choose_user(s);
 	if (err)
 		return err;
+	notify_open();
 	if (o->daemon) {
 		err = daemon_detach();
 		if (err)
@@ -189,6 +191,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 		s->calls.report(s->ctx);
 		break;
 	default:
+		notify_say("STOPPING=1");
 		if (!s->stopping)
 			s->calls.stop(s->ctx);
 		s->stopping = true;
@@ -201,6 +204,12 @@ static void on_stats(uv_timer_t *timer)
 	struct service *s = timer->data;
 
 	s->calls.report(s->ctx);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+	(void)timer;
+	notify_say("WATCHDOG=1");
 }
 
 static int start_signals(struct service *s, uv_loop_t *loop)
@@ -239,12 +248,18 @@ int service_run_on(struct service *s, uv_loop_t *loop,
 	s->stats_timer.data = s;
 	if (!err)
 		err = start_timer(&s->stats_timer, on_stats, o->stats_us);
+	/* Twice as often as the manager wants to hear it. */
+	uv_timer_init(loop, &s->watchdog_timer);
+	if (!err)
+		err = start_timer(&s->watchdog_timer, on_watchdog,
+				  notify_watchdog_us() / 2);
 	return err;
 }
 
 void service_ready(void)
 {
 	daemon_ready();
+	notify_say("READY=1");
 }
 
 /* From here on nobody listens to signals, and they shall not cut the end short.
@@ -267,6 +282,7 @@ void service_leave_loop(struct service *s)
 	for (unsigned i = 0; i < 4; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->stats_timer, NULL);
+	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
 }
 
 void service_end(struct service *s)
@@ -274,4 +290,5 @@ void service_end(struct service *s)
 	report_close(&s->report);
 	log_flush();
 	daemon_pid_file_remove();
+	notify_close();
 }

@@ -66,7 +66,7 @@ struct service {
 	struct privileges_user user;
 	bool becomes_user;
 	uv_signal_t signals[4];
-	uv_timer_t stats_timer;
+	uv_timer_t stats_timer, watchdog_timer;
 	struct service_calls calls;
 	void *ctx;
 	bool stopping;

@@ -33,7 +33,7 @@ struct divert {
 	struct divert_counters counters;
 	struct out out[OUT_MAX];
 	uint32_t out_first, out_count;
-	uint64_t routes_us; /* next look for routes without an owner */
+	uint64_t routes_us; /* next look for routes to give up */
 };
 
 static size_t passlist_bytes(const struct divert *d)
@@ -241,24 +241,33 @@ static void add_route(struct divert *d, uint32_t link_id,
 void divert_on_msg(struct divert *d, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us)
 {
-	(void)now_us;
 	if (msg->type == WIRE_ROUTE_ADD)
 		add_route(d, link_id, &msg->route);
 	else if (msg->type == WIRE_ROUTE_DEL)
 		d->counters.routes_deleted +=
 			router_del(d->router, link_id, &msg->route);
+	else if (msg->type == WIRE_ROUND &&
+		 router_round(d->router, link_id, &msg->round))
+		d->routes_us = now_us;
+}
+
+/* One step of giving up routes. */
+static void sweep(struct divert *d, uint64_t now_us)
+{
+	struct router_dropped dropped = {0};
+	bool more = router_expire(d->router, now_us - DIVERT_OWNERLESS_US,
+				  &dropped);
+
+	d->counters.routes_expired += dropped.ownerless;
+	d->counters.routes_untold += dropped.untold;
+	d->routes_us = more ? now_us + SWEEP_US : first_ownerless_us(d);
 }
 
 void divert_on_timer(struct divert *d, uint64_t now_us)
 {
 	d->counters.early_expired += early_expire(&d->early, now_us);
-	if (now_us < d->routes_us)
-		return;
-	if (router_expire(d->router, now_us - DIVERT_OWNERLESS_US,
-			  &d->counters.routes_expired))
-		d->routes_us = now_us + SWEEP_US;
-	else
-		d->routes_us = first_ownerless_us(d);
+	if (now_us >= d->routes_us)
+		sweep(d, now_us);
 }
 
 uint64_t divert_deadline_us(const struct divert *d)

@@ -28,6 +28,7 @@
 	X(routes_added, "routes registered")                                   \
 	X(routes_deleted, "routes deregistered by their owner")                \
 	X(routes_expired, "routes given up with their owner")                  \
+	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
 	X(routes_full, "refused: the table is full")
 

@@ -33,6 +33,7 @@ struct flow {
 	bool joined : 1;      /* has copies, or had */
 	bool closed : 1;      /* the client has ended it */
 	bool listed : 1;      /* in the index */
+	bool traced : 1;      /* --trace asks for it */
 };
 
 struct flow_table {

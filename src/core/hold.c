@@ -394,7 +394,7 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 }
 
 struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
-			     uint32_t len, uint64_t now_us)
+			     bool push, uint32_t len, uint64_t now_us)
 {
 	struct hold_growth growth = {0};
 	uint32_t end = seq + len, at = seq_max(seq, h->end);
@@ -407,6 +407,7 @@ struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
 	growth.bytes = end - at;
 	note_ack(h, ack);
 	h->start = h->end = end;
+	h->pushed = push;
 	h->last_us = now_us;
 	return growth;
 }

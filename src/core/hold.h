@@ -84,7 +84,7 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 /* Follows the stream without keeping it: for connections not copied. A late
  * byte before the end counts as repeated. */
 struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
-			     uint32_t len, uint64_t now_us);
+			     bool push, uint32_t len, uint64_t now_us);
 /* The client ended: FIN or RST after the byte before seq. has_ack: ack is
  * valid. The first close counts. */
 void hold_end_at(struct hold *h, enum hold_close how, uint32_t seq,

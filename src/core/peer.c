@@ -159,6 +159,7 @@ static bool for_caller(struct peer *p, const struct wire_msg *msg)
 		return false;
 	case WIRE_ROUTE_ADD:
 	case WIRE_ROUTE_DEL:
+	case WIRE_ROUND:
 		if (p->cfg.role != PEER_SERVER)
 			fail(p, PEER_GARBAGE);
 		return p->fault == PEER_FINE;

@@ -93,6 +93,15 @@ static void init_target(struct replay *r, uint32_t i,
 	r->target_ports[i] = t->cfg.at.port;
 }
 
+static bool make_trace(struct replay *r, const struct mem *mem)
+{
+	if (addr_is_none(&r->cfg.trace.addr))
+		return true;
+	r->trace = trace_new(&r->cfg.trace, mem);
+	r->trace_bytes = trace_bytes();
+	return r->trace != NULL;
+}
+
 /* Half of the memory for connections, the rest for what they hold. */
 static bool make_tables(struct replay *r, const struct replay_config *cfg,
 			const struct mem *mem, uint64_t now_us)
@@ -100,10 +109,11 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 	size_t each = sizeof(struct copy) + sizeof(struct flow) +
 		      2 * sizeof(uint32_t) /* of the index of flows */ +
 		      TUPLES_EACH_BYTES * 3 / 2;
-	size_t connections = cfg->memory_bytes / 2 / each;
+	size_t memory_bytes = cfg->memory_bytes - r->trace_bytes;
+	size_t connections = memory_bytes / 2 / each;
 	uint32_t n =
 		connections > COPIES_MAX ? COPIES_MAX : (uint32_t)connections;
-	size_t left = cfg->memory_bytes - n * each;
+	size_t left = memory_bytes - n * each;
 	struct tuples_config tuples = {
 		.count = n + n / 2,
 		.port_slice = cfg->port_slice,
@@ -112,7 +122,7 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 		.hash_key = cfg->hash_key,
 	};
 
-	if (n == 0)
+	if (cfg->memory_bytes < r->trace_bytes || n == 0)
 		return false;
 	r->flow_timers = timers_new(mem, now_us);
 	r->copy_timers = timers_new(mem, now_us);
@@ -138,12 +148,13 @@ struct replay *replay_new(const struct replay_config *cfg,
 	}
 	for (uint32_t i = 0; i < cfg->target_count; i++)
 		init_target(r, i, cfg);
-	if (!make_tables(r, cfg, mem, now_us)) {
+	if (!make_trace(r, mem) || !make_tables(r, cfg, mem, now_us)) {
 		replay_free(r, mem);
 		return NULL;
 	}
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
+	r->round_begins = r->round_ends = (uint32_t)link_count(cfg);
 	r->next_generation = 1;
 	r->now_us = now_us;
 	return r;
@@ -152,6 +163,8 @@ struct replay *replay_new(const struct replay_config *cfg,
 void replay_free(struct replay *r, const struct mem *mem)
 {
 	hold_store_fini(&r->store, mem);
+	if (r->trace)
+		trace_free(r->trace, mem);
 	if (r->flows.buckets)
 		flow_table_fini(&r->flows, mem);
 	pool_fini(&r->copies, mem);
@@ -223,6 +236,20 @@ static struct copy *copy_of_route(struct replay *r, uint64_t route_id)
 	return c;
 }
 
+static void trace_response(struct replay *r, const struct copy *c,
+			   const struct wire_response *resp)
+{
+	struct trace *t = replay_trace(r, c);
+
+	if (t)
+		trace_add(t, (struct trace_event){.what = TRACE_RESPONSE,
+						  .seq = resp->seq,
+						  .ack = resp->ack,
+						  .len = resp->payload_len,
+						  .need = resp->wnd,
+						  .flags = resp->flags});
+}
+
 static void on_response(struct replay *r, const struct wire_response *resp,
 			uint64_t now_us)
 {
@@ -237,6 +264,7 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 	env = replay_env(r, c);
 	if (!r->targets[c->target].proven)
 		replay_on_first_response(r, &r->targets[c->target], now_us);
+	trace_response(r, c, resp);
 	session_on_response(&c->session, &env, resp, now_us);
 	replay_settle(r, c, now_us);
 }
@@ -253,6 +281,7 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 		return; /* over, or refused before: routes are told twice */
 	env = replay_env(r, c);
 	r->ledger.routes_refused++;
+	replay_trace_tuple(r, c, TRACE_REFUSED);
 	c->registered = false;
 	if (c->session.state == SESSION_SYN_SENT &&
 	    c->refusals < REPLAY_REFUSALS_MAX) {
@@ -339,6 +368,7 @@ static size_t build(struct replay *r, struct copy *c,
 		    struct session_segment *out, uint8_t *slot, size_t cap)
 {
 	struct segment *seg = &out->seg;
+	struct trace *t;
 	size_t header;
 
 	seg->tuple.src = tuples_client(r->tuples, c->tuple);
@@ -358,6 +388,9 @@ static size_t build(struct replay *r, struct copy *c,
 	r->ledger.packets_resent += out->again;
 	if (seg->flags & TCP_SYN && out->again)
 		replay_push_msg(r, c);
+	t = replay_trace(r, c);
+	if (t)
+		trace_segment(t, out->again ? TRACE_RESENT : TRACE_SENT, seg);
 	return packet_build(slot, cap, seg, r->ip_id++);
 }
 
@@ -409,6 +442,13 @@ bool replay_next_notice(struct replay *r, struct replay_notice *notice)
 		return true;
 	}
 	return false;
+}
+
+bool replay_next_trace(struct replay *r, struct trace_event *event,
+		       uint64_t *missed)
+{
+	*missed = 0;
+	return r->trace && trace_next(r->trace, event, missed);
 }
 
 uint64_t replay_deadline_us(const struct replay *r)

@@ -11,6 +11,7 @@
 #include "core/ledger.h"
 #include "core/mem.h"
 #include "core/packet.h"
+#include "core/trace.h"
 #include "core/wire.h"
 
 /* One entry of -x. Several entries with one source make several targets. */
@@ -50,6 +51,9 @@ struct replay_config {
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend; /* turns thrown away by a closing target */
 	struct hash_key hash_key;
+	/* The client whose connections are traced, port 0: any of its; none:
+	 * addr_is_none() */
+	struct endpoint trace;
 };
 
 /* Things a user should be told once, as they happen. */
@@ -94,6 +98,10 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			  uint64_t now_us);
 bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg);
 bool replay_next_notice(struct replay *r, struct replay_notice *notice);
+/* What a traced connection has gone through. *missed: events that were too
+ * many, since the last call. */
+bool replay_next_trace(struct replay *r, struct trace_event *event,
+		       uint64_t *missed);
 uint64_t replay_deadline_us(const struct replay *r);
 
 const struct ledger *replay_ledger(const struct replay *r);

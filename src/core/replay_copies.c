@@ -264,6 +264,18 @@ static bool give_tuple(struct replay *r, struct copy *c, uint32_t *iss,
 	return true;
 }
 
+void replay_trace_tuple(struct replay *r, const struct copy *c,
+			enum trace_what what)
+{
+	struct trace *t = replay_trace(r, c);
+
+	if (t)
+		trace_add(t, (struct trace_event){
+				     .what = (uint8_t)what,
+				     .at = tuples_client(r->tuples, c->tuple),
+				     .seq = session_own_iss(&c->session)});
+}
+
 void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 {
 	struct session_env env = replay_env(r, c);
@@ -278,6 +290,7 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 	c->generation = r->next_generation++;
 	c->link = r->next_link++;
 	session_open(&c->session, iss, now_us);
+	replay_trace_tuple(r, c, TRACE_OPENED);
 	replay_push_msg(r, c);
 	replay_settle(r, c, now_us);
 }

@@ -46,6 +46,16 @@ static void arm_flow_timer(struct replay *r, struct flow *f)
 		timers_set(r->flow_timers, &f->timer, at);
 }
 
+static void trace_captured(struct replay *r, const struct flow *f,
+			   const struct segment *seg)
+{
+	if (!f->traced)
+		return;
+	trace_about(r->trace, &f->tuple.src, 0, 0, r->now_us);
+	trace_segment(r->trace, f->sampled ? TRACE_CAPTURED : TRACE_NOT_COPIED,
+		      seg);
+}
+
 static struct flow *new_flow(struct replay *r, const struct segment *seg,
 			     uint32_t share, uint64_t now_us)
 {
@@ -72,6 +82,7 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	f->last_us = now_us;
 	f->sampled = sampled;
 	f->joining_loss = LOSS_MIDSTREAM;
+	f->traced = r->trace && trace_wants(r->trace, &seg->tuple.src);
 	if (sampled)
 		conns->in_flight += share;
 	return f;
@@ -84,6 +95,7 @@ static void begin_whole(struct replay *r, const struct segment *seg,
 
 	if (!f)
 		return;
+	trace_captured(r, f, seg);
 	f->whole = true;
 	f->iss = seg->seq;
 	hold_init(&f->hold, seg->seq + 1);
@@ -171,9 +183,10 @@ static void relieve_memory(struct replay *r, uint64_t now_us)
 		leave_stream(r, most, LOSS_MEMORY, now_us);
 }
 
+/* Without the PSH the client was in the middle of writing. */
 static bool at_boundary(const struct flow *f, const struct segment *seg)
 {
-	return f->hold.in_turn && seg->seq == f->hold.end &&
+	return f->hold.in_turn && f->hold.pushed && seg->seq == f->hold.end &&
 	       seg->flags & TCP_ACK && seq_gt(seg->ack, f->hold.last_ack);
 }
 
@@ -207,7 +220,8 @@ static struct hold_growth skip(struct flow *f, const struct segment *seg,
 			       uint32_t seq, uint64_t now_us)
 {
 	struct hold_growth growth =
-		hold_skip(&f->hold, seq, seg->ack, seg->payload_len, now_us);
+		hold_skip(&f->hold, seq, seg->ack, seg->flags & TCP_PSH,
+			  seg->payload_len, now_us);
 
 	for (struct copy *c = f->copies; c; c = c->next)
 		session_move_to(&c->session, f->hold.end);
@@ -278,13 +292,23 @@ static void note_closed(struct replay *r, struct flow *f, uint64_t now_us)
 	arm_flow_timer(r, f);
 }
 
+/* A client that uses its port again also resets what is left of the connection
+ * before, whose numbers end just below the new ones. */
+static bool is_of_another(const struct flow *f, uint32_t seq)
+{
+	int32_t off = seq_diff(seq, f->hold.end);
+
+	return off > STRAY_BYTES || off < -STRAY_BYTES ||
+	       (f->whole && off < 0 &&
+		f->hold.end - seq > f->hold.end - (f->iss + 1));
+}
+
 static void on_end(struct replay *r, struct flow *f, const struct segment *seg,
 		   uint64_t now_us)
 {
 	bool rst = seg->flags & TCP_RST;
-	int32_t off = seq_diff(seg->seq, f->hold.end);
 
-	if (off > STRAY_BYTES || off < -STRAY_BYTES ||
+	if (is_of_another(f, seg->seq) ||
 	    (!rst && seq_lt(seg->seq + seg->payload_len, f->hold.end))) {
 		r->ledger.packets_stray++;
 		return;
@@ -311,6 +335,7 @@ static void on_live_flow(struct replay *r, struct flow *f,
 			 const struct segment *seg, uint64_t now_us)
 {
 	f->last_us = now_us;
+	trace_captured(r, f, seg);
 	if (seg->payload_cap > 0 && !(seg->flags & TCP_RST))
 		on_payload(r, f, seg, now_us);
 	else if (!(seg->flags & (TCP_FIN | TCP_RST)))

@@ -61,6 +61,8 @@ struct replay {
 	bool *link_up; /* by link id */
 
 	struct ledger ledger;
+	struct trace *trace; /* NULL: nothing is traced */
+	size_t trace_bytes;
 	struct hold_store store;
 	struct flow_table flows;
 	struct pool copies;
@@ -71,6 +73,9 @@ struct replay {
 
 	uint32_t sample_owed;
 	uint32_t next_generation;
+	uint32_t round;		/* of telling all routes again */
+	uint32_t round_begins;	/* next link to be told so */
+	uint32_t round_ends;	/* and here; link_count: no more */
 	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */
@@ -80,6 +85,16 @@ struct replay {
 	bool shut;    /* no packets are taken any more */
 };
 
+/* Where to tell about this copy, NULL: it is not traced. */
+static inline struct trace *replay_trace(struct replay *r, const struct copy *c)
+{
+	if (!c->flow->traced)
+		return NULL;
+	trace_about(r->trace, &c->flow->tuple.src, c->number, c->target,
+		    r->now_us);
+	return r->trace;
+}
+
 static inline struct session_env replay_env(struct replay *r,
 					    const struct copy *c)
 {
@@ -87,6 +102,7 @@ static inline struct session_env replay_env(struct replay *r,
 		.params = &r->targets[c->target].params,
 		.ledger = &r->ledger,
 		.store = &r->store,
+		.trace = replay_trace(r, c),
 	};
 }
 
@@ -105,6 +121,9 @@ void replay_make_copies(struct replay *r, struct flow *f, uint32_t seq,
 void replay_settle(struct replay *r, struct copy *c, uint64_t now_us);
 /* Takes a tuple and a route id for a waiting session, and its SYN may go. */
 void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us);
+/* Tells of the tuple that it has been given, or refused. */
+void replay_trace_tuple(struct replay *r, const struct copy *c,
+			enum trace_what what);
 /* Sets its timer to the session's next deadline, if that is earlier. */
 void replay_arm_timer(struct replay *r, struct copy *c);
 /* Frees it if it is done and on no list. */

@@ -10,6 +10,9 @@
  * Every route is told to one link of each of the target's intercepts, the one
  * that the session prefers or the next that is up. When a link comes or goes,
  * all routes are told again, a batch at a time; telling twice does no harm.
+ * Before the first and behind the last of them each link is told that a round
+ * begins and has ended, so that intercept can forget routes of which the end
+ * was lost with a link.
  */
 #include "core/replay_internal.h"
 
@@ -129,7 +132,31 @@ static void fill_route(const struct replay *r, struct copy *c,
 	c->registered = !over;
 }
 
-bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
+static unsigned link_count(const struct replay *r)
+{
+	return r->cfg.group_count * r->cfg.links_per_group;
+}
+
+/* What is to be said on each link that is up, from link *next on. */
+static bool next_round_msg(const struct replay *r, uint32_t *next, bool ended,
+			   unsigned *link_id, struct wire_msg *msg)
+{
+	while (*next < link_count(r)) {
+		*link_id = (*next)++;
+		if (!r->link_up[*link_id])
+			continue;
+		*msg = (struct wire_msg){
+			.type = WIRE_ROUND,
+			.round = {.number = r->round, .ended = ended},
+		};
+		return true;
+	}
+	return false;
+}
+
+/* The next word about a route. */
+static bool next_route_msg(struct replay *r, unsigned *link_id,
+			   struct wire_msg *msg)
 {
 	struct copy *c;
 
@@ -157,6 +184,13 @@ bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
 	return false;
 }
 
+bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
+{
+	return next_round_msg(r, &r->round_begins, false, link_id, msg) ||
+	       next_route_msg(r, link_id, msg) ||
+	       next_round_msg(r, &r->round_ends, true, link_id, msg);
+}
+
 static bool target_up(const struct replay *r, const struct target *t)
 {
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
@@ -181,7 +215,7 @@ static void pause_copies(struct replay *r, const struct target *t,
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us)
 {
-	ASSERT(link_id < r->cfg.group_count * r->cfg.links_per_group);
+	ASSERT(link_id < link_count(r));
 	r->link_up[link_id] = up;
 	for (size_t i = 0; i < r->cfg.target_count; i++) {
 		struct target *t = &r->targets[i];
@@ -197,8 +231,18 @@ void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		pause_copies(r, t, now_us);
 		replay_pump_target(r, t, now_us);
 	}
+	r->round++;
+	r->round_begins = 0;
+	r->round_ends = link_count(r);
 	r->reregister_at = 0;
 	r->reregister_us = now_us;
+}
+
+/* intercept has its route, or is about to. */
+static bool has_route(const struct copy *c)
+{
+	return c->live && c->session.state != SESSION_DONE &&
+	       (c->registered || session_is_open(&c->session));
 }
 
 static void reregister(struct replay *r, uint64_t now_us)
@@ -210,11 +254,11 @@ static void reregister(struct replay *r, uint64_t now_us)
 
 		if (r->reregister_at >= r->copies.fresh) {
 			r->reregister_at = POOL_NONE;
+			r->round_ends = 0;
 			return;
 		}
 		c = replay_copy_at(r, r->reregister_at);
-		if (c->live && c->session.state >= SESSION_SYN_SENT &&
-		    c->session.state != SESSION_DONE)
+		if (has_route(c))
 			replay_push_msg(r, c);
 	}
 	r->reregister_us = now_us + REREGISTER_PERIOD_US;

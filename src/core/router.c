@@ -12,12 +12,20 @@
  * as ending, then its routes go, then its place in the table. A link that
  * comes up in between takes the mark away, and what is left of its routes
  * stays.
+ *
+ * A deregistration may be lost with its link. So an instance tells all its
+ * routes again after each change of its links, in a numbered round that begins
+ * and ends on each of them. A route remembers the last round in which it was
+ * told. When a round has ended on every link, a sweep takes away what was told
+ * in earlier ones only. A round during which a link has come or gone here says
+ * nothing: some of it may have been lost, and the instance will begin another.
  */
 #include "core/router.h"
 
 #include <string.h>
 
 #include "core/check.h"
+#include "core/seq.h"
 
 #define NO_OWNER UINT16_MAX
 
@@ -26,6 +34,7 @@ struct route {
 	uint32_t iss;
 	uint64_t route_id;
 	uint32_t chain; /* route + 1, 0: none */
+	uint32_t round; /* the last in which it was told */
 	uint16_t link_id;
 	uint16_t owner; /* in the table of instances, NO_OWNER: free block */
 };
@@ -38,7 +47,18 @@ struct instance {
 	uint32_t links;	       /* that are up */
 	uint32_t link_id;      /* one of them */
 	uint32_t routes;
+	uint32_t round;	  /* the last that has begun */
+	uint32_t ended;	  /* links on which it has ended */
+	uint32_t told_in; /* routes not told since then are to go */
 	bool known, ending;
+	bool disturbed;	     /* links have changed since the round began */
+	bool told, sweeping; /* a sweep is due, is going on */
+};
+
+struct link {
+	uint32_t round;
+	uint16_t owner; /* NO_OWNER: down */
+	bool ended;	/* the round has */
 };
 
 struct router {
@@ -47,9 +67,9 @@ struct router {
 	uint32_t bucket_mask;
 	struct hash_key key;
 	struct instance instances[ROUTER_INSTANCES_MAX];
-	uint16_t *link_owner; /* by link id, NO_OWNER: down */
+	struct link *links; /* by link id */
 	uint32_t links_max;
-	uint32_t sweep_at; /* next block; POOL_NONE: nobody is ending */
+	uint32_t sweep_at; /* next block; POOL_NONE: no sweep */
 };
 
 static size_t buckets_bytes(const struct router *rt)
@@ -57,9 +77,9 @@ static size_t buckets_bytes(const struct router *rt)
 	return ((size_t)rt->bucket_mask + 1) * sizeof(rt->buckets[0]);
 }
 
-static size_t owners_bytes(const struct router *rt)
+static size_t links_bytes(const struct router *rt)
 {
-	return rt->links_max * sizeof(rt->link_owner[0]);
+	return rt->links_max * sizeof(rt->links[0]);
 }
 
 struct router *router_new(uint32_t routes_max, uint32_t links_max,
@@ -77,15 +97,15 @@ struct router *router_new(uint32_t routes_max, uint32_t links_max,
 	rt->key = *key;
 	rt->links_max = links_max;
 	rt->sweep_at = POOL_NONE;
-	rt->link_owner = mem->alloc(mem->ctx, owners_bytes(rt));
+	rt->links = mem->alloc(mem->ctx, links_bytes(rt));
 	rt->buckets = mem->alloc(mem->ctx, buckets_bytes(rt));
-	if (!rt->link_owner || !rt->buckets ||
+	if (!rt->links || !rt->buckets ||
 	    !pool_init(&rt->routes, mem, sizeof(struct route), routes_max)) {
 		router_free(rt, mem);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < links_max; i++)
-		rt->link_owner[i] = NO_OWNER;
+		rt->links[i].owner = NO_OWNER;
 	return rt;
 }
 
@@ -94,8 +114,8 @@ void router_free(struct router *rt, const struct mem *mem)
 	pool_fini(&rt->routes, mem);
 	if (rt->buckets)
 		mem->free(mem->ctx, rt->buckets, buckets_bytes(rt));
-	if (rt->link_owner)
-		mem->free(mem->ctx, rt->link_owner, owners_bytes(rt));
+	if (rt->links)
+		mem->free(mem->ctx, rt->links, links_bytes(rt));
 	mem->free(mem->ctx, rt, sizeof(*rt));
 }
 
@@ -124,7 +144,7 @@ bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance)
 {
 	struct instance *in = place_of(rt, instance);
 
-	ASSERT(link_id < rt->links_max && rt->link_owner[link_id] == NO_OWNER);
+	ASSERT(link_id < rt->links_max && rt->links[link_id].owner == NO_OWNER);
 	if (!in)
 		return false;
 	if (!in->known)
@@ -133,20 +153,25 @@ bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance)
 	in->link_id = link_id;
 	in->ownerless_us = UINT64_MAX;
 	in->ending = false;
-	rt->link_owner[link_id] = (uint16_t)(in - rt->instances);
+	in->disturbed = true;
+	rt->links[link_id] = (struct link){
+		.round = in->round,
+		.owner = (uint16_t)(in - rt->instances),
+	};
 	return true;
 }
 
 void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us)
 {
-	uint16_t owner = rt->link_owner[link_id];
+	uint16_t owner = rt->links[link_id].owner;
 	struct instance *in;
 
 	if (owner == NO_OWNER)
 		return;
-	rt->link_owner[link_id] = NO_OWNER;
+	rt->links[link_id].owner = NO_OWNER;
 	in = &rt->instances[owner];
 	in->links--;
+	in->disturbed = true;
 	if (in->links == 0) {
 		in->link_id = ROUTER_NO_LINK;
 		in->ownerless_us = now_us;
@@ -154,7 +179,7 @@ void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us)
 		return;
 	}
 	for (uint32_t i = 0; i < rt->links_max; i++)
-		if (rt->link_owner[i] == owner)
+		if (rt->links[i].owner == owner)
 			in->link_id = i;
 }
 
@@ -188,7 +213,7 @@ static struct route *lookup(const struct router *rt,
 }
 
 static struct route *insert(struct router *rt, const struct wire_route *route,
-			    uint16_t owner)
+			    uint16_t owner, uint32_t round)
 {
 	uint32_t *bucket = bucket_of(rt, &route->client, &route->target);
 	uint32_t index = pool_take(&rt->routes);
@@ -201,6 +226,7 @@ static struct route *insert(struct router *rt, const struct wire_route *route,
 		.client = route->client,
 		.target = route->target,
 		.chain = *bucket,
+		.round = round,
 		.owner = owner,
 	};
 	*bucket = index + 1;
@@ -224,7 +250,8 @@ static void drop(struct router *rt, struct route *r)
 enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route)
 {
-	uint16_t owner = rt->link_owner[link_id];
+	const struct link *link = &rt->links[link_id];
+	uint16_t owner = link->owner;
 	struct route *r = lookup(rt, &route->client, &route->target);
 
 	if (owner == NO_OWNER)
@@ -232,11 +259,12 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 	if (r && r->owner != owner)
 		return ROUTER_REFUSED;
 	if (!r)
-		r = insert(rt, route, owner);
+		r = insert(rt, route, owner, link->round);
 	if (!r)
 		return ROUTER_FULL;
 	r->route_id = route->route_id;
 	r->iss = route->iss;
+	r->round = seq_max(r->round, link->round); /* links race */
 	r->link_id = (uint16_t)link_id;
 	return ROUTER_ADDED;
 }
@@ -246,7 +274,7 @@ bool router_del(struct router *rt, uint32_t link_id,
 {
 	struct route *r = lookup(rt, &route->client, &route->target);
 
-	if (!r || r->owner != rt->link_owner[link_id] ||
+	if (!r || r->owner != rt->links[link_id].owner ||
 	    r->route_id != route->route_id)
 		return false;
 	drop(rt, r);
@@ -262,13 +290,48 @@ bool router_find(const struct router *rt, const struct four_tuple *tuple,
 		return false;
 	hit->route_id = r->route_id;
 	hit->iss = r->iss;
-	hit->link_id = rt->link_owner[r->link_id] == r->owner
+	hit->link_id = rt->links[r->link_id].owner == r->owner
 			       ? r->link_id
 			       : rt->instances[r->owner].link_id;
 	return true;
 }
 
-/* Marks those whose time is over; true: there are some. */
+static void begin_round(struct instance *in, struct link *link, uint32_t number)
+{
+	link->round = number;
+	link->ended = false;
+	if (!seq_gt(number, in->round))
+		return;
+	in->round = number;
+	in->ended = 0;
+	in->disturbed = false;
+}
+
+bool router_round(struct router *rt, uint32_t link_id,
+		  const struct wire_round *round)
+{
+	struct link *link = &rt->links[link_id];
+	struct instance *in;
+
+	if (link->owner == NO_OWNER)
+		return false;
+	in = &rt->instances[link->owner];
+	if (!round->ended) {
+		begin_round(in, link, round->number);
+		return false;
+	}
+	if (round->number != link->round || round->number != in->round ||
+	    link->ended)
+		return false;
+	link->ended = true;
+	if (++in->ended < in->links || in->disturbed)
+		return false;
+	in->told_in = in->round;
+	in->told = true;
+	return true;
+}
+
+/* Marks those of which something has to go; true: there are some. */
 static bool begin_sweep(struct router *rt, uint64_t before_us)
 {
 	bool any = false;
@@ -277,9 +340,28 @@ static bool begin_sweep(struct router *rt, uint64_t before_us)
 		struct instance *in = &rt->instances[i];
 
 		in->ending = in->known && in->ownerless_us <= before_us;
-		any = any || in->ending;
+		in->sweeping = in->known && in->told;
+		in->told = false;
+		any = any || in->ending || in->sweeping;
 	}
 	return any;
+}
+
+static void sweep(struct router *rt, struct route *r,
+		  struct router_dropped *dropped)
+{
+	const struct instance *in;
+
+	if (r->owner == NO_OWNER)
+		return;
+	in = &rt->instances[r->owner];
+	if (in->ending) {
+		drop(rt, r);
+		dropped->ownerless++;
+	} else if (in->sweeping && seq_lt(r->round, in->told_in)) {
+		drop(rt, r);
+		dropped->untold++;
+	}
 }
 
 static void end_sweep(struct router *rt)
@@ -288,12 +370,14 @@ static void end_sweep(struct router *rt)
 	for (uint32_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
 		struct instance *in = &rt->instances[i];
 
+		in->sweeping = false;
 		if (in->ending)
 			in->known = in->ending = false;
 	}
 }
 
-bool router_expire(struct router *rt, uint64_t before_us, uint64_t *dropped)
+bool router_expire(struct router *rt, uint64_t before_us,
+		   struct router_dropped *dropped)
 {
 	if (rt->sweep_at == POOL_NONE) {
 		if (!begin_sweep(rt, before_us))
@@ -301,17 +385,11 @@ bool router_expire(struct router *rt, uint64_t before_us, uint64_t *dropped)
 		rt->sweep_at = 0;
 	}
 	for (uint32_t n = 0; n < ROUTER_SWEEP; n++) {
-		struct route *r;
-
 		if (rt->sweep_at >= rt->routes.fresh) {
 			end_sweep(rt);
 			return true;
 		}
-		r = route_at(rt, rt->sweep_at++);
-		if (r->owner != NO_OWNER && rt->instances[r->owner].ending) {
-			drop(rt, r);
-			(*dropped)++;
-		}
+		sweep(rt, route_at(rt, rt->sweep_at++), dropped);
 	}
 	return true;
 }

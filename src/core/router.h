@@ -46,10 +46,22 @@ bool router_del(struct router *rt, uint32_t link_id,
 /* The route of target -> client. false: none. */
 bool router_find(const struct router *rt, const struct four_tuple *tuple,
 		 struct router_hit *hit);
-/* Drops routes of instances that have had no link since before_us, a bounded
- * number at a time; adds how many to *dropped. true: there may be more, call
- * again soon. */
-bool router_expire(struct router *rt, uint64_t before_us, uint64_t *dropped);
+/* The link's instance begins to tell all its routes again, or has told them.
+ * true: all of them are told, and router_expire() is to be called soon. */
+bool router_round(struct router *rt, uint32_t link_id,
+		  const struct wire_round *round);
+
+/* Routes dropped because their instance ... */
+struct router_dropped {
+	uint64_t ownerless; /* has had no link for too long */
+	uint64_t untold;    /* has told all it has, and these were not among */
+};
+
+/* Drops routes of instances that have had no link since before_us, and those
+ * left over by a round, a bounded number at a time; adds how many. true: there
+ * may be more, call again soon. */
+bool router_expire(struct router *rt, uint64_t before_us,
+		   struct router_dropped *dropped);
 /* Since when the first of the instances has had no link, UINT64_MAX: none. One
  * that router_expire() is about does not count. */
 uint64_t router_ownerless_us(const struct router *rt);

@@ -166,6 +166,7 @@ void session_finish(struct session *s, const struct session_env *env,
 	ASSERT(state == SESSION_TIME_WAIT || state == SESSION_DONE);
 	session_lose_rest(s, env, LOSS_TARGET_CLOSED);
 	account_connection(s, &env->ledger->conns);
+	session_trace(env, TRACE_ENDED, s->conn_loss, s->hold->end);
 	s->rto_at_us = s->gate_at_us = UINT64_MAX;
 	s->progress_us = now_us;
 	session_change_state(s, state);

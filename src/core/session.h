@@ -14,6 +14,7 @@
 #include "core/ledger.h"
 #include "core/rtt.h"
 #include "core/segment.h"
+#include "core/trace.h"
 #include "core/wire.h"
 
 enum session_state {
@@ -50,6 +51,7 @@ struct session_env {
 	const struct session_params *params;
 	struct ledger *ledger;
 	struct hold_store *store;
+	struct trace *trace; /* NULL: not traced */
 };
 
 struct session {

@@ -17,6 +17,18 @@ void session_finish(struct session *s, const struct session_env *env,
 /* A new connection is to begin at seq. */
 void session_reopen(struct session *s, uint32_t seq, uint64_t now_us);
 
+/* Tells the trace, if there is one. */
+static inline void session_trace(const struct session_env *env,
+				 enum trace_what what, unsigned why,
+				 uint32_t seq)
+{
+	if (env->trace)
+		trace_add(env->trace,
+			  (struct trace_event){.what = (uint8_t)what,
+					       .why = (uint8_t)why,
+					       .seq = seq});
+}
+
 /* session_turns.c: the ledger's side and the gate's */
 
 /* Lets turns go as far as the gate allows; reopens, closes. */

@@ -67,6 +67,7 @@ void session_settle_turn(struct session *s, const struct session_env *env)
 	if (!s->answered && s->sent && delivered(s) &&
 	    session_got_bytes(s) > 0) {
 		place_turn(&l->turns, &l->turns.answered);
+		session_trace(env, TRACE_ANSWERED, 0, s->turn_start);
 		s->answered = true;
 		s->any_answer = true;
 		s->may_resend = false;
@@ -85,6 +86,15 @@ static void note_loss(struct session *s, enum loss why)
 		s->conn_loss = (uint8_t)why;
 }
 
+static void lose_one(const struct session_env *env, enum loss why,
+		     uint32_t start)
+{
+	struct ledger *l = env->ledger;
+
+	place_turn(&l->turns, &l->turns.lost[why]);
+	session_trace(env, TRACE_LOST, why, start);
+}
+
 static void end_current_turn(struct session *s, const struct session_env *env,
 			     enum loss why)
 {
@@ -97,8 +107,9 @@ static void end_current_turn(struct session *s, const struct session_env *env,
 		    seq_min(acked_bytes_end(s), s->turn_end));
 	if (delivered(s)) {
 		place_turn(&l->turns, &l->turns.unanswered);
+		session_trace(env, TRACE_UNANSWERED, 0, s->turn_start);
 	} else {
-		place_turn(&l->turns, &l->turns.lost[why]);
+		lose_one(env, why, s->turn_start);
 		note_loss(s, why);
 	}
 	s->answered = true;
@@ -112,7 +123,7 @@ void session_lose_rest(struct session *s, const struct session_env *env,
 
 	end_current_turn(s, env, why);
 	while ((turn = hold_turn_after(s->hold, env->store, s->turn_start))) {
-		place_turn(&l->turns, &l->turns.lost[why]);
+		lose_one(env, why, turn->start);
 		s->turn_start = turn->start;
 		s->begun = s->answered = true;
 	}
@@ -143,7 +154,7 @@ static void lose_turn(struct session *s, const struct session_env *env,
 
 	end_current_turn(s, env, why);
 	if (turn) {
-		place_turn(&l->turns, &l->turns.lost[why]);
+		lose_one(env, why, turn->start);
 		s->turn_start = turn->start;
 	}
 	turn = hold_turn_after(s->hold, env->store, s->turn_start);
@@ -160,21 +171,26 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* What the client did next: a turn, or its end. */
+struct step {
+	uint32_t seq, need_bytes, gap_us;
+	uint64_t at_us;
+};
+
 static enum gate_verdict ask(struct session *s, const struct session_env *env,
-			     uint32_t need, uint32_t gap_us, uint64_t at_us,
-			     uint64_t now_us)
+			     const struct step *next, uint64_t now_us)
 {
 	struct gate_view view = {
 		.acked = delivered(s),
 		.finished = s->peer_closed,
 		.pushed = s->pushed,
 		.paused = s->paused,
-		.need_bytes = need,
+		.need_bytes = next->need_bytes,
 		.got_bytes = session_got_bytes(s),
 		.srtt_us = s->rtt.srtt_us,
-		.gap_us = gap_us,
+		.gap_us = next->gap_us,
 		.quiet_since_us = later(s->heard_us, s->acked_us),
-		.held_since_us = later(s->heard_us, at_us),
+		.held_since_us = later(s->heard_us, next->at_us),
 		.max_hold_us = env->params->max_hold_us,
 	};
 	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
@@ -183,6 +199,8 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 		env->ledger->early_quiet++;
 	else if (verdict == GATE_EARLY_HOLD)
 		env->ledger->early_hold++;
+	if (env->trace)
+		trace_gate(env->trace, &view, verdict, next->seq);
 	return verdict;
 }
 
@@ -221,14 +239,21 @@ static const struct hold_turn *next_turn(struct session *s,
 static void advance_turns(struct session *s, const struct session_env *env,
 			  uint64_t now_us)
 {
-	const struct hold_turn *next;
-
 	s->gate_at_us = UINT64_MAX;
 	for (;;) {
-		next = next_turn(s, env);
+		const struct hold_turn *next = next_turn(s, env);
+		struct step step;
+
 		session_settle_turn(s, env);
-		if (!next || ask(s, env, need_of(s, next), next->gap_us,
-				 next->at_us, now_us) == GATE_SHUT)
+		if (!next)
+			return;
+		step = (struct step){
+			.seq = next->start,
+			.need_bytes = need_of(s, next),
+			.gap_us = next->gap_us,
+			.at_us = next->at_us,
+		};
+		if (ask(s, env, &step, now_us) == GATE_SHUT)
 			return;
 		begin_turn(s, env, next, now_us);
 	}
@@ -239,16 +264,20 @@ static void advance_close(struct session *s, const struct session_env *env,
 			  uint64_t now_us)
 {
 	enum hold_close how = hold_closed(s->hold);
-	uint32_t need = hold_close_need(s->hold);
+	struct step step = {
+		.seq = s->hold->end,
+		.need_bytes = hold_close_need(s->hold),
+		.gap_us = s->hold->close_gap_us,
+		.at_us = s->hold->last_us,
+	};
 
 	if (how == HOLD_OPEN || s->fin_ready || s->turn_end != s->hold->end)
 		return;
-	if (how == HOLD_FIN && need == 0) {
+	if (how == HOLD_FIN && step.need_bytes == 0) {
 		s->fin_ready = true; /* rides with the turn's last bytes */
 		return;
 	}
-	if (ask(s, env, need, s->hold->close_gap_us, s->hold->last_us,
-		now_us) == GATE_SHUT)
+	if (ask(s, env, &step, now_us) == GATE_SHUT)
 		return;
 	if (how == HOLD_FIN) {
 		s->fin_ready = true;
@@ -258,20 +287,35 @@ static void advance_close(struct session *s, const struct session_env *env,
 	session_finish(s, env, SESSION_DONE, now_us);
 }
 
+/* The target has closed; the turn at seq needs another connection. */
+static void open_another(struct session *s, const struct session_env *env,
+			 uint32_t seq, uint64_t now_us)
+{
+	env->ledger->reopened++;
+	session_trace(env, TRACE_REOPENED, 0, seq);
+	session_reopen(s, seq, now_us);
+}
+
+/* What the current turn still lacks is lost, and the next one needs another
+ * connection. */
+static void leave_for(struct session *s, const struct session_env *env,
+		      const struct hold_turn *next, uint64_t now_us)
+{
+	end_current_turn(s, env, LOSS_TARGET_CLOSED);
+	lose_bytes_before(s, env, next->start, LOSS_TARGET_CLOSED);
+	open_another(s, env, next->start, now_us);
+}
+
 static void advance_close_wait(struct session *s, const struct session_env *env,
 			       uint64_t now_us)
 {
 	const struct hold_turn *next = next_turn(s, env);
 
 	session_settle_turn(s, env);
-	if (!next) {
+	if (next)
+		leave_for(s, env, next, now_us);
+	else
 		advance_close(s, env, now_us);
-		return;
-	}
-	end_current_turn(s, env, LOSS_TARGET_CLOSED);
-	lose_bytes_before(s, env, next->start, LOSS_TARGET_CLOSED);
-	env->ledger->reopened++;
-	session_reopen(s, next->start, now_us);
 }
 
 /* No connection: what belongs to a turn already lost is lost as well. */
@@ -356,8 +400,7 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 	if (resendable(s)) {
 		s->resent_at = s->turn_start;
 		env->ledger->turns_resent++;
-		env->ledger->reopened++;
-		session_reopen(s, s->turn_start, now_us);
+		open_another(s, env, s->turn_start, now_us);
 		return;
 	}
 	/* opened for this turn, and closed before it could be sent */
@@ -365,10 +408,6 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 		lose_turn(s, env, next, LOSS_TARGET_CLOSED);
 		next = next_turn(s, env);
 	}
-	if (next) {
-		end_current_turn(s, env, LOSS_TARGET_CLOSED);
-		lose_bytes_before(s, env, next->start, LOSS_TARGET_CLOSED);
-		env->ledger->reopened++;
-		session_reopen(s, next->start, now_us);
-	}
+	if (next)
+		leave_for(s, env, next, now_us);
 }

@@ -75,6 +75,12 @@ static uint8_t *put_status(uint8_t *to, const struct wire_status *status)
 	return put_u64(to, status->queue_dropped);
 }
 
+static uint8_t *put_round(uint8_t *to, const struct wire_round *round)
+{
+	to = put_u32(to, round->number);
+	return put_u8(to, round->ended);
+}
+
 static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 {
 	switch (msg->type) {
@@ -88,6 +94,8 @@ static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 		return put_response(to, &msg->response);
 	case WIRE_STATUS:
 		return put_status(to, &msg->status);
+	case WIRE_ROUND:
+		return put_round(to, &msg->round);
 	case WIRE_PING:
 	case WIRE_PONG:
 		return put_u64(to, msg->token);
@@ -198,6 +206,12 @@ static void get_status(struct reader *r, struct wire_status *status)
 	status->queue_dropped = reader_u64(r);
 }
 
+static void get_round(struct reader *r, struct wire_round *round)
+{
+	round->number = reader_u32(r);
+	round->ended = reader_u8(r);
+}
+
 /* false: a type we do not know. */
 static bool get_record(struct reader *r, struct wire_msg *msg)
 {
@@ -215,6 +229,9 @@ static bool get_record(struct reader *r, struct wire_msg *msg)
 		return true;
 	case WIRE_STATUS:
 		get_status(r, &msg->status);
+		return true;
+	case WIRE_ROUND:
+		get_round(r, &msg->round);
 		return true;
 	case WIRE_PING:
 	case WIRE_PONG:

@@ -29,7 +29,8 @@ enum wire_type {
 	WIRE_RESPONSE,	    /* intercept -> tcpcopy: one header of an answer */
 	WIRE_PING,	    /* either way */
 	WIRE_PONG,
-	WIRE_STATUS /* intercept -> tcpcopy, about once a second */
+	WIRE_STATUS, /* intercept -> tcpcopy, about once a second */
+	WIRE_ROUND   /* tcpcopy -> intercept: all routes are told again */
 };
 
 struct wire_hello {
@@ -60,6 +61,12 @@ struct wire_status {
 	uint64_t queue_dropped; /* kernel: queue or receive buffer full */
 };
 
+/* Between the two of a round every route that there still is gets told. */
+struct wire_round {
+	uint32_t number; /* higher each time */
+	bool ended;	 /* otherwise it begins */
+};
+
 struct wire_msg {
 	enum wire_type type;
 	union {
@@ -67,6 +74,7 @@ struct wire_msg {
 		struct wire_route route; /* ADD, DEL, REFUSED */
 		struct wire_response response;
 		struct wire_status status;
+		struct wire_round round;
 		uint64_t token; /* PING, PONG */
 	};
 };

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/random.h"
 #include "tcpcopy/app.h"
+#include "tcpcopy/trace_lines.h"
 
 #define FRAME_RECORDS 512u
 
@@ -191,10 +192,28 @@ static void tell(const struct app *a, const struct replay_notice *n)
 	}
 }
 
+static void tell_trace(struct app *a)
+{
+	struct trace_event event;
+	char line[TRACE_LINE_MAX];
+	uint64_t missed;
+	bool any;
+
+	do {
+		any = replay_next_trace(a->replay, &event, &missed);
+		if (missed > 0)
+			log_warn("trace: %" PRIu64 " events were too many",
+				 missed);
+		if (any)
+			log_text(LOG_LEVEL_INFO, trace_line(&event, line));
+	} while (any);
+}
+
 void app_tell_notices(struct app *a)
 {
 	struct replay_notice n;
 
 	while (replay_next_notice(a->replay, &n))
 		tell(a, &n);
+	tell_trace(a);
 }

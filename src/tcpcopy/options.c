@@ -10,7 +10,8 @@ enum {
 	OPT_DEVICE,
 	OPT_FILTER,
 	OPT_BUFFER,
-	OPT_DRY_RUN
+	OPT_DRY_RUN,
+	OPT_TRACE
 };
 
 static const struct opt table[] = {
@@ -49,6 +50,8 @@ static const struct opt table[] = {
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
+	{OPT_TRACE, "trace", "CLIENT",
+	 "log each decision about ADDR[:PORT]'s connections"},
 	SERVICE_OPTIONS,
 };
 
@@ -136,6 +139,12 @@ static bool take_local(struct tcpcopy_options *o, const char *value,
 	return true;
 }
 
+static bool take_trace(struct tcpcopy_options *o, const char *value,
+		       struct opts_fault *fault)
+{
+	return opts_endpoint(value, 0, &o->trace, fault);
+}
+
 static bool take_devices(struct tcpcopy_options *o, const char *value,
 			 struct opts_fault *fault)
 {
@@ -203,6 +212,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_devices(o, value, fault);
 	case OPT_FILTER:
 		return take_text(&o->filter, value, fault);
+	case OPT_TRACE:
+		return take_trace(o, value, fault);
 	case OPT_DRY_RUN:
 		return take_text(&o->dry_run, value, fault);
 	default:

@@ -30,7 +30,8 @@ struct tcpcopy_options {
 	char devices[DEVICES_MAX][DEVICE_NAME_MAX];
 	size_t device_count; /* 0: all */
 	const char *filter;
-	const char *dry_run; /* NULL: packets are sent */
+	const char *dry_run;   /* NULL: packets are sent */
+	struct endpoint trace; /* addr_is_none(): nobody; port 0: any */
 
 	const char *intercepts_text; /* while parsing */
 	unsigned char given[512];    /* ids of options that were given */

@@ -202,6 +202,7 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.idle_us = o->idle_us,
 		.max_hold_us = o->max_hold_us,
 		.resend = o->resend,
+		.trace = o->trace,
 	};
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));
 }

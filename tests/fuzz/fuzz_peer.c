@@ -62,14 +62,15 @@ static void carry(struct peer *p, struct peer *far, size_t len)
 
 static void send_many(struct peer *p, enum peer_role role, uint8_t how)
 {
-	static const enum wire_type types[2][3] = {
-		[PEER_CLIENT] = {WIRE_ROUTE_ADD, WIRE_ROUTE_DEL, WIRE_PING},
-		[PEER_SERVER] = {WIRE_RESPONSE, WIRE_STATUS,
-				 WIRE_ROUTE_REFUSED},
+	static const enum wire_type types[2][4] = {
+		[PEER_CLIENT] = {WIRE_ROUTE_ADD, WIRE_ROUTE_DEL, WIRE_PING,
+				 WIRE_ROUND},
+		[PEER_SERVER] = {WIRE_RESPONSE, WIRE_STATUS, WIRE_ROUTE_REFUSED,
+				 WIRE_PONG},
 	};
-	struct wire_msg msg = {.type = types[role][how % 3]};
+	struct wire_msg msg = {.type = types[role][how % 4]};
 
-	for (unsigned n = 1u << (how / 3 % 13); n > 0; n--)
+	for (unsigned n = 1u << (how / 4 % 13); n > 0; n--)
 		peer_send(p, &msg);
 }
 

@@ -33,6 +33,7 @@ struct target_conn {
 	uint32_t bytes;			   /* taken in order */
 	unsigned routes, syns, rsts, fins; /* how many came */
 	bool open, gone;		   /* gone: route deleted */
+	uint32_t round;			   /* the route was told in */
 };
 
 struct engine {
@@ -47,6 +48,8 @@ struct engine {
 	unsigned conn_count;
 	unsigned packets, notices[5];
 	uint64_t links_used; /* bit: a route went this way */
+	uint32_t link_rounds[64];
+	bool deaf; /* does not hear of the end of routes */
 };
 
 struct client {
@@ -110,6 +113,23 @@ static inline struct target_conn *engine_conn(struct engine *e,
 	return NULL;
 }
 
+/* What a round has left untold is gone when it ends. */
+static inline void engine_round(struct engine *e, unsigned link_id,
+				const struct wire_round *round)
+{
+	uint32_t *number = &e->link_rounds[link_id];
+
+	if (!round->ended) {
+		assert_true(round->number > *number);
+		*number = round->number;
+		return;
+	}
+	assert_int_equal(round->number, *number);
+	for (unsigned i = 0; i < e->conn_count; i++)
+		if (e->conns[i].round < round->number)
+			e->conns[i].gone = true;
+}
+
 static inline void engine_route(struct engine *e, unsigned link_id,
 				const struct wire_msg *msg)
 {
@@ -121,7 +141,7 @@ static inline void engine_route(struct engine *e, unsigned link_id,
 	if (msg->type == WIRE_ROUTE_DEL) {
 		assert_non_null(c);
 		assert_true(c->route.route_id == msg->route.route_id);
-		c->gone = true;
+		c->gone = c->gone || !e->deaf;
 		return;
 	}
 	assert_int_equal(msg->type, WIRE_ROUTE_ADD);
@@ -132,6 +152,7 @@ static inline void engine_route(struct engine *e, unsigned link_id,
 	}
 	c->route = msg->route;
 	c->gone = false;
+	c->round = e->link_rounds[link_id];
 	c->routes++;
 }
 
@@ -218,8 +239,12 @@ static inline void engine_pull(struct engine *e)
 		struct segment seg;
 
 		engine_check(e);
-		while (replay_next_msg(e->r, &link_id, &msg))
-			engine_route(e, link_id, &msg);
+		while (replay_next_msg(e->r, &link_id, &msg)) {
+			if (msg.type == WIRE_ROUND)
+				engine_round(e, link_id, &msg.round);
+			else
+				engine_route(e, link_id, &msg);
+		}
 		while (replay_next_notice(e->r, &notice))
 			e->notices[notice.type]++;
 		len = replay_next_packet(e->r, slot, sizeof(slot), e->now_us);

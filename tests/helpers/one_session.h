@@ -56,7 +56,8 @@ static inline void one_begin(struct one_session *o, uint32_t iss, uint32_t irs)
 	};
 	counted_mem_init(&o->mem, 0);
 	assert_true(hold_store_init(&o->store, &o->mem.mem, 200, 100));
-	o->env = (struct session_env){&o->params, &o->ledger, &o->store};
+	o->env = (struct session_env){
+		.params = &o->params, .ledger = &o->ledger, .store = &o->store};
 	hold_init(&o->hold, iss + 1);
 	hold_set_ack(&o->hold, o->seen);
 	o->ledger.conns = (struct ledger_unit){

@@ -57,6 +57,7 @@ TCPCOPY_BAD = [
     *[("--stats", value, "0.1 to 86400") for value in ("0", "x")],
     ("--log-level", "loud", "error, warn, info or debug"),
     ("--dry-run", "/no/such/dir/file", ""),
+    *[("--trace", value, "") for value in ("", "0.0.0.0", "192.0.2.1:0", "::")],
 ]
 INTERCEPT_BAD = [
     *[("-x", value, "") for value in

@@ -43,7 +43,9 @@ def frames(stream):
 
 
 def sniff_links(lab):
-    return Sniffer(lab.online, f"tcp port {LINK_PORT}")
+    """Not what a client has sent from a port of that number."""
+    return Sniffer(lab.online, f"tcp port {LINK_PORT} and "
+                   f"host {lab.online.addr} and host {lab.target.addr}")
 
 
 @pytest.mark.parametrize("links", [1, 3, 5])

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from lab import CLIENTS, LINK_PORT, ONLINE_PORT, TARGET_PORT, Copy, \
-    Sniffer, assert_balanced, assert_exact, assert_whole, counter, lost, \
+    FrameClient, Sniffer, assert_balanced, assert_exact, assert_whole, counter, lost, \
     read_pcap, wait_until
 
 SMALL = {"connections": 20, "concurrent": 10, "requests": 5}
@@ -432,6 +432,25 @@ def test_json_to_stdout(lab):
     assert [o["type"] for o in objects] == ["ready", "ledger"]
     assert all(o["program"] == "tcpcopy" for o in objects)
     assert abs(objects[-1]["time"] - time.time()) < 100
+
+
+def test_trace(lab):
+    """Of one client's connection every decision, of others nothing."""
+    copy = lab.copy("--trace", CLIENTS[0])
+    for source in CLIENTS[:2]:
+        client = FrameClient(lab.client, (lab.online.addr, ONLINE_PORT),
+                             source=source)
+        client.request(50)
+        client.request(70)
+        client.close()
+    copy.exact()
+    lines = [x for x in copy.tcpcopy.err().splitlines()
+             if x.startswith("trace ")]
+    assert lines and all(f" {CLIENTS[0]}:" in x for x in lines)
+    for what, count in (("opened as", 1), ("released: ", 3), (" answered", 4),
+                        ("sent [P.]", 2), ("response [P.]", 2),
+                        ("ended: nothing is lost", 1)):
+        assert sum(what in x for x in lines) >= count, (what, lines)
 
 
 def test_log_level(lab):

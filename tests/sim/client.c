@@ -340,6 +340,16 @@ static void find_turns(struct sim *sim, struct conversation *c)
 	}
 }
 
+/* Had the client written something to its end there? */
+static bool pushed_up_to(const struct conversation *c, uint32_t at)
+{
+	for (unsigned i = 0; i < c->packet_count; i++)
+		if (c->packets[i].len > 0 &&
+		    c->packets[i].from + c->packets[i].len == at)
+			return c->packets[i].flags & TCP_PSH;
+	return false;
+}
+
 /* The capture begins somewhere in the middle: the first boundary in it is
  * where the copies can begin. */
 static void join_late(struct sim *sim, struct conversation *c)
@@ -353,7 +363,8 @@ static void join_late(struct sim *sim, struct conversation *c)
 			first = c->packets[i].from;
 	c->copied_from = c->len;
 	for (unsigned k = c->turn_count; k-- > 0;)
-		if (c->turns[k].start > first)
+		if (c->turns[k].start > first &&
+		    pushed_up_to(c, c->turns[k].start))
 			c->copied_from = c->turns[k].start;
 }
 

@@ -589,6 +589,37 @@ static void test_owner_back_in_time(void **state)
 	expect(d, 3, WIRE_RESPONSE, 77);
 }
 
+static void say_round(struct divert *d, unsigned link_id, bool ended,
+		      uint64_t now_us)
+{
+	struct wire_msg m = {.type = WIRE_ROUND,
+			     .round = {.number = 1, .ended = ended}};
+
+	divert_on_msg(d, link_id, &m, now_us);
+}
+
+/* The end of a route was lost with a link. */
+static void test_what_is_not_told_again_goes(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+
+	divert_on_link_up(d, 1, 0xa, T0);
+	add(d, 1, 1024, 77);
+	add(d, 1, 1025, 78);
+	say_round(d, 1, false, T0 + 5);
+	add(d, 1, 1025, 78);
+	assert_true(divert_deadline_us(d) == UINT64_MAX);
+	say_round(d, 1, true, T0 + 9);
+	assert_true(divert_deadline_us(d) == T0 + 9);
+	divert_on_timer(d, T0 + 9);
+	while (divert_deadline_us(d) != UINT64_MAX)
+		divert_on_timer(d, divert_deadline_us(d));
+	assert_int_equal(divert_routes(d), 1);
+	assert_int_equal(divert_counters(d)->routes_untold, 1);
+	assert_int_equal(divert_counters(d)->routes_expired, 0);
+	expect_none(d);
+}
+
 /* ---- the messages' ring ---- */
 
 /* The most that a batch can put out, and twice, so that the ring goes round. */
@@ -666,6 +697,7 @@ int main(void)
 		DIVERT_TEST(test_owner_gone_for_good),
 		DIVERT_TEST(test_owner_of_many_gone),
 		DIVERT_TEST(test_owner_back_in_time),
+		DIVERT_TEST(test_what_is_not_told_again_goes),
 		DIVERT_TEST(test_a_full_batch),
 		DIVERT_TEST(test_other_messages_change_nothing),
 		cmocka_unit_test(test_no_memory),

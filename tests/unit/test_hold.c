@@ -260,14 +260,15 @@ static void test_skip_follows_without_keeping(void **state)
 	struct fixture *f = *state;
 	struct hold_growth g;
 
-	g = hold_skip(&f->hold, BASE, 1, 100, 1);
+	g = hold_skip(&f->hold, BASE, 1, false, 100, 1);
 	assert_int_equal(g.bytes, 100);
 	assert_int_equal(g.turns, 1);
-	g = hold_skip(&f->hold, BASE + 50, 1, 100, 2);
+	g = hold_skip(&f->hold, BASE + 50, 1, true, 100, 2);
 	assert_int_equal(g.bytes, 50);
 	assert_int_equal(g.turns, 0);
-	assert_true(hold_skip(&f->hold, BASE, 7, 150, 3).repeated);
-	g = hold_skip(&f->hold, BASE + 150, 2, 1, 4);
+	assert_true(f->hold.pushed);
+	assert_true(hold_skip(&f->hold, BASE, 7, false, 150, 3).repeated);
+	g = hold_skip(&f->hold, BASE + 150, 2, false, 1, 4);
 	assert_int_equal(g.turns, 1);
 	assert_int_equal(f->hold.end, BASE + 151);
 	assert_int_equal(f->store.blocks.used, 0);

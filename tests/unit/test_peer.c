@@ -105,6 +105,8 @@ static struct wire_msg msg_of(enum wire_type type, uint64_t number)
 		m.response.route_id = number;
 	else if (type == WIRE_STATUS)
 		m.status.queued = number;
+	else if (type == WIRE_ROUND)
+		m.round.number = (uint32_t)number;
 	else
 		m.route.route_id = number;
 	return m;
@@ -114,6 +116,8 @@ static uint64_t number_of(const struct wire_msg *m)
 {
 	if (m->type == WIRE_RESPONSE)
 		return m->response.route_id;
+	if (m->type == WIRE_ROUND)
+		return m->round.number;
 	return m->type == WIRE_STATUS ? m->status.queued : m->route.route_id;
 }
 
@@ -321,19 +325,19 @@ static void test_broken_record(void **state)
 static void test_wrong_direction(void **state)
 {
 	static const enum wire_type to_client[] = {WIRE_ROUTE_ADD,
-						   WIRE_ROUTE_DEL};
+						   WIRE_ROUTE_DEL, WIRE_ROUND};
 	static const enum wire_type to_server[] = {WIRE_ROUTE_REFUSED,
 						   WIRE_RESPONSE, WIRE_STATUS};
 	uint8_t frame[128];
 
 	(void)state;
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		struct pair *t;
 		struct wire_msg m =
-			msg_of(i < 2 ? to_client[i] : to_server[i - 2], 1);
+			msg_of(i < 3 ? to_client[i] : to_server[i - 3], 1);
 
 		assert_int_equal(setup((void **)&t), 0);
-		assert_garbage(t, i < 2 ? t->client : t->server, frame,
+		assert_garbage(t, i < 3 ? t->client : t->server, frame,
 			       frame_of(frame, &m));
 		assert_int_equal(teardown((void **)&t), 0);
 	}
@@ -440,7 +444,8 @@ static void carry_some(struct flow *f, struct dice *d, unsigned most)
 
 static void run_stream(uint64_t seed, unsigned max_records, unsigned most)
 {
-	static const enum wire_type up[] = {WIRE_ROUTE_ADD, WIRE_ROUTE_DEL};
+	static const enum wire_type up[] = {WIRE_ROUTE_ADD, WIRE_ROUTE_DEL,
+					    WIRE_ROUND};
 	static const enum wire_type down[] = {WIRE_RESPONSE, WIRE_RESPONSE,
 					      WIRE_STATUS, WIRE_ROUTE_REFUSED};
 	struct dice d = {seed};
@@ -451,7 +456,7 @@ static void run_stream(uint64_t seed, unsigned max_records, unsigned most)
 	counted_mem_init(&m, 0);
 	client = make_peer(&m, PEER_CLIENT, max_records);
 	server = make_peer(&m, PEER_SERVER, max_records);
-	a = (struct flow){client, server, up, 2, 0, 0, {0}};
+	a = (struct flow){client, server, up, 3, 0, 0, {0}};
 	b = (struct flow){server, client, down, 4, 0, 0, {0}};
 	while (a.got < sizeof(a.sent_types) || b.got < sizeof(b.sent_types)) {
 		if (a.sent - a.got < 500)

@@ -307,6 +307,32 @@ static void test_port_used_again_later(void **state)
 	assert_int_equal(ledger(e)->conns.answered, 2);
 }
 
+/* A late FIN of the server is answered with the old connection's number. */
+static void test_reset_of_the_connection_before(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	uint32_t old;
+
+	engine_start(e);
+	client_talk(e, &c, 1);
+	old = c.seq;
+	c.seq += 50000;
+	client_syn(e, &c);
+	client_packet(e, &c, TCP_RST, old, 0);
+	assert_int_equal(ledger(e)->packets_stray, 1);
+	client_send(e, &c, 70, 0);
+	client_packet(e, &c, TCP_RST, old, 0);
+	client_send(e, &c, 70, 70);
+	assert_int_equal(ledger(e)->packets_stray, 2);
+	client_packet(e, &c, TCP_RST, c.seq - 140, 0); /* its own first byte */
+	engine_wait(e, 10000000);
+	assert_int_equal(ledger(e)->packets_stray, 2);
+	assert_int_equal(ledger(e)->turns.answered, 3);
+	assert_int_equal(ledger(e)->conns.answered, 2);
+	assert_int_equal(replay_flows(e->r), 0);
+}
+
 static void test_a_turn_that_waited_is_sent_again(void **state)
 {
 	struct engine *e = *state;
@@ -369,6 +395,7 @@ int main(void)
 		TEST(test_late_packets),
 		TEST(test_port_used_again),
 		TEST(test_port_used_again_later),
+		TEST(test_reset_of_the_connection_before),
 		TEST(test_a_turn_that_waited_is_sent_again),
 		TEST(test_not_ours),
 	};

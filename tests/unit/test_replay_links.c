@@ -203,6 +203,76 @@ static void test_every_intercept_of_a_target_is_told(void **state)
 	assert_true(e->links_used & 7 && e->links_used & 7 << 3);
 }
 
+/* The end of a session whose route's end nobody heard of. */
+static void lose_the_end(struct engine *e, struct client *ended,
+			 struct client *lasting)
+{
+	*ended = client_at(1, 5000);
+	*lasting = client_at(2, 5000);
+	engine_start(e);
+	client_syn(e, lasting);
+	client_send(e, lasting, 100, 0);
+	e->deaf = true;
+	client_talk(e, ended, 1);
+	engine_wait(e, 10000000);
+	assert_false(e->conns[0].gone);
+	assert_false(e->conns[1].gone);
+	assert_int_equal(replay_sessions(e->r), 1);
+}
+
+/* All routes are told again, and what is not among them can go. */
+static void test_a_round_leaves_out_what_is_over(void **state)
+{
+	struct engine *e = *state;
+	struct client ended, lasting;
+
+	lose_the_end(e, &ended, &lasting);
+	replay_on_link(e->r, 1, false, e->now_us);
+	engine_wait(e, 3000);
+	assert_false(e->conns[0].gone);
+	assert_true(e->conns[1].gone);
+	client_send(e, &lasting, 100, 100);
+	assert_int_equal(e->conns[0].bytes, 200);
+}
+
+/* The next change comes before the round is over: only the last one ends. */
+static void test_a_round_is_begun_anew(void **state)
+{
+	struct engine *e = *state;
+	struct client ended, lasting;
+	uint32_t before;
+
+	lose_the_end(e, &ended, &lasting);
+	before = e->link_rounds[0];
+	e->conns[0].routes = 0;
+	replay_on_link(e->r, 1, false, e->now_us);
+	replay_on_link(e->r, 1, true, e->now_us);
+	engine_pull(e);
+	assert_int_equal(e->link_rounds[0], before + 2);
+	assert_int_equal(e->link_rounds[1], before + 2);
+	assert_int_equal(e->conns[0].routes, 0);
+	assert_false(e->conns[1].gone);
+	engine_wait(e, 3000);
+	assert_int_equal(e->conns[0].routes, 1);
+	assert_true(e->conns[1].gone);
+}
+
+/* Between its connections a session has its route all the same. */
+static void test_a_round_tells_of_sessions_between_connections(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_respond(e, &e->conns[0], TCP_ACK | TCP_RST, 0);
+	engine_pull(e);
+	replay_on_link(e->r, 1, false, e->now_us);
+	engine_wait(e, 3000);
+	assert_false(e->conns[0].gone);
+}
+
 static void test_answers_to_nobody(void **state)
 {
 	struct engine *e = *state;
@@ -331,6 +401,9 @@ int main(void)
 		TEST(test_sent_again_after_the_links_return),
 		TEST(test_the_last_link_takes_all),
 		TEST(test_every_intercept_of_a_target_is_told),
+		TEST(test_a_round_leaves_out_what_is_over),
+		TEST(test_a_round_is_begun_anew),
+		TEST(test_a_round_tells_of_sessions_between_connections),
 		TEST(test_answers_to_nobody),
 		TEST(test_nothing_is_due_when_all_is_over),
 		cmocka_unit_test(test_anything),

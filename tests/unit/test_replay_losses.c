@@ -170,6 +170,29 @@ static void test_midstream(void **state)
 	assert_int_equal(ledger(e)->conns.answered, TIMES);
 }
 
+/* The server speaks while a request is being written: no boundary. */
+static void test_midstream_inside_a_request(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	for (unsigned i = 0; i < 3; i++) {
+		client_packet(e, &c, TCP_ACK, c.seq, 100);
+		c.seq += 100;
+		c.ack += 10;
+	}
+	client_send(e, &c, 50, 0);
+	assert_int_equal(e->conn_count, 0);
+	client_send(e, &c, 70, 10);
+	assert_int_equal(e->conn_count, 1);
+	assert_int_equal(e->conns[0].route.iss, c.seq - 71);
+	client_end(e, &c, TCP_FIN);
+	engine_wait(e, 10000000);
+	check(e, LOSS_MIDSTREAM, 0, 4, 350);
+	assert_int_equal(ledger(e)->turns_split, 0);
+}
+
 static void client_hello(struct engine *e, struct client *c, uint32_t len)
 {
 	static const uint8_t hello[60000] = {0x16, 3, 1, 0, 2, 1, 3, 3};
@@ -541,6 +564,7 @@ int main(void)
 		TEST(test_capture_gap_and_shutdown),
 		TEST(test_out_of_order_is_no_gap),
 		TEST(test_midstream),
+		TEST(test_midstream_inside_a_request),
 		TEST(test_tls),
 		TEST(test_tls_with_a_gap),
 		TEST(test_tls_without_memory),

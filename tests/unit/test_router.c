@@ -116,11 +116,12 @@ static int64_t link_of(const struct router *rt, uint32_t client)
 
 static uint64_t expire_all(struct router *rt, uint64_t before_us)
 {
-	uint64_t dropped = 0;
+	struct router_dropped dropped = {0};
 
 	while (router_expire(rt, before_us, &dropped))
 		;
-	return dropped;
+	assert_int_equal(dropped.untold, 0);
+	return dropped.ownerless;
 }
 
 /* ---- case by case ---- */
@@ -232,7 +233,7 @@ static void test_a_link_that_is_down_can_do_nothing(void **state)
 static void test_expiry(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t dropped = 0;
+	struct router_dropped dropped = {0};
 
 	router_link_up(f->rt, 0, 0xa);
 	router_link_up(f->rt, 1, 0xb);
@@ -243,7 +244,7 @@ static void test_expiry(void **state)
 	router_link_down(f->rt, 0, 50);
 	assert_true(router_ownerless_us(f->rt) == 50);
 	assert_false(router_expire(f->rt, 49, &dropped));
-	assert_int_equal(dropped, 0);
+	assert_int_equal(dropped.ownerless, 0);
 	assert_int_equal(expire_all(f->rt, 50), 2);
 	assert_true(router_ownerless_us(f->rt) == UINT64_MAX);
 	assert_int_equal(link_of(f->rt, 1), -1);
@@ -280,19 +281,18 @@ static void test_back_in_the_middle(void **state)
 {
 	const uint32_t count = 3 * ROUTER_SWEEP;
 	struct fixture *f = *state;
-	uint64_t dropped = 0;
+	struct router_dropped dropped = {0};
 
 	router_link_up(f->rt, 0, 0xa);
 	for (uint32_t i = 0; i < count; i++)
 		assert_int_equal(add(f->rt, 0, i, i), ROUTER_ADDED);
 	router_link_down(f->rt, 0, 50);
 	assert_true(router_expire(f->rt, 50, &dropped));
-	assert_int_equal(dropped, ROUTER_SWEEP);
+	assert_int_equal(dropped.ownerless, ROUTER_SWEEP);
 	assert_int_equal(router_routes(f->rt), count - ROUTER_SWEEP);
 	assert_true(router_ownerless_us(f->rt) == UINT64_MAX);
 	router_link_up(f->rt, 1, 0xa);
-	dropped += expire_all(f->rt, 50);
-	assert_int_equal(dropped, ROUTER_SWEEP);
+	assert_int_equal(expire_all(f->rt, 50), 0);
 	assert_int_equal(still_there(f->rt, count), count - ROUTER_SWEEP);
 	/* And its end comes later all the same. */
 	router_link_down(f->rt, 1, 60);
@@ -305,7 +305,7 @@ static void test_back_in_the_middle(void **state)
 static void test_gone_again_in_the_middle(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t dropped = 0;
+	struct router_dropped dropped = {0};
 
 	router_link_up(f->rt, 0, 0xa);
 	for (uint32_t i = 0; i < 2 * ROUTER_SWEEP; i++)
@@ -318,6 +318,138 @@ static void test_gone_again_in_the_middle(void **state)
 	assert_int_equal(expire_all(f->rt, 69), 0);
 	assert_int_equal(router_routes(f->rt), ROUTER_SWEEP);
 	assert_int_equal(expire_all(f->rt, 70), ROUTER_SWEEP);
+}
+
+/* ---- rounds ---- */
+
+static bool begins(struct router *rt, uint32_t link_id, uint32_t number)
+{
+	struct wire_round round = {.number = number};
+
+	return router_round(rt, link_id, &round);
+}
+
+static bool ends(struct router *rt, uint32_t link_id, uint32_t number)
+{
+	struct wire_round round = {.number = number, .ended = true};
+
+	return router_round(rt, link_id, &round);
+}
+
+static uint64_t sweep_untold(struct router *rt)
+{
+	struct router_dropped dropped = {0};
+
+	while (router_expire(rt, 0, &dropped))
+		;
+	assert_int_equal(dropped.ownerless, 0);
+	return dropped.untold;
+}
+
+/* Links 0 and 1 of one instance with routes 1 and 2, link 2 of another with
+ * route 3; all told in round 4. */
+static struct router *in_round_four(void **state)
+{
+	struct router *rt = ((struct fixture *)*state)->rt;
+
+	for (uint32_t link = 0; link < 3; link++)
+		router_link_up(rt, link, link < 2 ? 0xa : 0xb);
+	for (uint32_t link = 0; link < 3; link++) {
+		begins(rt, link, 4);
+		add(rt, link, link + 1, 70 + link);
+	}
+	for (uint32_t link = 0; link < 3; link++)
+		assert_int_equal(ends(rt, link, 4), link > 0);
+	assert_int_equal(sweep_untold(rt), 0);
+	return rt;
+}
+
+static void test_a_round_drops_what_it_leaves_out(void **state)
+{
+	struct router *rt = in_round_four(state);
+
+	begins(rt, 0, 5);
+	begins(rt, 1, 5);
+	add(rt, 1, 1, 70); /* by another link than before */
+	assert_false(ends(rt, 1, 5));
+	assert_int_equal(sweep_untold(rt), 0);
+	assert_false(ends(rt, 1, 5)); /* twice is once */
+	assert_true(ends(rt, 0, 5));
+	assert_int_equal(sweep_untold(rt), 1);
+	assert_int_equal(link_of(rt, 1), 1);
+	assert_int_equal(link_of(rt, 2), -1);
+	assert_int_equal(link_of(rt, 3), 2);
+	/* and it was free for others from then on */
+	assert_int_equal(add(rt, 2, 2, 90), ROUTER_ADDED);
+	assert_int_equal(sweep_untold(rt), 0);
+}
+
+/* A registration that was sent before the round, on a link that is slower. */
+static void test_a_late_word_takes_nothing_back(void **state)
+{
+	struct router *rt = in_round_four(state);
+
+	begins(rt, 0, 5);
+	add(rt, 0, 1, 70);
+	add(rt, 0, 2, 71);
+	add(rt, 1, 1, 70);
+	begins(rt, 1, 5);
+	ends(rt, 0, 5);
+	assert_true(ends(rt, 1, 5));
+	assert_int_equal(sweep_untold(rt), 0);
+	assert_int_equal(router_routes(rt), 3);
+}
+
+/* Something of the round may have been lost with a link. */
+static void test_a_disturbed_round_says_nothing(void **state)
+{
+	struct router *rt = in_round_four(state);
+
+	begins(rt, 0, 5);
+	begins(rt, 1, 5);
+	router_link_down(rt, 1, 50);
+	assert_false(ends(rt, 0, 5));
+	assert_int_equal(sweep_untold(rt), 0);
+	begins(rt, 0, 6);
+	router_link_up(rt, 1, 0xa);
+	assert_false(ends(rt, 0, 6));
+	assert_false(ends(rt, 1, 6)); /* has not begun there */
+	begins(rt, 0, 7);
+	begins(rt, 1, 7);
+	assert_false(ends(rt, 0, 6));
+	ends(rt, 0, 7);
+	assert_true(ends(rt, 1, 7));
+	assert_int_equal(sweep_untold(rt), 2);
+	assert_int_equal(router_routes(rt), 1);
+}
+
+/* What is told while the sweep is under way stays. */
+static void test_a_sweep_in_steps(void **state)
+{
+	struct router *rt = ((struct fixture *)*state)->rt;
+	struct router_dropped dropped = {0};
+
+	router_link_up(rt, 0, 0xa);
+	for (uint32_t i = 0; i < 3 * ROUTER_SWEEP; i++)
+		add(rt, 0, i, i);
+	begins(rt, 0, 1);
+	assert_true(ends(rt, 0, 1));
+	assert_true(router_expire(rt, 0, &dropped));
+	assert_int_equal(dropped.untold, ROUTER_SWEEP);
+	add(rt, 0, 3 * ROUTER_SWEEP - 1, 5);
+	while (router_expire(rt, 0, &dropped))
+		;
+	assert_int_equal(dropped.untold, 3 * ROUTER_SWEEP - 1);
+	assert_int_equal(link_of(rt, 3 * ROUTER_SWEEP - 1), 0);
+}
+
+static void test_rounds_of_a_link_that_is_down(void **state)
+{
+	struct router *rt = ((struct fixture *)*state)->rt;
+
+	assert_false(begins(rt, 0, 1));
+	assert_false(ends(rt, 0, 1));
+	assert_int_equal(sweep_untold(rt), 0);
 }
 
 static void test_too_many_instances(void **state)
@@ -549,6 +681,11 @@ int main(void)
 		ROUTER_TEST(test_back_in_time),
 		LARGE_ROUTER_TEST(test_back_in_the_middle),
 		LARGE_ROUTER_TEST(test_gone_again_in_the_middle),
+		ROUTER_TEST(test_a_round_drops_what_it_leaves_out),
+		ROUTER_TEST(test_a_late_word_takes_nothing_back),
+		ROUTER_TEST(test_a_disturbed_round_says_nothing),
+		LARGE_ROUTER_TEST(test_a_sweep_in_steps),
+		ROUTER_TEST(test_rounds_of_a_link_that_is_down),
 		LARGE_ROUTER_TEST(test_too_many_instances),
 		cmocka_unit_test(test_no_memory),
 		ROUTER_TEST(test_against_a_model),

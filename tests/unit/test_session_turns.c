@@ -605,7 +605,7 @@ static void test_gap_and_rejoin(void **state)
 	check_unit(&o->ledger.bytes, 100, 0, 0, LOSS_CAPTURE_GAP, 100);
 	one_out(o, true);
 	hold_jump(&o->hold, &o->store);
-	hold_skip(&o->hold, o->hold.end + 77, o->seen, 1, o->now_us);
+	hold_skip(&o->hold, o->hold.end + 77, o->seen, true, 1, o->now_us);
 	session_move_to(&o->s, o->hold.end);
 	session_rejoin(&o->s, o->hold.end, o->now_us);
 	one_client(o, 100, 500);

@@ -49,6 +49,7 @@ static void test_defaults(void **state)
 	assert_false(o.capture_pcap);
 	assert_null(o.file);
 	assert_null(o.dry_run);
+	assert_true(addr_is_none(&o.trace.addr));
 	assert_int_equal(o.intercept_count, 0);
 	assert_int_equal(o.clients.count, 0);
 	assert_int_equal(o.device_count, 0);
@@ -74,6 +75,19 @@ static void test_numbers(void **state)
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.buffer_mb, 64);
 	assert_false(o.resend);
+}
+
+static void test_trace(void **state)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	(void)state;
+	assert_true(parse(X "--trace 192.0.2.7:4000"));
+	assert_string_equal(endpoint_text(&o.trace, text), "192.0.2.7:4000");
+	assert_true(parse(X "--trace 2001:db8::7"));
+	assert_string_equal(endpoint_text(&o.trace, text), "[2001:db8::7]:0");
+	assert_false(parse(X "--trace 0.0.0.0"));
+	assert_false(parse(X "--trace 192.0.2.7:70000"));
 }
 
 static void test_hold_follows_timeout(void **state)
@@ -260,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_hold_follows_timeout),
 		cmocka_unit_test(test_long_forms),
 		cmocka_unit_test(test_intercepts),

@@ -73,6 +73,10 @@ static struct wire_msg sample(enum wire_type type)
 						.queue_dropped =
 							0x7172737475767778};
 		break;
+	case WIRE_ROUND:
+		m.round = (struct wire_round){.number = 0x81828384,
+					      .ended = true};
+		break;
 	}
 	return m;
 }
@@ -93,6 +97,8 @@ static const struct golden {
 		    "5152535455565758"},
 	{WIRE_STATUS, "0000001908000001"
 		      "0161626364656667687172737475767778"},
+	{WIRE_ROUND, "0000000d09000001"
+		     "8182838401"},
 };
 
 static const char *hex_of(const uint8_t *bytes, size_t len)
@@ -228,6 +234,12 @@ static void test_fields_come_back(void **state)
 	assert_true(out.status.queue_bound);
 	assert_true(out.status.queued == 0x6162636465666768);
 	assert_true(out.status.queue_dropped == 0x7172737475767778);
+
+	m = sample(WIRE_ROUND);
+	open_frame(&r, frame, frame_of(frame, &m));
+	assert_int_equal(wire_next(&r, &out), 1);
+	assert_int_equal(out.round.number, 0x81828384);
+	assert_true(out.round.ended);
 }
 
 static struct endpoint random_endpoint(struct dice *d)
@@ -270,6 +282,9 @@ static struct wire_msg random_msg(struct dice *d, enum wire_type type)
 	} else if (type == WIRE_STATUS) {
 		m.status.queue_bound = dice_below(d, 2);
 		m.status.queued = dice_u64(d);
+	} else if (type == WIRE_ROUND) {
+		m.round.number = (uint32_t)dice_u64(d);
+		m.round.ended = dice_below(d, 2);
 	} else {
 		m.token = dice_u64(d);
 	}
@@ -284,7 +299,7 @@ static void test_round_trip(void **state)
 
 	(void)state;
 	for (unsigned round = 0; round < 2000; round++) {
-		enum wire_type type = (enum wire_type)(1 + dice_below(&d, 8));
+		enum wire_type type = (enum wire_type)(1 + dice_below(&d, 9));
 		unsigned count = 1 + dice_below(&d, COUNT(in));
 		struct wire_reader r;
 		size_t len = 0;
@@ -393,7 +408,7 @@ static void test_unknown_type_is_skipped(void **state)
 		uint8_t frame[64];
 		size_t len = frame_of(frame, &m);
 
-		if (type >= WIRE_HELLO && type <= WIRE_STATUS)
+		if (type >= WIRE_HELLO && type <= WIRE_ROUND)
 			continue;
 		frame[4] = (uint8_t)type;
 		open_frame(&r, frame, len);

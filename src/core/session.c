@@ -119,13 +119,25 @@ static void stop_timers(struct session *s)
 	s->syn_due = s->ack_due = s->rexmit_due = s->probe_due = false;
 }
 
+static void go_idle(struct session *s, const struct session_env *env,
+		    enum loss why)
+{
+	session_lose_rest(s, env, why);
+	stop_timers(s);
+	session_change_state(s, SESSION_IDLE);
+}
+
+void session_dropped(struct session *s, const struct session_env *env)
+{
+	s->rst_left = 0; /* nothing may be sent on it, not even an RST */
+	go_idle(s, env, LOSS_TARGET_CLOSED);
+}
+
 void session_fail(struct session *s, const struct session_env *env,
 		  enum loss why)
 {
 	session_send_rst(s);
-	session_lose_rest(s, env, why);
-	stop_timers(s);
-	session_change_state(s, SESSION_IDLE);
+	go_idle(s, env, why);
 	if (s->conn_loss == LOSS_NONE)
 		s->conn_loss = (uint8_t)why;
 }

@@ -11,6 +11,9 @@ void session_change_state(struct session *s, enum session_state state);
 /* Everything unfinished is lost; IDLE until the client's next turn. */
 void session_fail(struct session *s, const struct session_env *env,
 		  enum loss why);
+/* The same for a connection that the target has dropped. If nothing was
+ * unfinished, nothing is lost. */
+void session_dropped(struct session *s, const struct session_env *env);
 /* The connection is over and gets its place in the ledger. */
 void session_finish(struct session *s, const struct session_env *env,
 		    enum session_state state, uint64_t now_us);

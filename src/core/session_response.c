@@ -258,8 +258,7 @@ static void on_reset(struct session *s, const struct session_env *env,
 		session_finish(s, env, SESSION_DONE, now_us);
 		return;
 	}
-	session_fail(s, env, LOSS_TARGET_CLOSED);
-	s->rst_left = 0;
+	session_dropped(s, env);
 	session_advance(s, env, now_us);
 }
 

@@ -309,6 +309,28 @@ static inline void engine_end(struct engine *e)
 	assert_int_equal(e->mem.live_bytes, 0);
 }
 
+/* Of a test that has one; engine_start() is its own to call. */
+static inline int engine_setup(void **state)
+{
+	struct engine *e = malloc(sizeof(*e));
+
+	engine_init(e);
+	*state = e;
+	return 0;
+}
+
+static inline int engine_teardown(void **state)
+{
+	engine_end(*state);
+	free(*state);
+	return 0;
+}
+
+static inline const struct ledger *ledger(const struct engine *e)
+{
+	return replay_ledger(e->r);
+}
+
 static inline void client_packet(struct engine *e, const struct client *c,
 				 uint8_t flags, uint32_t seq, uint32_t len)
 {

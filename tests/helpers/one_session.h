@@ -79,6 +79,22 @@ static inline void one_end(struct one_session *o)
 	assert_int_equal(o->mem.live_bytes, 0);
 }
 
+static inline int one_setup(void **state, uint32_t iss, uint32_t irs)
+{
+	struct one_session *o = malloc(sizeof(*o));
+
+	one_begin(o, iss, irs);
+	*state = o;
+	return 0;
+}
+
+static inline int one_teardown(void **state)
+{
+	one_end(*state);
+	free(*state);
+	return 0;
+}
+
 static inline void one_add(struct ledger_unit *unit, uint32_t n)
 {
 	unit->captured += n;

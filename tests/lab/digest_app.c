@@ -12,7 +12,7 @@
 #include "digest_app.h"
 #include "frame.h"
 
-volatile sig_atomic_t got_term, got_usr1;
+volatile sig_atomic_t got_term, got_usr1, got_usr2;
 
 uint64_t now_ms(void)
 {
@@ -102,6 +102,8 @@ static enum load_end parse_end(const char *text)
 		return END_HALF;
 	if (!strcmp(text, "reset"))
 		return END_RESET;
+	if (!strcmp(text, "await"))
+		return END_AWAIT;
 	die("no way to end", text);
 	return END_FIN;
 }
@@ -115,6 +117,7 @@ static int run_serve(int argc, char **argv)
 		{"greeting", required_argument, NULL, 'g'},
 		{"delay-ms", required_argument, NULL, 'd'},
 		{"close-on", required_argument, NULL, 'c'},
+		{"close-after", required_argument, NULL, 'A'},
 		{"close-at", required_argument, NULL, 'a'},
 		{"idle-close-ms", required_argument, NULL, 'i'},
 		{"mute", no_argument, NULL, 'm'},
@@ -136,6 +139,8 @@ static int run_serve(int argc, char **argv)
 			cfg.delay_ms = parse_number(optarg);
 		else if (o == 'c')
 			cfg.close_on = parse_number(optarg);
+		else if (o == 'A')
+			cfg.close_after = parse_number(optarg);
 		else if (o == 'a')
 			cfg.close_at = parse_number(optarg);
 		else if (o == 'i')
@@ -248,6 +253,8 @@ static void on_signal(int sig)
 {
 	if (sig == SIGUSR1)
 		got_usr1 = 1;
+	else if (sig == SIGUSR2)
+		got_usr2 = 1;
 	else
 		got_term = 1;
 }
@@ -262,10 +269,12 @@ static void setup_signals(void)
 	sigaddset(&blocked, SIGTERM);
 	sigaddset(&blocked, SIGINT);
 	sigaddset(&blocked, SIGUSR1);
+	sigaddset(&blocked, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGUSR1, &sa, NULL);
+	sigaction(SIGUSR2, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 

@@ -31,15 +31,16 @@ struct serve_config {
 	const char *log_path;
 	uint32_t answer_percent; /* of the size asked for */
 	uint32_t greeting_bytes; /* sent first, 0: none */
-	uint32_t delay_ms;	 /* before each answer */
+	uint32_t delay_ms;	 /* before each answer, until SIGUSR2 */
 	uint32_t close_on;	 /* close instead of answering this request */
+	uint32_t close_after;	 /* close when this request is answered */
 	uint32_t close_at;	 /* close once so many bytes have come */
 	uint32_t idle_close_ms;	 /* close a connection without requests */
 	bool backlog_only;	 /* leave connections to the kernel */
 	bool mute;		 /* read, never answer */
 };
 
-enum load_end { END_FIN, END_HALF, END_RESET };
+enum load_end { END_FIN, END_HALF, END_RESET, END_AWAIT };
 
 struct load_config {
 	struct address to;
@@ -57,7 +58,7 @@ struct load_config {
 };
 
 /* Set by the signals of the same names. */
-extern volatile sig_atomic_t got_term, got_usr1;
+extern volatile sig_atomic_t got_term, got_usr1, got_usr2;
 
 uint64_t now_ms(void);
 int serve(const struct serve_config *cfg);

@@ -189,9 +189,15 @@ static void at_barrier(struct flow *f)
 	fflush(stdout);
 }
 
+/* The server closes first, or after our half. */
+static bool awaits_close(void)
+{
+	return config->end == END_HALF || config->end == END_AWAIT;
+}
+
 static bool is_done(const struct flow *f)
 {
-	if (f->answered < config->requests || config->end == END_HALF)
+	if (f->answered < config->requests || awaits_close())
 		return false;
 	return !config->pause || pause_open;
 }
@@ -285,8 +291,7 @@ static void flow_read(struct flow *f)
 	}
 	errno = 0;
 	if (!n) {
-		bool good = config->end == END_HALF &&
-			    f->answered == config->requests;
+		bool good = awaits_close() && f->answered == config->requests;
 
 		flow_end(f, good ? NULL : "closed by the server");
 		return;

@@ -33,6 +33,8 @@ struct conn {
 	size_t answer_cap, answer_first, answer_count;
 	uint64_t due_ms, active_ms;
 	uint64_t bytes, requests, id, number;
+	uint32_t first_seq, next_seq, jumps; /* of the requests */
+	uint32_t overlaps; /* requests that came before the last answer went */
 	struct sockaddr_storage peer;
 	uint8_t header[FRAME_HEADER_BYTES];
 	uint32_t header_have, body_left, answer_sent;
@@ -40,16 +42,24 @@ struct conn {
 	struct frame in;
 	int fd;
 	bool eof, is_due, broken, blocked;
+	bool last; /* takes no more requests */
 };
 
 static const struct serve_config *config;
 static FILE *log_file;
 static bool log_dirty;
 static int epoll_fd;
+static uint32_t delay_ms; /* none any more after SIGUSR2 */
 static uint64_t total_conns, total_open, total_requests, total_bytes;
 static LIST_HEAD(, conn) conns = LIST_HEAD_INITIALIZER(conns);
 static TAILQ_HEAD(due_queue, conn) due = TAILQ_HEAD_INITIALIZER(due);
 static TAILQ_HEAD(idle_queue, conn) idle = TAILQ_HEAD_INITIALIZER(idle);
+
+/* Of a request that has come in part. */
+static uint32_t unfinished_bytes(const struct conn *c)
+{
+	return c->body_left ? c->in.len - c->body_left : c->header_have;
+}
 
 static void conn_log(struct conn *c, const char *end)
 {
@@ -67,11 +77,14 @@ static void conn_log(struct conn *c, const char *end)
 	fprintf(log_file,
 		"{\"digest\":\"%s\",\"bytes\":%llu,\"requests\":%llu,"
 		"\"end\":\"%s\",\"id\":%llu,\"number\":%llu,\"broken\":%s,"
+		"\"first\":%u,\"jumps\":%u,\"rest\":%u,"
+		"\"overlaps\":%u,"
 		"\"peer\":\"%s\",\"port\":%u}\n",
 		hex, (unsigned long long)c->bytes,
 		(unsigned long long)c->requests, end, (unsigned long long)c->id,
 		(unsigned long long)c->number, c->broken ? "true" : "false",
-		text, ntohs(v6 ? in6->sin6_port : in->sin_port));
+		c->first_seq, c->jumps, unfinished_bytes(c), c->overlaps, text,
+		ntohs(v6 ? in6->sin6_port : in->sin_port));
 	log_dirty = true;
 }
 
@@ -92,7 +105,7 @@ static void conn_interest(struct conn *c)
 {
 	struct epoll_event ev = {.data.ptr = c};
 
-	if (!c->eof && c->answer_count < ANSWERS_MAX)
+	if (!c->eof && !c->last && c->answer_count < ANSWERS_MAX)
 		ev.events |= EPOLLIN;
 	if (c->blocked)
 		ev.events |= EPOLLOUT;
@@ -130,8 +143,14 @@ static bool on_request(struct conn *c)
 {
 	uint64_t len = (uint64_t)c->in.answer_len * config->answer_percent;
 
-	if (!c->requests)
+	if (!c->requests) {
 		c->id = c->in.id;
+		c->first_seq = c->in.seq;
+	} else if (c->in.seq != c->next_seq || c->in.id != c->id) {
+		c->jumps++;
+	}
+	c->next_seq = c->in.seq + 1;
+	c->overlaps += c->answer_count > 0;
 	c->requests++;
 	total_requests++;
 	if (config->close_on && c->requests == config->close_on)
@@ -142,15 +161,16 @@ static bool on_request(struct conn *c)
 	if (len < FRAME_HEADER_BYTES)
 		len = FRAME_HEADER_BYTES;
 	if (!c->answer_count)
-		c->due_ms = now_ms() + config->delay_ms;
+		c->due_ms = now_ms() + delay_ms;
 	queue_answer(c, c->in.id, c->in.seq, (uint32_t)len);
+	c->last = c->requests == config->close_after;
 	return true;
 }
 
 /* false: the connection is to be closed. */
 static bool conn_parse(struct conn *c, const uint8_t *buf, size_t len)
 {
-	while (len && !c->broken) {
+	while (len && !c->broken && !c->last) {
 		uint32_t n = FRAME_HEADER_BYTES - c->header_have;
 
 		if (c->body_left) {
@@ -223,7 +243,7 @@ static bool write_answer(struct conn *c)
 	c->answer_sent = 0;
 	c->answer_first = (c->answer_first + 1) % c->answer_cap;
 	c->answer_count--;
-	c->due_ms = now_ms() + config->delay_ms;
+	c->due_ms = now_ms() + delay_ms;
 	return true;
 }
 
@@ -240,7 +260,7 @@ static bool conn_write(struct conn *c)
 {
 	c->blocked = false;
 	while (c->answer_count && !c->blocked) {
-		if (config->delay_ms && !c->answer_sent &&
+		if (delay_ms && !c->answer_sent &&
 		    c->answers[c->answer_first].seq != FRAME_SEQ_GREETING &&
 		    now_ms() < c->due_ms) {
 			conn_wait(c);
@@ -256,14 +276,14 @@ static void conn_run(struct conn *c, uint32_t events)
 {
 	const char *end = NULL;
 
-	if (!c->eof && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+	if (!c->eof && !c->last && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		end = conn_read(c);
 	else if (events & (EPOLLERR | EPOLLHUP))
 		end = c->eof ? "eof" : "reset";
 	if (!end && !conn_write(c))
 		end = c->eof ? "eof" : "reset";
-	if (!end && c->eof && !c->answer_count)
-		end = "eof";
+	if (!end && (c->eof || c->last) && !c->answer_count)
+		end = c->eof ? "eof" : "closed";
 	if (end)
 		conn_end(c, end);
 	else
@@ -389,6 +409,8 @@ static void run_events(const int *listeners, const sigset_t *open_mask)
 		else
 			conn_run(ev[i].data.ptr, ev[i].events);
 	}
+	if (got_usr2)
+		delay_ms = 0;
 	run_due(now_ms());
 	if (got_usr1)
 		print_totals();
@@ -400,6 +422,7 @@ int serve(const struct serve_config *cfg)
 	sigset_t open_mask;
 
 	config = cfg;
+	delay_ms = cfg->delay_ms;
 	sigemptyset(&open_mask);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	log_file = fopen(cfg->log_path, "w");

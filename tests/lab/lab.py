@@ -96,6 +96,11 @@ class Process:
     def signal(self, sig):
         self.popen.send_signal(sig)
 
+    def peak_kb(self):
+        """The most memory it has had so far."""
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(f.read().split("VmHWM:")[1].split()[0])
+
     def wait(self, timeout=30):
         try:
             return self.popen.wait(timeout)
@@ -475,6 +480,36 @@ def assert_whole(ledger, in_flight=0):
         assert not lost and not place["not_sampled"], (unit, place)
         if not in_flight:
             assert place["in_flight"] == 0, (unit, place)
+
+
+def requests_by_id(records):
+    """How often each request of each connection came, however many
+    connections it took; every one of them whole and in order."""
+    found = collections.defaultdict(collections.Counter)
+    for record in records:
+        assert not record["broken"] and not record["jumps"], record
+        first = record["first"]
+        found[record["id"]].update(range(first, first + record["requests"]))
+    return {key: seqs for key, seqs in found.items() if seqs}
+
+
+def assert_covered(online, target):
+    """Each request came, over one connection or several; returns how many
+    of them came again."""
+    want, have = requests_by_id(online), requests_by_id(target)
+    assert set(have) <= set(want)
+    for key, seqs in want.items():
+        got = set(have.get(key, ()))
+        assert got == set(seqs), (key, sorted(set(seqs) - got)[:10])
+    return sum(n - 1 for seqs in have.values() for n in seqs.values())
+
+
+def requests_are_turns(ledger, count, copies=1):
+    """Each request was sent after the answer to the one before."""
+    places = ledger["turns"]
+    assert places["captured"] == count, places
+    assert places["answered"] == count * copies, places
+    return ledger
 
 
 def lost(ledger, unit):

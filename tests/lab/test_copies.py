@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How many copies, of which connections, and under whose address."""
+"""How many copies, and under whose address."""
 import ipaddress
 
 import pytest
@@ -20,23 +20,6 @@ def test_n_copies_of_many_short_connections(lab):
     copy = lab.copy("-n", 3)
     lab.load(connections=3000, concurrent=50)
     copy.exact(3)
-
-
-@pytest.mark.parametrize("percent,copies", [(30, 1), (1, 1), (99, 1), (30, 2)])
-def test_sampling_is_exact(lab, percent, copies):
-    copy = lab.copy("-r", percent, "-n", copies)
-    lab.load(connections=410, concurrent=20, requests=3)
-    ledger, online, target = copy.finish(copies, quiet=3)
-    sampled = len(target) // copies
-    assert sampled in (410 * percent // 100, 410 * percent // 100 + 1)
-    assert len(target) == sampled * copies
-    places = ledger["connections"]
-    assert places["captured"] == 410
-    assert places["expected"] == 410 * copies
-    assert places["not_sampled"] == (410 - sampled) * copies
-    assert ledger["turns"]["not_sampled"] == (410 - sampled) * 3 * copies
-    for digest, n in digests(target).items():
-        assert n == copies and digests(online)[digest] == 1
 
 
 CLIENT_FORMS = {

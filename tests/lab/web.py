@@ -18,7 +18,7 @@ http {{
   client_body_temp_path {dir}/bodies; proxy_temp_path {dir}/proxy;
   fastcgi_temp_path {dir}/fcgi; uwsgi_temp_path {dir}/uwsgi;
   scgi_temp_path {dir}/scgi;
-  client_max_body_size 64m; keepalive_requests 1000000;
+  client_max_body_size 64m; keepalive_requests {keepalive_requests};
   sendfile on; etag off; default_type text/plain;
   server {{
     listen 0.0.0.0:{port} backlog=4096; listen [::]:{port} backlog=4096;
@@ -39,14 +39,15 @@ FILES = {"1k": 1000, "100k": 100000, "3m": 3000000}
 
 
 class Nginx:
-    def __init__(self, lab, host, port):
+    def __init__(self, lab, host, port, keepalive_requests=1000000):
         self.dir = lab.path("nginx-" + host.role)
         os.makedirs(self.dir + "/files")
         for name, size in FILES.items():
             with open(f"{self.dir}/files/{name}", "wb") as f:
                 f.write(content(name))
         with open(self.dir + "/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, port=port))
+            f.write(CONF.format(dir=self.dir, port=port,
+                                keepalive_requests=keepalive_requests))
         self.process = host.popen("nginx", "nginx", "-p", self.dir, "-e",
                                   self.dir + "/error.log", "-c",
                                   self.dir + "/conf")

@@ -13,18 +13,18 @@
 
 #include "core/bytes.h"
 #include "io/capture_file.h"
+#include "../helpers/temp_file.h"
 
 #define START_US    5000000000u
 #define FRAME_BYTES 60
 
-static char path[] = "/tmp/test-capture-file-XXXXXX";
 static pcap_dumper_t *dumper;
 static pcap_t *dead;
 
 static void begin_file(int dlt)
 {
 	dead = pcap_open_dead(dlt, 65535);
-	dumper = pcap_dump_open(dead, path);
+	dumper = pcap_dump_open(dead, temp_path);
 	assert_non_null(dumper);
 }
 
@@ -51,7 +51,7 @@ static void end_file(void)
 
 static struct capture *open_file(double accelerate, uint64_t skip_idle_us)
 {
-	const struct capture_file_config cfg = {.path = path,
+	const struct capture_file_config cfg = {.path = temp_path,
 						.accelerate = accelerate,
 						.skip_idle_us = skip_idle_us};
 	struct capture *c;
@@ -246,7 +246,8 @@ static void test_cut_file(void **state)
 	put_frame(1, 0, 1, FRAME_BYTES);
 	put_frame(1, 0, 2, FRAME_BYTES);
 	end_file();
-	assert_int_equal(truncate(path, 24 + 16 + FRAME_BYTES + 16 + 5), 0);
+	assert_int_equal(truncate(temp_path, 24 + 16 + FRAME_BYTES + 16 + 5),
+			 0);
 	c = open_file(1, 0);
 	play(c, &seen);
 	assert_int_equal(seen.count, 1);
@@ -297,25 +298,25 @@ static void test_refusals(void **state)
 	(void)state;
 	assert_int_equal(open_error("/nonexistent", NULL, err), -EIO);
 	assert_true(err[0]);
-	f = fopen(path, "w");
+	f = fopen(temp_path, "w");
 	assert_non_null(f);
 	fputs("this is no capture file at all", f);
 	fclose(f);
-	assert_int_equal(open_error(path, NULL, err), -EIO);
+	assert_int_equal(open_error(temp_path, NULL, err), -EIO);
 	begin_file(DLT_IEEE802_11);
 	end_file();
-	assert_int_equal(open_error(path, NULL, err), -EIO);
+	assert_int_equal(open_error(temp_path, NULL, err), -EIO);
 	assert_string_equal(err, "link type IEEE802_11 is not known here");
 	begin_file(DLT_EN10MB);
 	end_file();
-	assert_int_equal(open_error(path, "no such filter", err), -EINVAL);
+	assert_int_equal(open_error(temp_path, "no such filter", err), -EINVAL);
 	assert_true(err[0]);
 }
 
 static void test_filter(void **state)
 {
 	const struct capture_file_config cfg = {
-		.path = path, .filter = "ip[1] = 2", .accelerate = 1};
+		.path = temp_path, .filter = "ip[1] = 2", .accelerate = 1};
 	struct capture *c;
 	struct seen seen;
 	char err[256];
@@ -346,20 +347,6 @@ static void test_empty(void **state)
 	c->ops->close(c);
 }
 
-static int make_path(void **state)
-{
-	int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 || close(fd);
-}
-
-static int remove_path(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,5 +364,5 @@ int main(void)
 		cmocka_unit_test(test_empty),
 	};
 
-	return cmocka_run_group_tests(tests, make_path, remove_path);
+	return cmocka_run_group_tests(tests, temp_make, temp_remove);
 }

@@ -8,27 +8,6 @@
 
 #include "../helpers/one_engine.h"
 
-static int setup(void **state)
-{
-	struct engine *e = malloc(sizeof(*e));
-
-	engine_init(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_end(*state);
-	free(*state);
-	return 0;
-}
-
-static const struct ledger *ledger(const struct engine *e)
-{
-	return replay_ledger(e->r);
-}
-
 static void test_a_connection(void **state)
 {
 	struct engine *e = *state;
@@ -378,7 +357,8 @@ static void test_not_ours(void **state)
 	assert_int_equal(e->packets, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
 int main(void)
 {

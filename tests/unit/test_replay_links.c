@@ -10,27 +10,6 @@
 #include "../helpers/one_engine.h"
 #include "../helpers/dice.h"
 
-static int setup(void **state)
-{
-	struct engine *e = malloc(sizeof(*e));
-
-	engine_init(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_end(*state);
-	free(*state);
-	return 0;
-}
-
-static const struct ledger *ledger(const struct engine *e)
-{
-	return replay_ledger(e->r);
-}
-
 /* Nothing comes back yet: one session a second, the others wait. */
 static void test_one_a_second_until_it_answers(void **state)
 {
@@ -389,7 +368,8 @@ static void test_anything(void **state)
 		random_events(seed);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
 int main(void)
 {

@@ -10,27 +10,6 @@
 
 #define TIMES 7u
 
-static const struct ledger *ledger(const struct engine *e)
-{
-	return replay_ledger(e->r);
-}
-
-static int setup(void **state)
-{
-	struct engine *e = malloc(sizeof(*e));
-
-	engine_init(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_end(*state);
-	free(*state);
-	return 0;
-}
-
 static void check_lost(const struct ledger_unit *u, enum loss why, uint64_t n)
 {
 	for (unsigned i = 0; i < LOSS_COUNT; i++) {
@@ -554,7 +533,8 @@ static void test_without_memory(void **state)
 	assert_int_equal(e.mem.live_bytes, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
 int main(void)
 {

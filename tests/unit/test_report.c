@@ -15,12 +15,11 @@
 #include "base/log.h"
 #include "base/report.h"
 #include "tcpcopy/ledger.h"
-
-static char path[] = "/tmp/test-report-XXXXXX";
+#include "../helpers/temp_file.h"
 
 static void read_path(char *out, size_t cap)
 {
-	FILE *f = fopen(path, "r");
+	FILE *f = fopen(temp_path, "r");
 	size_t n;
 
 	assert_non_null(f);
@@ -72,12 +71,12 @@ static void test_report_lines(void **state)
 	char text[256];
 
 	(void)state;
-	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(report_open(&r, path, "prog"), 0);
+	assert_int_equal(truncate(temp_path, 0), 0);
+	assert_int_equal(report_open(&r, temp_path, "prog"), 0);
 	json_uint(report_begin(&r, "ledger"), "n", 1);
 	report_end(&r);
 	/* Moved away and opened again: what follows is in a new file. */
-	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(temp_path), 0);
 	report_reopen(&r);
 	assert_non_null(report_begin(&r, "start"));
 	report_end(&r);
@@ -135,8 +134,8 @@ static void test_log_levels(void **state)
 	assert_true(log_level_parse("warn", &level));
 	assert_int_equal(level, LOG_LEVEL_WARN);
 	assert_false(log_level_parse("warning", &level));
-	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(log_open("prog", path, LOG_LEVEL_WARN), 0);
+	assert_int_equal(truncate(temp_path, 0), 0);
+	assert_int_equal(log_open("prog", temp_path, LOG_LEVEL_WARN), 0);
 	log_error("first %d", 1);
 	log_warn("second");
 	log_info("third");
@@ -154,8 +153,8 @@ static void test_log_repeats(void **state)
 	char text[4096];
 
 	(void)state;
-	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(log_open("prog", path, LOG_LEVEL_INFO), 0);
+	assert_int_equal(truncate(temp_path, 0), 0);
+	assert_int_equal(log_open("prog", temp_path, LOG_LEVEL_INFO), 0);
 	for (int i = 0; i < 50; i++) {
 		log_warn("link is lost");
 		log_warn("other line %d", i % 2);
@@ -180,9 +179,9 @@ static void test_log_reopen(void **state)
 	char text[1024];
 
 	(void)state;
-	assert_int_equal(log_open("prog", path, LOG_LEVEL_INFO), 0);
+	assert_int_equal(log_open("prog", temp_path, LOG_LEVEL_INFO), 0);
 	log_info("to the old file");
-	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(temp_path), 0);
 	log_reopen();
 	log_info("to the new file");
 	read_path(text, sizeof(text));
@@ -285,20 +284,6 @@ static void test_ledger_json(void **state)
 	free(text);
 }
 
-static int make_path(void **state)
-{
-	int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 || close(fd);
-}
-
-static int remove_path(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,5 +299,5 @@ int main(void)
 		cmocka_unit_test(test_ledger_json),
 	};
 
-	return cmocka_run_group_tests(tests, make_path, remove_path);
+	return cmocka_run_group_tests(tests, temp_make, temp_remove);
 }

@@ -12,10 +12,9 @@
 #include <unistd.h>
 
 #include "io/sender_file.h"
+#include "../helpers/temp_file.h"
 
 #define SLOT_BYTES 1500
-
-static char path[] = "/tmp/test-sender-file-XXXXXX";
 
 struct told {
 	unsigned count;
@@ -34,7 +33,7 @@ static void on_packet(void *ctx, const uint8_t *l3, size_t len)
 
 static struct sender *open_sender(struct told *told)
 {
-	const struct sender_file_config cfg = {.path = path,
+	const struct sender_file_config cfg = {.path = temp_path,
 					       .slot_bytes = SLOT_BYTES,
 					       .on_packet = on_packet,
 					       .ctx = told};
@@ -76,7 +75,7 @@ static void test_written(void **state)
 	assert_int_equal(told.first, 0x60);
 
 	/* Flushed is written: the sender is still open. */
-	in = pcap_open_offline(path, err);
+	in = pcap_open_offline(temp_path, err);
 	assert_non_null(in);
 	assert_int_equal(pcap_datalink(in), DLT_RAW);
 	assert_int_equal(pcap_next_ex(in, &h, &data), 1);
@@ -117,20 +116,6 @@ static void test_refusal(void **state)
 	assert_true(err[0]);
 }
 
-static int make_path(void **state)
-{
-	int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 || close(fd);
-}
-
-static int remove_path(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,5 +124,5 @@ int main(void)
 		cmocka_unit_test(test_refusal),
 	};
 
-	return cmocka_run_group_tests(tests, make_path, remove_path);
+	return cmocka_run_group_tests(tests, temp_make, temp_remove);
 }

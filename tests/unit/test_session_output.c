@@ -13,18 +13,7 @@
 
 static int setup(void **state)
 {
-	struct one_session *o = malloc(sizeof(*o));
-
-	one_begin(o, ISS, IRS);
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	one_end(*state);
-	free(*state);
-	return 0;
+	return one_setup(state, ISS, IRS);
 }
 
 /* The handshake, with a window scale of the target's choice. */
@@ -557,7 +546,7 @@ static void test_nothing_goes_while_paused(void **state)
 	one_sends(o, "PA 1+10 a1");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
 {

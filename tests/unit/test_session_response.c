@@ -14,20 +14,13 @@
 /* One turn of 100 bytes is under way. */
 static int setup(void **state)
 {
-	struct one_session *o = malloc(sizeof(*o));
+	struct one_session *o;
 
-	one_begin(o, ISS, IRS);
+	one_setup(state, ISS, IRS);
+	o = *state;
 	one_establish(o);
 	one_client(o, 100, 0);
 	one_sends(o, "PA 1+100 a1");
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	one_end(*state);
-	free(*state);
 	return 0;
 }
 
@@ -97,7 +90,7 @@ static void test_reset_of_this_connection(void **state)
 	one_sends(o, "");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
 {

@@ -13,18 +13,7 @@
 
 static int setup(void **state)
 {
-	struct one_session *o = malloc(sizeof(*o));
-
-	one_begin(o, ISS, IRS);
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	one_end(*state);
-	free(*state);
-	return 0;
+	return one_setup(state, ISS, IRS);
 }
 
 /* answered, unanswered, in flight, lost for a reason */
@@ -289,6 +278,56 @@ static void test_a_turn_thrown_away_is_sent_again(void **state)
 	assert_int_equal(o->ledger.reopened, 1);
 	check_unit(&o->ledger.turns, 2, 0, 0, NONE);
 	check_unit(&o->ledger.bytes, 200, 0, 0, NONE);
+}
+
+/* The target drops what is over but for its closing. */
+static void test_a_reset_after_the_answer_loses_nothing(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_RST, 101, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	one_sends(o, "");
+	one_client_ends(o, HOLD_FIN, 50);
+	assert_int_equal(o->s.state, SESSION_DONE);
+	one_sends(o, "");
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+/* The client goes on: its next turn is copied on another connection. */
+static void test_a_reset_between_two_turns(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_target(o, TCP_RST, 101, 0);
+	one_client(o, 100, 50);
+	one_again(o, 101);
+	one_sends(o, "PA 101+100 a1");
+	one_target(o, 0, 201, 50);
+	one_client_ends(o, HOLD_RST, 50);
+	check_unit(&o->ledger.turns, 2, 0, 0, NONE);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
+/* What the client wrote behind an answered turn had not arrived. */
+static void test_a_reset_before_the_last_bytes(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, TCP_RST, 101, 0);
+	one_client_ends(o, HOLD_FIN, 50);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+	check_unit(&o->ledger.bytes, 100, 0, 0, LOSS_TARGET_CLOSED, 100);
+	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
 }
 
 static void test_sent_again_once_only(void **state)
@@ -617,7 +656,7 @@ static void test_gap_and_rejoin(void **state)
 	assert_int_equal(o->ledger.reopened, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
 {
@@ -635,6 +674,9 @@ int main(void)
 		TEST(test_the_server_speaks_first),
 		TEST(test_the_server_speaks_first_on_the_next_one),
 		TEST(test_a_turn_thrown_away_is_sent_again),
+		TEST(test_a_reset_after_the_answer_loses_nothing),
+		TEST(test_a_reset_between_two_turns),
+		TEST(test_a_reset_before_the_last_bytes),
 		TEST(test_sent_again_once_only),
 		TEST(test_not_sent_again_when_forbidden),
 		TEST(test_a_partly_answered_turn_is_not_sent_again),

@@ -11,18 +11,11 @@
 
 static int setup(void **state)
 {
-	struct engine *e = malloc(sizeof(*e));
+	struct engine *e;
 
-	engine_init(e);
+	engine_setup(state);
+	e = *state;
 	e->cfg.trace = client_at(1, 5000).at;
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_end(*state);
-	free(*state);
 	return 0;
 }
 
@@ -162,7 +155,7 @@ static void test_too_many(void **state)
 		assert_int_equal(missed, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, engine_teardown)
 
 int main(void)
 {

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The figures for people: tables that Markdown understands as well."""
+
+
+def table(head, rows):
+    """Numbers to the right, the first column to the left."""
+    cells = [head] + [[str(c) for c in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    rule = ["-" * widths[0]] + ["-" * (w - 1) + ":" for w in widths[1:]]
+    lines = []
+    for row in [cells[0], rule] + cells[1:]:
+        lines.append("| " + " | ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def number(value):
+    """Three digits that matter."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def percent(value):
+    """100 only if it is."""
+    return "100" if value == 100 else f"{int(value * 100) / 100:.2f}"
+
+
+def machine(about):
+    return f"{about['date']}; {about['cores']} cores ({about['cpu']}), " \
+        f"{about['memory_gib']} GiB, kernel {about['kernel']}, " \
+        f"{about['congestion_control']}; " \
+        f"{about['version']}, {about['commit']}; load average before " \
+        f"{about['load_average']:.2f}\n"
+
+
+def floors(found):
+    return table(["floor", "µs a packet", "packets a batch"],
+                 [(name, number(f["us"]), number(f["batch"]))
+                  for name, f in found.items()])
+
+
+def _load(name, path, r):
+    d = r["drops"]
+    return (f"{name}, {path}", number(r["cpu_us"]["tcpcopy"]),
+            number(r["times_floor"]["tcpcopy"]),
+            number(r["cpu_us"]["intercept"]),
+            number(r["times_floor"]["intercept"]),
+            number(r["cpu_us"]["machine"]),
+            number(r["memory_peak_kb"]["tcpcopy"] / 1024),
+            number(r["memory_peak_kb"]["intercept"] / 1024),
+            f"{d['ring']}/{d['refused']}/{d['queue']}/{d['links']}",
+            percent(r["exact_percent"]))
+
+
+def loads(results):
+    return table(
+        ["load, path", "tcpcopy µs", "× floor", "intercept µs", "× floor",
+         "machine µs", "tcpcopy MiB", "intercept MiB",
+         "lost ring/send/queue/link", "exact %"],
+        [_load(*r) for r in results])
+
+
+def influence(results):
+    return table(
+        ["influence, path", "without /s", "ring alone /s", "with /s",
+         "ring keeps %", "kept %", "exact %"],
+        [(f"saturated, {path}", number(median(r["without_per_s"])),
+          number(median(r["ring_per_s"])), number(median(r["with_per_s"])),
+          number(r["ring_kept_percent"]), number(r["kept_percent"]),
+          percent(r["exact_percent"])) for _, path, r in results])
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def delay(results):
+    return table(
+        ["added delay, path", "p1 µs", "p50 µs", "p90 µs", "p99 µs",
+         "p99.9 µs", "requests", "exact %"],
+        [(f"1,000/s, {path}", *[number(r[f"p{p}_us"])
+                                for p in (1, 50, 90, 99, 99.9)],
+          number(r["requests"]), percent(r["exact_percent"]))
+         for _, path, r in results])
+
+
+def idle(results):
+    return table(
+        ["idle connections, path", "tcpcopy bytes each",
+         "intercept bytes each", "tcpcopy CPU %", "intercept CPU %",
+         "copied %"],
+        [(f"{r['connections']:,.0f}, {path}",
+          number(r["bytes_each"]["tcpcopy"]),
+          number(r["bytes_each"]["intercept"]),
+          number(r["idle_cpu_percent"]["tcpcopy"]),
+          number(r["idle_cpu_percent"]["intercept"]),
+          percent(r["exact_percent"])) for _, path, r in results])
+
+
+def profile(results):
+    rows = []
+    for _, path, r in results:
+        for who, found in r["cpu_us"].items():
+            whole = sum(found.values())
+            shown = {name: us for name, us in found.items()
+                     if us >= whole / 100}
+            rows.append((f"**{who}, {r['load']}, {path}**", number(whole)))
+            rows += [(name, number(us)) for name, us in
+                     sorted(shown.items(), key=lambda pair: -pair[1])]
+            rows.append(("each less than 1 %",
+                         number(whole - sum(shown.values()))))
+    return table(["a request's time", "µs"], rows)
+
+
+def calls(results):
+    rows = []
+    for _, path, r in results:
+        for who, found in r["per_request"].items():
+            rows.append((f"**{who}, {r['load']}, {path}**", ""))
+            rows += [(name, f"{n:.4f}") for name, n in
+                     sorted(found.items(), key=lambda pair: -pair[1])]
+    return table(["system calls", "a request"], rows)

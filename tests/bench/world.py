@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is measured: the programs in the lab's namespaces, with the options of
+one way to send."""
+import contextlib
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, os.pardir, "lab"))
+
+import lab as lab_module  # noqa: E402
+
+PATHS = ("raw", "link", "relay")
+
+class World:
+    """How the programs are to be started; makes labs."""
+
+    def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False,
+                 profiled="small"):
+        self.tcpcopy_args = list(tcpcopy_args)
+        self.intercept_args = list(intercept_args)
+        self.pin, self.profiled = pin, profiled
+        self.build = os.environ.get("TCPCOPY_BUILDDIR", os.getcwd())
+        lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
+        lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
+        lab_module.Lab.digest_app = os.path.join(self.build, "digest_app")
+        self.cores = sorted(os.sched_getaffinity(0))
+
+    def tool(self, name):
+        return os.path.join(self.build, "tests", "bench", name)
+
+    def paths(self):
+        """The ways to send that this tcpcopy has."""
+        text = subprocess.run([lab_module.Lab.tcpcopy_bin, "--help"],
+                              stdout=subprocess.PIPE, text=True).stdout
+        return PATHS if "--path" in text else ("raw",)
+
+    @contextlib.contextmanager
+    def lab(self):
+        net = lab_module.Lab()
+        try:
+            # The router is to be a piece of wire.
+            net.router.run("sysctl", "-qw", *[
+                f"net.bridge.bridge-nf-call-{tables}=0" for tables in
+                ("iptables", "ip6tables", "arptables")], check=False)
+            yield net
+        finally:
+            net.close()
+
+    @contextlib.contextmanager
+    def side(self, name, always=False):
+        """What is started herein runs on the core of that side, "online" or
+        "target", if it is to be pinned."""
+        before = os.sched_getaffinity(0)
+        if self.pin or always:
+            at = 0 if name == "online" else -1
+            os.sched_setaffinity(0, {self.cores[at]})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def start_copy(self, lab, path, *args, always_pin=False, transfer=None,
+                   port=lab_module.TARGET_PORT):
+        """intercept and tcpcopy, to run beside applications."""
+        way = ["--path", path] if len(self.paths()) > 1 else []
+        with self.side("target", always_pin):
+            lab.rule(port)
+            intercept = lab.start_intercept(*self.intercept_args)
+        with self.side("online", always_pin):
+            tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, *way,
+                                        *args, *self.tcpcopy_args)
+        return intercept, tcpcopy
+
+    def serve(self, lab, always_pin=False):
+        """The application on both servers."""
+        with self.side("online", always_pin):
+            online = lab.serve(lab.online, lab_module.ONLINE_PORT)
+        with self.side("target", always_pin):
+            target = lab.serve(lab.target, lab_module.TARGET_PORT)
+        return online, target
+
+    def copy(self, lab, path, *args, always_pin=False):
+        online, target = self.serve(lab, always_pin)
+        intercept, tcpcopy = self.start_copy(lab, path, *args,
+                                             always_pin=always_pin)
+        return lab_module.Copy(online, target, intercept, tcpcopy)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Targets that close connections which the clients go on with: every turn is
+delivered, over as many connections as it takes."""
+import pytest
+from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, assert_covered, \
+    assert_exact, assert_whole, counter, requests_are_turns, wait_until
+from web import Nginx, get, post, read_answer, run_clients
+
+
+def all_came(copy, requests):
+    """The final ledger, once so many turns have their place."""
+    def done():
+        turns = copy.tcpcopy.ledger()["turns"]
+        return turns["captured"] == requests and not turns["in_flight"]
+    wait_until(done, 60, "every turn to have its place", step=0.2)
+    copy.over()
+    ledger = copy.tcpcopy.finish()
+    copy.intercept.finish()
+    assert_balanced(ledger)
+    assert_whole(ledger)
+    return requests_are_turns(ledger, requests)
+
+
+@pytest.mark.parametrize("size", ["24-2000", "24-60000"])
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_after_k_requests(lab, k, size):
+    """Closed with the answer to the k-th, and the next turn often on its
+    way already."""
+    copy = lab.copy(target=["--close-after", k])
+    lab.load(connections=40, concurrent=20, requests=20, request_size=size)
+    ledger = all_came(copy, 800)
+    online, target = copy.online_app.finish(), copy.target_app.finish()
+    assert assert_covered(online, target) == 0
+    assert all(r["requests"] <= k for r in target)
+    assert counter(ledger, "reopened") >= 40 * (19 // k)
+    assert ledger["connections"]["answered"] == 40
+    assert ledger["bytes"]["answered"] == sum(r["bytes"] for r in online)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_nginx_keepalive_requests(lab, k):
+    online = Nginx(lab, lab.online, ONLINE_PORT)
+    target = Nginx(lab, lab.target, TARGET_PORT, keepalive_requests=k)
+    lab.rule()
+    tap = lab.tap()
+    intercept = lab.start_intercept()
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer)
+
+    def script(connect, number):
+        sock, stream = connect()
+        for n in range(30):
+            name = f"{number}-{n}"
+            sock.sendall(post(name, bytes(5000)) if n % 3 == 0 else
+                         get("/small", name))
+            read_answer(stream)
+        sock.close()
+    run_clients(lab, 10, script)
+    wait_until(lambda: len(target.lines()) >= 300, what="300 requests")
+    wait_until(lambda: not tcpcopy.ledger()["sessions"])
+    ledger = tcpcopy.finish()
+    intercept.finish()
+    assert target.lines() == online.lines()
+    assert_whole(ledger)
+    requests_are_turns(ledger, 300)
+    assert counter(ledger, "reopened") >= 10 * (29 // k)
+    assert tap.count() == 0
+
+
+def test_copying_goes_on_after_a_restart(lab):
+    copy = lab.copy()
+    lab.load(connections=50, requests=5)
+    copy.settle()
+    first = copy.target_app.finish()
+    lab.load(connections=50, concurrent=50, requests=5, seed=2)
+    copy.target_app = lab.serve(lab.target, TARGET_PORT)
+    lab.load(connections=50, requests=5, seed=3)
+    ledger = all_came(copy, 750)
+    online = copy.online_app.finish()
+    assert_exact([online], first + copy.target_app.finish())
+    assert ledger["connections"]["answered"] == 150

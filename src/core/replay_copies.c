@@ -14,6 +14,9 @@
 #include "core/check.h"
 #include "core/seq.h"
 
+/* Within which the copies of one connection follow each other. */
+#define SPREAD_US 10000ull
+
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target)
 {
@@ -127,6 +130,8 @@ static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
 		.live = true,
 	};
 	session_init(&c->session, &f->hold, seq, f->whole, now_us);
+	session_spread(&c->session,
+		       (uint32_t)(number * SPREAD_US / r->cfg.copies));
 	c->session.paused = !r->targets[target].up;
 	f->copies = c;
 	return true;

@@ -56,6 +56,12 @@ void session_init(struct session *s, struct hold *hold, uint32_t seq,
 	begin_at(s, seq);
 }
 
+void session_spread(struct session *s, uint32_t spread_us)
+{
+	s->spread_us = spread_us;
+	s->retry_at_us += spread_us;
+}
+
 void session_change_state(struct session *s, enum session_state state)
 {
 	s->state = (uint8_t)state;

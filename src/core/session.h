@@ -67,7 +67,7 @@ struct session {
 	uint32_t turn_start, turn_end; /* the turn that was let go last */
 	uint32_t accounted; /* bytes before it have their place in the ledger */
 	uint32_t gate_base; /* rcv_nxt when the turn was first sent */
-	uint32_t resent_at; /* turn that is being sent for the second time */
+	uint32_t resent_at; /* turn that is being sent again */
 
 	uint32_t cwnd, ssthresh, recover;
 	uint32_t timed_seq; /* the segment being timed ends here */
@@ -80,6 +80,7 @@ struct session {
 	uint64_t progress_us; /* last response or begin of something to wait for
 			       */
 	uint64_t retry_at_us; /* WAITING: not before; after a refusal */
+	uint32_t spread_us;   /* so much later than the client does it go on */
 
 	uint32_t rst_seq, rst_seq2, rst_ack; /* as on the wire */
 	uint32_t ack_owed_bytes;
@@ -90,6 +91,7 @@ struct session {
 	uint8_t conn_loss; /* first of these */
 	uint8_t rst_left;  /* RSTs to be sent */
 	uint8_t tries;	   /* refusals in a row */
+	uint8_t resends;   /* of the turn at resent_at */
 
 	bool begun : 1;	      /* there is a current turn */
 	bool sent : 1;	      /* its first byte has been sent */
@@ -120,6 +122,9 @@ struct session {
  * WAITING. whole: seq is the first byte after the client's SYN. */
 void session_init(struct session *s, struct hold *hold, uint32_t seq,
 		  bool whole, uint64_t now_us);
+
+/* All of it happens this much later, so that copies are no burst. */
+void session_spread(struct session *s, uint32_t spread_us);
 
 /* It waits for session_open(), and has nothing against its coming now. */
 bool session_wants_open(const struct session *s, uint64_t now_us);

@@ -45,9 +45,10 @@ void session_lose_rest(struct session *s, const struct session_env *env,
 		       enum loss why);
 /* snd_una has moved. */
 void session_settle_turn(struct session *s, const struct session_env *env);
-/* The target has closed: what of the turns needs another connection? */
+/* The target has closed: what of the turns needs another connection? reset: by
+ * an RST, with which it says that it has not read everything. */
 void session_on_target_closed(struct session *s, const struct session_env *env,
-			      uint64_t now_us);
+			      bool reset, uint64_t now_us);
 
 /* session_output.c */
 

@@ -185,7 +185,7 @@ static void on_fin(struct session *s, const struct session_env *env,
 	switch ((enum session_state)s->state) {
 	case SESSION_ESTABLISHED:
 		session_change_state(s, SESSION_CLOSE_WAIT);
-		session_on_target_closed(s, env, now_us);
+		session_on_target_closed(s, env, false, now_us);
 		break;
 	case SESSION_FIN_WAIT_1:
 		session_change_state(s, SESSION_CLOSING);
@@ -250,7 +250,7 @@ static void on_reset(struct session *s, const struct session_env *env,
 		return;
 	}
 	if (!closing || seq_lt(s->target.snd_una, s->hold->end))
-		session_on_target_closed(s, env, now_us);
+		session_on_target_closed(s, env, true, now_us);
 	s->rst_left = 0;
 	if (!session_is_open(s))
 		return; /* reopened */

@@ -19,6 +19,9 @@
 #include "core/gate.h"
 #include "core/seq.h"
 
+#define RESENDS_MAX    2
+#define RESEND_WAIT_US 250000u /* before the second time */
+
 static void place_bytes(struct session *s, struct ledger_unit *bytes,
 			uint64_t *place, uint32_t upto)
 {
@@ -193,8 +196,13 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 		.held_since_us = later(s->heard_us, next->at_us),
 		.max_hold_us = env->params->max_hold_us,
 	};
-	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
+	enum gate_verdict verdict;
 
+	if (now_us < next->at_us + s->spread_us) {
+		s->gate_at_us = next->at_us + s->spread_us;
+		return GATE_SHUT;
+	}
+	verdict = gate_ask(&view, now_us, &s->gate_at_us);
 	if (verdict == GATE_EARLY_QUIET)
 		env->ledger->early_quiet++;
 	else if (verdict == GATE_EARLY_HOLD)
@@ -220,8 +228,9 @@ static void begin_turn(struct session *s, const struct session_env *env,
 	s->turn_start = turn->start;
 	s->begun = true;
 	s->sent = s->answered = false;
-	s->may_resend = env->params->resend && !s->greeted &&
-			s->resent_at != turn->start;
+	s->may_resend =
+		env->params->resend && !s->greeted &&
+		(s->resent_at != turn->start || s->resends < RESENDS_MAX);
 	s->progress_us = now_us;
 }
 
@@ -385,24 +394,39 @@ void session_on_gap(struct session *s, const struct session_env *env,
 	session_fail(s, env, s->barred ? (enum loss)s->loss : why);
 }
 
-static bool resendable(const struct session *s)
+/* By a reset twice: what is being restarted resets its connections, and then
+ * those that had got no further than its backlog. */
+static bool resendable(const struct session *s, bool reset)
 {
 	return s->begun && !s->answered && s->may_resend &&
-	       session_got_bytes(s) == 0;
+	       session_got_bytes(s) == 0 &&
+	       (reset || s->resent_at != s->turn_start);
+}
+
+static void send_again(struct session *s, const struct session_env *env,
+		       uint64_t now_us)
+{
+	bool again = s->resent_at == s->turn_start;
+
+	s->resends = again ? s->resends + 1 : 1;
+	s->resent_at = s->turn_start;
+	env->ledger->turns_resent++;
+	open_another(s, env, s->turn_start, now_us);
+	if (again)
+		s->retry_at_us = now_us + RESEND_WAIT_US;
 }
 
 void session_on_target_closed(struct session *s, const struct session_env *env,
-			      uint64_t now_us)
+			      bool reset, uint64_t now_us)
 {
 	const struct hold_turn *next = next_turn(s, env);
 
 	session_settle_turn(s, env);
-	if (resendable(s)) {
-		s->resent_at = s->turn_start;
-		env->ledger->turns_resent++;
-		open_another(s, env, s->turn_start, now_us);
+	if (resendable(s, reset)) {
+		send_again(s, env, now_us);
 		return;
 	}
+	s->may_resend = false;
 	/* opened for this turn, and closed before it could be sent */
 	if (next && !s->begun && s->for_turn) {
 		lose_turn(s, env, next, LOSS_TARGET_CLOSED);

@@ -22,8 +22,7 @@
 #include "core/check.h"
 #include "core/tuple_addrs.h"
 
-#define PORTS	    (65536u - TUPLES_PORT_MIN)
-#define SLICE_PORTS (PORTS / TUPLES_SLICES)
+#define SLICE_PORTS (TUPLES_PORTS / TUPLES_SLICES)
 /* Addresses whose slice is looked at before all ports of one are. */
 #define SLICE_ADDRS 256u
 
@@ -95,7 +94,7 @@ static void init_spans(struct tuples *t, unsigned slice)
 {
 	t->spans[SPAN_SLICE].first = slice * SLICE_PORTS;
 	t->spans[SPAN_SLICE].count = SLICE_PORTS;
-	t->spans[SPAN_WHOLE].count = PORTS;
+	t->spans[SPAN_WHOLE].count = TUPLES_PORTS;
 	t->spans[SPAN_WHOLE].cursor = slice * SLICE_PORTS;
 	for (int i = 0; i < SPANS; i++) {
 		struct span *span = &t->spans[i];

@@ -12,6 +12,7 @@
 
 #define TUPLES_LINGER_US 65000000u
 #define TUPLES_PORT_MIN	 1024u
+#define TUPLES_PORTS	 (65536u - TUPLES_PORT_MIN) /* of each address */
 #define TUPLES_SLICES	 1024u
 /* What one tuple may cost, whatever the others are. */
 #define TUPLES_EACH_BYTES 96u

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "core/tuples.h"
 #include "io/capture_file.h"
 #include "tcpcopy/ledger.h"
 
@@ -288,6 +289,22 @@ void app_end(struct app *a, int exit_code)
 	uv_stop(&a->loop);
 }
 
+/* What the ports allow when there are several copies. */
+static void tell_room(const struct app *a)
+{
+	const struct replay_config *cfg = &a->plan.replay;
+	uint64_t addrs = 0;
+
+	if (cfg->copies == 1)
+		return;
+	for (size_t i = 0; i < cfg->client_count; i++)
+		addrs += cfg->clients[i].count;
+	log_info("-n %u: %s have ports for %" PRIu64 " connections at a time",
+		 cfg->copies,
+		 addrs ? "the addresses of -c together" : "each client can",
+		 (addrs ? addrs : 1) * TUPLES_PORTS / cfg->copies);
+}
+
 void app_start(struct app *a)
 {
 	struct json *j;
@@ -305,6 +322,7 @@ void app_start(struct app *a)
 		 a->plan.replay.target_count,
 		 a->plan.replay.target_count == 1 ? "target" : "targets",
 		 a->dry_target ? ", packets go to a file" : "");
+	tell_room(a);
 	j = report_begin(&a->service.report, "ready");
 	if (j)
 		report_end(&a->service.report);

@@ -29,6 +29,15 @@ double ledger_loss_percent(const struct ledger *l)
 	       (double)r.captured;
 }
 
+double ledger_factor(const struct ledger *l)
+{
+	const struct ledger_unit *t = &l->turns;
+
+	return t->captured ? (double)(t->answered + t->unanswered) /
+				     (double)t->captured
+			   : 0;
+}
+
 static void put_row(FILE *out, const char *what, uint64_t conns, uint64_t turns,
 		    uint64_t bytes)
 {
@@ -115,6 +124,9 @@ static void put_ending(FILE *out, const struct ledger_view *v)
 		" = %.4f%%\n",
 		r.captured, r.delivered, r.captured,
 		ledger_loss_percent(v->ledger));
+	fprintf(out,
+		"  effective factor: %.4f turns delivered for each captured\n",
+		ledger_factor(v->ledger));
 	fprintf(out, "  CPU %.2f s, peak memory %.1f MB\n",
 		v->usage.cpu_seconds, (double)v->usage.memory_peak_kb / 1024.0);
 }
@@ -222,6 +234,7 @@ void ledger_json(struct json *j, const struct ledger_view *v)
 	json_uint(j, "flows", v->flows);
 	json_uint(j, "sessions", v->sessions);
 	json_decimal(j, "loss_percent", ledger_loss_percent(v->ledger), 4);
+	json_decimal(j, "factor", ledger_factor(v->ledger), 4);
 	json_decimal(j, "cpu_seconds", v->usage.cpu_seconds, 3);
 	json_uint(j, "memory_peak_kb", v->usage.memory_peak_kb);
 }

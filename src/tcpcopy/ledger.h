@@ -22,6 +22,8 @@ struct ledger_view {
 /* (captured - delivered) / captured of the turns that were to be copied and
  * are decided, in percent; 0 when there are none. */
 double ledger_loss_percent(const struct ledger *l);
+/* Turns delivered for each one captured; 0: none was captured. */
+double ledger_factor(const struct ledger *l);
 /* Several lines; to be freed. NULL: no memory. */
 char *ledger_text(const struct ledger_view *v);
 /* The members of a report line. */

@@ -64,13 +64,18 @@ static void say(struct run *run, unsigned link, struct reader *r)
 {
 	uint8_t end = reader_u8(r);
 	struct wire_msg msg = {
-		.type = (enum wire_type)(reader_u8(r) % 9),
+		.type = (enum wire_type)(reader_u8(r) % 10),
 		.route = {.route_id = reader_u8(r) % 4u,
 			  .client = small_endpoint(end),
 			  .target = small_endpoint(end & 0x10),
 			  .iss = reader_u8(r) % 4u},
 	};
 
+	if (msg.type == WIRE_ROUND)
+		msg.round = (struct wire_round){
+			.number = (uint32_t)msg.route.route_id,
+			.ended = msg.route.iss & 1,
+		};
 	if (run->up[link])
 		divert_on_msg(run->d, link, &msg, run->now_us);
 }

@@ -66,6 +66,31 @@ def test_nginx_keepalive_requests(lab, k):
     assert tap.count() == 0
 
 
+@pytest.mark.parametrize("away", [0, 1.5])
+def test_target_restarts(lab, away):
+    """What was under way when it ended is sent again to the new one."""
+    tap = lab.tap()
+    copy = lab.copy()
+    load = lab.load_start(connections=60, concurrent=30, requests=60,
+                          think_ms=20, request_size="24-9000")
+    logs = []
+    for count in (500, 1500):
+        wait_until(lambda n=count: copy.online_app.totals()["requests"] > n)
+        logs += copy.target_app.finish()
+        wait_until(lambda n=count: copy.online_app.totals()["requests"] >
+                   n + away * 200)
+        copy.target_app = lab.serve(lab.target, TARGET_PORT)
+    load.done()
+    ledger = all_came(copy, 3600)
+    online = copy.online_app.finish()
+    repeated = assert_covered(online, logs + copy.target_app.finish())
+    assert repeated <= counter(ledger, "turns_resent")
+    assert counter(ledger, "reopened") > 0
+    assert ledger["connections"]["answered"] == 60
+    assert ledger["bytes"]["answered"] == sum(r["bytes"] for r in online)
+    assert tap.count() == 0
+
+
 def test_copying_goes_on_after_a_restart(lab):
     copy = lab.copy()
     lab.load(connections=50, requests=5)

@@ -77,6 +77,41 @@ static void test_copies_have_tuples_of_their_own(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 10);
 }
 
+static unsigned conns_with(const struct engine *e, uint32_t bytes)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < e->conn_count; i++)
+		n += e->conns[i].bytes == bytes;
+	return n;
+}
+
+/* Neither opened nor written to all at once, and in 10 ms all the same. */
+static void test_copies_are_no_burst(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.copies = 5;
+	engine_start(e);
+	client_syn(e, &c);
+	assert_int_equal(e->conn_count, 1);
+	engine_wait(e, 5000);
+	assert_in_range(e->conn_count, 2, 3);
+	engine_wait(e, 7000);
+	assert_int_equal(e->conn_count, 5);
+	client_send(e, &c, 100, 0);
+	assert_int_equal(conns_with(e, 100), 1);
+	engine_wait(e, 5000);
+	assert_in_range(conns_with(e, 100), 2, 3);
+	engine_wait(e, 7000);
+	assert_int_equal(conns_with(e, 100), 5);
+	client_end(e, &c, TCP_RST);
+	engine_wait(e, 12000);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(e->conns[i].rsts, 1);
+}
+
 static void test_two_targets(void **state)
 {
 	struct engine *e = *state;
@@ -366,6 +401,7 @@ int main(void)
 		TEST(test_a_connection),
 		TEST(test_ipv6),
 		TEST(test_copies_have_tuples_of_their_own),
+		TEST(test_copies_are_no_burst),
 		TEST(test_two_targets),
 		TEST(test_own_addresses_are_remapped),
 		TEST(test_listed_clients),

@@ -366,6 +366,8 @@ static void test_no_tuple(void **state)
 			.response = {.route_id = msg.route.route_id}};
 		replay_on_msg(e.r, 0, &msg, e.now_us);
 	}
+	e.now_us += 20000; /* copies come one after the other */
+	replay_on_timer(e.r, e.now_us);
 	while (replay_next_notice(e.r, &notice))
 		e.notices[notice.type]++;
 	assert_int_equal(e.notices[NOTICE_NO_TUPLE], 1);

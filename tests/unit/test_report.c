@@ -229,6 +229,8 @@ static void test_ratio(void **state)
 	assert_true(fabs(ledger_loss_percent(&example) - 100 * 15.0 / 170) <
 		    1e-9);
 	assert_true(ledger_loss_percent(&nothing) == 0);
+	assert_true(fabs(ledger_factor(&example) - 1.55) < 1e-9);
+	assert_true(ledger_factor(&nothing) == 0);
 }
 
 static void test_ledger_text(void **state)
@@ -279,7 +281,8 @@ static void test_ledger_json(void **state)
 				     "9,\"dropped_device\":0,\"unusual\":0}"));
 	assert_non_null(strstr(text, "\"send\":{\"sent\":55,\"refused\":2}"));
 	assert_non_null(strstr(text, "\"links\":[]"));
-	assert_non_null(strstr(text, "\"loss_percent\":8.8235,"));
+	assert_non_null(strstr(text, "\"loss_percent\":8.8235,"
+				     "\"factor\":1.5500,"));
 	assert_non_null(strstr(text, "\"memory_peak_kb\":2048}\n"));
 	free(text);
 }

@@ -330,7 +330,7 @@ static void test_a_reset_before_the_last_bytes(void **state)
 	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
 }
 
-static void test_sent_again_once_only(void **state)
+static void test_sent_again_twice_at_most(void **state)
 {
 	struct one_session *o = *state;
 
@@ -341,8 +341,13 @@ static void test_sent_again_once_only(void **state)
 	one_again(o, 1);
 	one_sends(o, "PA 1+100 a1");
 	one_target(o, TCP_RST, 1, 0);
+	assert_false(session_wants_open(&o->s, o->now_us + 249999));
+	one_after(o, 250000);
+	one_again(o, 1);
+	one_sends(o, "PA 1+100 a1");
+	one_target(o, TCP_RST, 1, 0);
 	assert_int_equal(o->s.state, SESSION_IDLE);
-	assert_int_equal(o->ledger.turns_resent, 1);
+	assert_int_equal(o->ledger.turns_resent, 2);
 	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_TARGET_CLOSED, 1);
 	check_unit(&o->ledger.bytes, 0, 0, 0, LOSS_TARGET_CLOSED, 100);
 	/* the client goes on: so do we */
@@ -350,9 +355,15 @@ static void test_sent_again_once_only(void **state)
 	one_again(o, 101);
 	one_sends(o, "PA 101+100 a1");
 	one_target(o, TCP_FIN, 101, 0);
-	assert_int_equal(o->ledger.turns_resent, 2);
+	assert_int_equal(o->ledger.turns_resent, 3);
 	one_again(o, 101);
 	one_sends(o, "PA 101+100 a1");
+	/* it has been read, and is not wanted */
+	one_target(o, TCP_FIN, 201, 0);
+	assert_int_equal(o->s.state, SESSION_CLOSE_WAIT);
+	one_target(o, TCP_RST, 201, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	assert_int_equal(o->ledger.turns_resent, 3);
 }
 
 static void test_not_sent_again_when_forbidden(void **state)
@@ -677,7 +688,7 @@ int main(void)
 		TEST(test_a_reset_after_the_answer_loses_nothing),
 		TEST(test_a_reset_between_two_turns),
 		TEST(test_a_reset_before_the_last_bytes),
-		TEST(test_sent_again_once_only),
+		TEST(test_sent_again_twice_at_most),
 		TEST(test_not_sent_again_when_forbidden),
 		TEST(test_a_partly_answered_turn_is_not_sent_again),
 		TEST(test_too_large_to_be_kept),

@@ -52,7 +52,7 @@ static const char *const allowed[] = {
 	"epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "nanosleep",
 	"clock_nanosleep", "clock_nanosleep_time64", "restart_syscall",
 	/* memory */
-	"brk", "munmap", "mremap", "madvise",
+	"brk", "munmap", "mremap", "madvise", "mlock", "mlock2", "munlock",
 	/* time, where the kernel's page for it does not serve */
 	"clock_gettime", "clock_gettime64", "clock_getres",
 	"clock_getres_time64", "gettimeofday", "time",

@@ -19,6 +19,17 @@ static uint64_t quiet_us(const struct gate_view *v)
 		       gap_us);
 }
 
+/* Both sides may be speaking at once. Then a turn can be a piece of something
+ * that is answered as a whole, and what the client had seen with the next one
+ * was about something before it, and has been sent before it. */
+static uint64_t silent_us(const struct gate_view *v)
+{
+	uint64_t gaps_us = GATE_SILENT_GAPS * (uint64_t)v->gap_us;
+	uint64_t answers_us = GATE_SILENT_ANSWERS * v->slowest_us;
+
+	return max_u64(max_u64(gaps_us, answers_us), GATE_SILENT_MIN_US);
+}
+
 enum gate_verdict gate_ask(const struct gate_view *v, uint64_t now_us,
 			   uint64_t *again_us)
 {
@@ -33,6 +44,8 @@ enum gate_verdict gate_ask(const struct gate_view *v, uint64_t now_us,
 		return GATE_SHUT;
 	if (v->got_bytes > 0 && v->pushed)
 		quiet_at_us = v->quiet_since_us + quiet_us(v);
+	else if (v->got_bytes == 0 && v->pushed && v->had_all)
+		quiet_at_us = v->quiet_since_us + silent_us(v);
 	if (v->max_hold_us < UINT64_MAX - v->held_since_us)
 		hold_at_us = v->held_since_us + v->max_hold_us;
 	if (now_us >= quiet_at_us)

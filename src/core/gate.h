@@ -11,6 +11,11 @@
 #include <stdint.h>
 
 #define GATE_QUIET_MIN_US 20000u
+/* For a target that owes nothing: so long, so many times the client's own
+ * pause, and so many times what it took to answer at most. */
+#define GATE_SILENT_MIN_US  50000u
+#define GATE_SILENT_GAPS    10u
+#define GATE_SILENT_ANSWERS 4u
 #define GATE_QUIET_GAP_US                                                      \
 	200000u /* the client's own pause counts up to this                    \
 		 */
@@ -18,7 +23,7 @@
 enum gate_verdict {
 	GATE_SHUT,
 	GATE_OPEN,
-	GATE_EARLY_QUIET, /* open: a shorter answer seems complete */
+	GATE_EARLY_QUIET, /* open: a shorter answer, or none, seems complete */
 	GATE_EARLY_HOLD	  /* open: held for as long as is allowed */
 };
 
@@ -27,10 +32,12 @@ struct gate_view {
 	bool finished; /* the target has closed: nothing more will come */
 	bool pushed;   /* the last segment of its answer had PSH */
 	bool paused;   /* no link: silence means nothing */
-	uint32_t need_bytes;	 /* the client had seen */
-	uint32_t got_bytes;	 /* the target has sent since the turn before */
-	uint32_t srtt_us;	 /* 0: unknown */
-	uint32_t gap_us;	 /* client's pause before this turn */
+	uint32_t need_bytes; /* the client had seen */
+	uint32_t got_bytes;  /* the target has sent since the turn before */
+	bool had_all;	  /* it had sent before all that the client had seen */
+	uint32_t srtt_us; /* 0: unknown */
+	uint32_t gap_us;  /* client's pause before this turn */
+	uint64_t slowest_us;	 /* answer so far, to its first byte */
 	uint64_t quiet_since_us; /* last response or our last ACK */
 	uint64_t held_since_us;	 /* last response, or the turn's capture */
 	uint64_t max_hold_us;

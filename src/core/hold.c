@@ -243,6 +243,7 @@ static void mark_turn(struct hold *h, struct hold_store *st, uint32_t ack,
 		.next = POOL_NONE,
 		.start = h->end,
 		.need_bytes = h->ack_known ? ack - h->last_ack : 0,
+		.ack = ack,
 		.gap_us = pause_us(h, at_us),
 		.at_us = at_us,
 	};

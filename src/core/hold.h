@@ -24,6 +24,7 @@ struct hold_turn {
 	uint32_t start; /* its first byte */
 	/* Server bytes that the client had seen since the turn before. */
 	uint32_t need_bytes;
+	uint32_t ack;	 /* the client's, with its first byte */
 	uint32_t gap_us; /* client's pause before it */
 	uint64_t at_us;	 /* when its first byte was captured */
 };

@@ -18,8 +18,10 @@
 
 #include "core/check.h"
 
-#define OPEN_INTERVAL_US     1000000u
-#define SILENT_US	     5000000u
+#define OPEN_INTERVAL_US 1000000u
+#define SILENT_US	 5000000u
+/* Opened at one go; links and captures have their turn before the next ones. */
+#define OPEN_BATCH	     256u
 #define REREGISTER_BATCH     512u
 #define REREGISTER_PERIOD_US 1000u
 
@@ -87,8 +89,12 @@ void replay_pump_target(struct replay *r, struct target *t, uint64_t now_us)
 			open_first(r, t, now_us);
 		return;
 	}
-	while ((c = next_waiting(r, t, now_us)))
+	for (unsigned n = 0; n < OPEN_BATCH; n++) {
+		c = next_waiting(r, t, now_us);
+		if (!c)
+			return;
 		replay_open_copy(r, c, now_us);
+	}
 }
 
 void replay_on_first_response(struct replay *r, struct target *t,
@@ -291,9 +297,12 @@ uint64_t replay_links_deadline_us(const struct replay *r)
 
 		if (t->silent_at_us < at)
 			at = t->silent_at_us;
-		if (t->up && !t->proven && t->waiting.head &&
-		    t->next_open_us < at)
-			at = t->next_open_us;
+		if (t->up && t->waiting.head && !r->shut) {
+			uint64_t open_us =
+				t->proven ? r->now_us : t->next_open_us;
+
+			at = open_us < at ? open_us : at;
+		}
 	}
 	return at;
 }

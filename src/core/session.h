@@ -67,6 +67,7 @@ struct session {
 	uint32_t turn_start, turn_end; /* the turn that was let go last */
 	uint32_t accounted; /* bytes before it have their place in the ledger */
 	uint32_t gate_base; /* rcv_nxt when the turn was first sent */
+	uint32_t ack_base;  /* the client's ACK that goes with irs + 1 */
 	uint32_t resent_at; /* turn that is being sent again */
 
 	uint32_t cwnd, ssthresh, recover;
@@ -75,6 +76,8 @@ struct session {
 	struct rtt rtt;
 
 	uint64_t rto_at_us, ack_at_us, gate_at_us;
+	uint64_t sent_us;     /* the turn's first byte */
+	uint64_t slowest_us;  /* from there to the first byte of an answer */
 	uint64_t heard_us;    /* last response */
 	uint64_t acked_us;    /* last ACK of ours */
 	uint64_t progress_us; /* last response or begin of something to wait for

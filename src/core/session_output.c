@@ -98,11 +98,12 @@ static void note_fin_sent(struct session *s)
 
 /* The turn's first byte goes for the first time: from here on the target's
  * bytes count as its answer. */
-static void note_turn_sent(struct session *s, uint32_t seq)
+static void note_turn_sent(struct session *s, uint32_t seq, uint64_t now_us)
 {
 	if (s->sent || !s->begun || seq_lt(seq, s->turn_start))
 		return;
 	s->sent = true;
+	s->sent_us = now_us;
 	s->gate_base = s->target.rcv_nxt - (s->peer_closed ? 1 : 0);
 }
 
@@ -156,7 +157,7 @@ static bool put_turn(struct session *s, struct session_segment *out,
 		return false;
 	if (fin && len == 0 && window_left(s) == 0 && session_in_flight(s))
 		return false;
-	note_turn_sent(s, seq);
+	note_turn_sent(s, seq, now_us);
 	s->target.snd_nxt = seq + len + fin;
 	put_bytes(s, out, seq, len, fin, now_us);
 	if (fin)
@@ -173,7 +174,7 @@ static bool put_probe(struct session *s, struct session_segment *out,
 	s->probe_due = false;
 	if (!s->begun || !seq_lt(seq, s->turn_end))
 		return false;
-	note_turn_sent(s, seq);
+	note_turn_sent(s, seq, now_us);
 	s->target.snd_nxt = seq + 1;
 	put_bytes(s, out, seq, 1, false, now_us);
 	return true;

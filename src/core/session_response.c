@@ -165,6 +165,9 @@ static void on_data(struct session *s, const struct session_env *env,
 		s->ack_due = true; /* it did not get our ACK */
 		return;
 	}
+	if (s->sent && session_got_bytes(s) == 0 &&
+	    now_us - s->sent_us > s->slowest_us)
+		s->slowest_us = now_us - s->sent_us;
 	s->target.rcv_nxt = end;
 	s->ack_owed_bytes += grown;
 	if (s->ack_owed_bytes >= 2u * s->mss_bytes)

@@ -176,9 +176,19 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 /* What the client did next: a turn, or its end. */
 struct step {
-	uint32_t seq, need_bytes, gap_us;
+	uint32_t seq, need_bytes, ack, gap_us;
 	uint64_t at_us;
 };
+
+/* Since the connection began the target has sent as much as the client had
+ * seen then. */
+static bool had_all(const struct session *s, uint32_t ack)
+{
+	uint32_t seen = ack - s->ack_base;
+	uint32_t got = s->target.rcv_nxt - s->target.irs - 1;
+
+	return s->begun && seq_geq(got, seen);
+}
 
 static enum gate_verdict ask(struct session *s, const struct session_env *env,
 			     const struct step *next, uint64_t now_us)
@@ -190,6 +200,8 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 		.paused = s->paused,
 		.need_bytes = next->need_bytes,
 		.got_bytes = session_got_bytes(s),
+		.had_all = had_all(s, next->ack),
+		.slowest_us = s->slowest_us,
 		.srtt_us = s->rtt.srtt_us,
 		.gap_us = next->gap_us,
 		.quiet_since_us = later(s->heard_us, s->acked_us),
@@ -225,6 +237,8 @@ static void begin_turn(struct session *s, const struct session_env *env,
 	end_current_turn(s, env, LOSS_TARGET_CLOSED);
 	if (!s->begun && need_of(s, turn) > 0)
 		s->greeted = true;
+	if (!s->begun)
+		s->ack_base = turn->ack - need_of(s, turn);
 	s->turn_start = turn->start;
 	s->begun = true;
 	s->sent = s->answered = false;
@@ -259,6 +273,7 @@ static void advance_turns(struct session *s, const struct session_env *env,
 		step = (struct step){
 			.seq = next->start,
 			.need_bytes = need_of(s, next),
+			.ack = next->ack,
 			.gap_us = next->gap_us,
 			.at_us = next->at_us,
 		};
@@ -276,6 +291,7 @@ static void advance_close(struct session *s, const struct session_env *env,
 	struct step step = {
 		.seq = s->hold->end,
 		.need_bytes = hold_close_need(s->hold),
+		.ack = s->hold->last_ack + hold_close_need(s->hold),
 		.gap_us = s->hold->close_gap_us,
 		.at_us = s->hold->last_us,
 	};
@@ -431,6 +447,8 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 	if (next && !s->begun && s->for_turn) {
 		lose_turn(s, env, next, LOSS_TARGET_CLOSED);
 		next = next_turn(s, env);
+		if (!next && !reset) /* what was lost may not go any more */
+			session_fail(s, env, LOSS_TARGET_CLOSED);
 	}
 	if (next)
 		leave_for(s, env, next, now_us);

@@ -90,19 +90,31 @@ static bool port_barred(const struct tuples *t, uint32_t port)
 	return false;
 }
 
+/* Several targets may have one port. */
+static uint32_t usable_ports(const struct tuples *t, const struct span *span)
+{
+	uint32_t first = TUPLES_PORT_MIN + span->first, usable = span->count;
+	const uint16_t *barred = t->barred_ports;
+
+	for (size_t i = 0; i < t->barred_port_count; i++) {
+		size_t same = 0;
+
+		while (barred[same] != barred[i])
+			same++;
+		if (same == i && barred[i] - first < span->count)
+			usable--;
+	}
+	return usable;
+}
+
 static void init_spans(struct tuples *t, unsigned slice)
 {
 	t->spans[SPAN_SLICE].first = slice * SLICE_PORTS;
 	t->spans[SPAN_SLICE].count = SLICE_PORTS;
 	t->spans[SPAN_WHOLE].count = TUPLES_PORTS;
 	t->spans[SPAN_WHOLE].cursor = slice * SLICE_PORTS;
-	for (int i = 0; i < SPANS; i++) {
-		struct span *span = &t->spans[i];
-		uint32_t port = TUPLES_PORT_MIN + span->first;
-
-		for (uint32_t n = 0; n < span->count; n++)
-			span->usable += !port_barred(t, port + n);
-	}
+	for (int i = 0; i < SPANS; i++)
+		t->spans[i].usable = usable_ports(t, &t->spans[i]);
 }
 
 struct tuples *tuples_new(const struct tuples_config *cfg,

@@ -5,7 +5,7 @@
  * Everything happens in callbacks of one loop. When the queue is readable, up
  * to a batch of packets is judged and their verdicts are sent before anything
  * else is done, because a packet without a verdict holds up the application
- * under test. Then settle() pulls the engine's messages, gives them to the
+ * under test. Then app_settle() pulls the engine's messages, gives them to the
  * links, writes, and sets the engine's timer. What is left in the queue is for
  * the next turn of the loop, so that links are read as well.
  *
@@ -30,7 +30,7 @@
 
 /* ---- the engine's output ---- */
 
-static void pull(struct app *a)
+void app_pull(struct app *a)
 {
 	struct wire_msg msg;
 	unsigned link_id;
@@ -74,9 +74,9 @@ static void name_new_devices(struct app *a)
 	}
 }
 
-static void settle(struct app *a)
+void app_settle(struct app *a)
 {
-	pull(a);
+	app_pull(a);
 	link_server_flush(a->server);
 	set_divert_timer(a);
 	name_new_devices(a);
@@ -88,7 +88,7 @@ static void on_divert_timer(uv_timer_t *timer)
 
 	a->divert_deadline_us = UINT64_MAX;
 	divert_on_timer(a->divert, clock_us());
-	settle(a);
+	app_settle(a);
 }
 
 /* ---- the queue ---- */
@@ -126,7 +126,7 @@ static void on_queue(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (n < 0)
 		log_error("reading the queue: %s", strerror(-n));
-	settle(a);
+	app_settle(a);
 	/* libuv has stopped the poll after an error on the socket. */
 	if (status < 0)
 		uv_poll_start(poll, UV_READABLE, on_queue);
@@ -142,53 +142,6 @@ static void on_devices(uv_poll_t *poll, int status, int events)
 		uv_poll_start(poll, UV_READABLE, on_devices);
 }
 
-/* ---- the links ---- */
-
-static void on_link_up(void *ctx, unsigned link_id)
-{
-	struct app *a = ctx;
-	char remote[ENDPOINT_TEXT_MAX];
-	struct link_info info;
-
-	if (!link_server_info(a->server, link_id, &info))
-		return;
-	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
-	log_info("link %u up: %s, instance %016" PRIx64, link_id,
-		 endpoint_text(&info.remote, remote), info.instance);
-}
-
-static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
-{
-	struct app *a = ctx;
-
-	divert_on_msg(a->divert, link_id, msg, clock_us());
-	if (++a->since_pull >= DIVERT_BATCH)
-		pull(a);
-}
-
-static void on_link_down(void *ctx, unsigned link_id, const char *why)
-{
-	struct app *a = ctx;
-
-	divert_on_link_down(a->divert, link_id, clock_us());
-	log_info("link %u down: %s", link_id, why);
-}
-
-static void on_stranger(void *ctx, const struct endpoint *remote,
-			const char *why)
-{
-	char addr[ADDR_TEXT_MAX];
-
-	(void)ctx;
-	log_info("connection from %s closed: %s",
-		 addr_text(&remote->addr, addr), why);
-}
-
-static void on_links_done(void *ctx)
-{
-	settle(ctx);
-}
-
 /* ---- once a second ---- */
 
 static void on_second(uv_timer_t *timer)
@@ -198,6 +151,7 @@ static void on_second(uv_timer_t *timer)
 	struct queue_stats stats;
 	uint64_t dropped;
 
+	a->strangers_said = 0;
 	a->queue->ops->stats(a->queue, &stats);
 	dropped = stats.queue_dropped + stats.user_dropped;
 	if (dropped > a->dropped)
@@ -209,7 +163,7 @@ static void on_second(uv_timer_t *timer)
 					  .queued = stats.received,
 					  .queue_dropped = dropped};
 	link_server_broadcast(a->server, &msg);
-	settle(a);
+	app_settle(a);
 }
 
 /* ---- life ---- */
@@ -239,9 +193,7 @@ static void stop(void *ctx)
 	close_handles(ctx);
 }
 
-static int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static int refuse(const char *fmt, ...)
+int app_refuse(const char *fmt, ...)
 {
 	va_list args;
 
@@ -263,63 +215,38 @@ static int open_queue(struct app *a)
 	int rc;
 
 	if (!privileges_have(CAP_NET_ADMIN))
-		return refuse("CAP_NET_ADMIN is missing: run it as root, or "
-			      "setcap cap_net_admin=ep on its binary");
+		return app_refuse(
+			"CAP_NET_ADMIN is missing: run it as root, or "
+			"setcap cap_net_admin=ep on its binary");
 	rc = queue_nfq_open(&a->queue, &cfg);
 	if (rc == 0)
 		return 0;
 	if (rc == -EPERM || rc == -EBUSY)
-		return refuse("--queue-num %u: another process has this queue; "
-			      "end it, or choose another number here and in "
-			      "the rule",
-			      num);
+		return app_refuse(
+			"--queue-num %u: another process has this queue; "
+			"end it, or choose another number here and in "
+			"the rule",
+			num);
 	if (rc == -EINVAL || rc == -EPROTONOSUPPORT)
-		return refuse("--queue-num %u: the kernel knows no NFQUEUE; "
-			      "modprobe nfnetlink_queue",
-			      num);
-	return refuse("--queue-num %u: %s", num, strerror(-rc));
-}
-
-static int open_server(struct app *a)
-{
-	struct link_server_config cfg = {
-		.address = a->options->address,
-		.port = a->options->port,
-		.instance = random_u64(),
-		.max_records = a->options->records,
-		.links_max = APP_LINKS_MAX,
-	};
-	struct link_server_events events = {
-		.up = on_link_up,
-		.msg = on_link_msg,
-		.down = on_link_down,
-		.stranger = on_stranger,
-		.done = on_links_done,
-		.ctx = a,
-	};
-	struct endpoint at = {.addr = cfg.address, .port = cfg.port};
-	char text[ENDPOINT_TEXT_MAX];
-	int rc = link_server_open(&a->server, &a->loop, &cfg, &events,
-				  &heap_mem);
-
-	if (rc == 0)
-		return 0;
-	return refuse("listening on %s: %s; choose another -p or -b",
-		      endpoint_text(&at, text), strerror(-rc));
+		return app_refuse(
+			"--queue-num %u: the kernel knows no NFQUEUE; "
+			"modprobe nfnetlink_queue",
+			num);
+	return app_refuse("--queue-num %u: %s", num, strerror(-rc));
 }
 
 static int open_engine(struct app *a)
 {
 	struct divert_config cfg = {
-		.passlist = a->options->passlist,
-		.passlist_count = a->options->passlist_count,
+		.passlist = a->options->passlist.items,
+		.passlist_count = a->options->passlist.count,
 		.routes_max = ROUTES_MAX,
 		.links_max = APP_LINKS_MAX,
 	};
 
 	random_bytes(cfg.hash_key.b, sizeof(cfg.hash_key.b));
 	a->divert = divert_new(&cfg, &heap_mem, clock_us());
-	return a->divert ? 0 : refuse("no memory");
+	return a->divert ? 0 : app_refuse("no memory");
 }
 
 static void start_poll(struct app *a, uv_poll_t *poll, int fd, uv_poll_cb cb)
@@ -354,6 +281,7 @@ static void say_ready(const struct app *a)
 		 " packets, receive buffer %zu bytes; listening on %s",
 		 a->options->queue_num, a->options->queue_length,
 		 stats.receive_buffer_bytes, endpoint_text(&at, text));
+	app_say_access(a);
 }
 
 static int start(struct app *a)
@@ -368,7 +296,7 @@ static int start(struct app *a)
 	rc = service_run_on(a->service, &a->loop, &a->options->service, &calls,
 			    a);
 	if (rc != 0)
-		return refuse("signals: %s", strerror(-rc));
+		return app_refuse("signals: %s", strerror(-rc));
 	/* Every verdict needs it. */
 	rc = service_drop_privileges(a->service, CAP_NET_ADMIN);
 	if (rc == 0)
@@ -386,7 +314,7 @@ int app_open(struct app *a, const struct options *o, struct service *s)
 	if (rc == 0)
 		rc = open_queue(a);
 	if (rc == 0)
-		rc = open_server(a);
+		rc = app_open_links(a);
 	if (rc == 0)
 		rc = start(a);
 	if (rc == 0)
@@ -405,8 +333,7 @@ void app_run(struct app *a)
 void app_free(struct app *a)
 {
 	uv_loop_close(&a->loop);
-	if (a->server)
-		link_server_free(a->server);
+	app_free_links(a);
 	if (a->devices)
 		devices_close(a->devices);
 	if (a->queue)

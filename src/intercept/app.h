@@ -6,6 +6,7 @@
 #include "core/divert.h"
 #include "intercept/options.h"
 #include "io/devices.h"
+#include "io/link_access.h"
 #include "io/link_server.h"
 #include "io/queue.h"
 
@@ -18,6 +19,7 @@ struct app {
 	uv_loop_t loop;
 	struct divert *divert;
 	struct queue *queue;
+	struct link_access *access;
 	struct link_server *server;
 	struct devices *devices; /* NULL: names are not known */
 	uv_poll_t queue_poll, devices_poll;
@@ -28,7 +30,10 @@ struct app {
 	 * log has named. */
 	uint32_t seen[APP_DEVICES_MAX];
 	unsigned seen_count, named_count;
-	uint64_t dropped; /* by the kernel, as of the last second */
+	uint64_t routes_foreign; /* asked for, of other hosts */
+	bool foreign_said[APP_LINKS_MAX];
+	unsigned strangers_said; /* on the log in this second */
+	uint64_t dropped;	 /* by the kernel, as of the last second */
 };
 
 /* Opens everything and starts it. 0, or the exit code, after one line on
@@ -37,6 +42,21 @@ int app_open(struct app *a, const struct options *o, struct service *s);
 /* Until SIGTERM or SIGINT, and to the end of the handles' closing. */
 void app_run(struct app *a);
 void app_free(struct app *a);
+
+/* ---- between the files of the app ---- */
+
+/* One line on stderr; returns the exit code. */
+int app_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Gives the engine's messages to the links; app_settle() writes them too, and
+ * sets the engine's timer. */
+void app_pull(struct app *a);
+void app_settle(struct app *a);
+
+/* app_links.c: listens. 0 or the exit code, after one line. */
+int app_open_links(struct app *a);
+void app_free_links(struct app *a);
+/* Who may connect, on the log. */
+void app_say_access(const struct app *a);
 
 /* report.c: the ledger, to the log and to --json. */
 void app_report(struct app *a, bool final);

@@ -18,6 +18,21 @@ static int run(const struct options *o)
 	return rc;
 }
 
+static int make_key(const char *path)
+{
+	struct opts_fault fault;
+
+	if (!link_key_make(path, &fault)) {
+		fprintf(stderr, "intercept: --make-key %s: %s\n", path,
+			fault.text);
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	printf("%s: a new key; give it to --key-file here and, as a copy "
+	       "that only its owner can read, to every tcpcopy\n",
+	       path);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -31,6 +46,8 @@ int main(int argc, char **argv)
 		options_help(stdout);
 	} else if (o.service.version) {
 		puts("intercept " PACKAGE_VERSION);
+	} else if (o.make_key) {
+		rc = make_key(o.make_key);
 	} else {
 		rc = run(&o);
 	}

@@ -8,13 +8,18 @@
 #define RECORDS_DEFAULT	 1024
 #define RECORDS_MAX	 65535
 
-enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY };
+enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY, OPT_ALLOW, OPT_KEY_FILE, OPT_MAKE_KEY };
 
 static const struct opt table[] = {
 	{'x', "passlist", "LIST",
 	 "addresses, prefixes that answers may reach (none)"},
 	{'p', "port", "PORT", "port for the links of tcpcopy (36524)"},
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
+	{OPT_ALLOW, "allow", "LIST",
+	 "connect from these too, not just own subnets"},
+	{OPT_KEY_FILE, "key-file", "FILE",
+	 "links only with this key, and encrypted"},
+	{OPT_MAKE_KEY, "make-key", "FILE", "write a new key and end"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
 	{'q', "queue-length", "COUNT",
 	 "packets that may wait in the queue (65536)"},
@@ -30,15 +35,35 @@ static const char usage[] =
 	"the first request arrives, a rule for the application's PORT:\n"
 	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n\n";
 
-static bool add_prefix(struct options *o, const struct addr_prefix *prefix)
+static bool add_prefix(struct prefix_list *list,
+		       const struct addr_prefix *prefix)
 {
 	struct addr_prefix *more =
-		reallocarray(o->passlist, o->passlist_count + 1, sizeof(*more));
+		reallocarray(list->items, list->count + 1, sizeof(*more));
 
 	if (!more)
 		return false;
-	o->passlist = more;
-	more[o->passlist_count++] = *prefix;
+	list->items = more;
+	more[list->count++] = *prefix;
+	return true;
+}
+
+static bool take_prefixes(struct prefix_list *list, const char *value,
+			  struct opts_fault *fault)
+{
+	char item[OPTS_ITEM_MAX];
+	struct addr_prefix prefix;
+	int rc;
+
+	while ((rc = opts_item(&value, item, sizeof(item))) == 1) {
+		if (!opts_prefix(item, &prefix, fault))
+			return false;
+		if (!add_prefix(list, &prefix))
+			return opts_fail(fault, "no memory");
+	}
+	if (rc < 0 || list->count == 0)
+		return opts_fail(fault, "must be ADDRESS or ADDRESS/LENGTH, "
+					"several with commas between");
 	return true;
 }
 
@@ -48,27 +73,16 @@ static bool is_everything(const struct addr_prefix *p)
 	return p->len == 0 || (addr_is_v4(&p->addr) && p->len == 96);
 }
 
-static bool take_passlist(struct options *o, const char *list,
+static bool take_passlist(struct options *o, const char *value,
 			  struct opts_fault *fault)
 {
-	char item[OPTS_ITEM_MAX];
-	struct addr_prefix prefix;
-	int rc;
-
-	while ((rc = opts_item(&list, item, sizeof(item))) == 1) {
-		if (!opts_prefix(item, &prefix, fault))
-			return false;
-		if (is_everything(&prefix))
-			return opts_fail(fault,
-					 "%.80s would let every answer "
-					 "out; 1 is the shortest prefix",
-					 item);
-		if (!add_prefix(o, &prefix))
-			return opts_fail(fault, "no memory");
-	}
-	if (rc < 0 || o->passlist_count == 0)
-		return opts_fail(fault, "must be ADDRESS or ADDRESS/LENGTH, "
-					"several with commas between");
+	if (!take_prefixes(&o->passlist, value, fault))
+		return false;
+	for (size_t i = 0; i < o->passlist.count; i++)
+		if (is_everything(&o->passlist.items[i]))
+			return opts_fail(fault, "a prefix of length 0 would "
+						"let every answer out; 1 is "
+						"the shortest");
 	return true;
 }
 
@@ -124,6 +138,21 @@ static bool take_records(struct options *o, const char *value,
 	return true;
 }
 
+static bool take_key(struct options *o, const char *value,
+		     struct opts_fault *fault)
+{
+	link_key_free(o->key);
+	o->key = link_key_load(value, fault);
+	return o->key;
+}
+
+static bool take_make_key(struct options *o, const char *value,
+			  struct opts_fault *fault)
+{
+	o->make_key = value;
+	return *value || opts_fail(fault, "must not be empty");
+}
+
 static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 {
 	struct options *o = ctx;
@@ -136,6 +165,12 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return opts_port(value, &o->port, fault);
 	case 'b':
 		return take_address(o, value, fault);
+	case OPT_ALLOW:
+		return take_prefixes(&o->allow, value, fault);
+	case OPT_KEY_FILE:
+		return take_key(o, value, fault);
+	case OPT_MAKE_KEY:
+		return take_make_key(o, value, fault);
 	case OPT_QUEUE_NUM:
 		return take_queue_num(o, value, fault);
 	case 'q':
@@ -165,7 +200,13 @@ bool options_parse(struct options *o, int argc, char **argv,
 		.records = RECORDS_DEFAULT,
 	};
 	service_options_init(&o->service);
-	return opts_parse(&program, argc, argv, o, fault);
+	if (!opts_parse(&program, argc, argv, o, fault))
+		return false;
+	if (o->key && o->allow.count > 0)
+		return opts_fail(fault, "--allow: not together with "
+					"--key-file: who has the key may "
+					"connect from anywhere");
+	return true;
 }
 
 void options_help(FILE *out)
@@ -175,5 +216,7 @@ void options_help(FILE *out)
 
 void options_free(struct options *o)
 {
-	free(o->passlist);
+	free(o->passlist.items);
+	free(o->allow.items);
+	link_key_free(o->key);
 }

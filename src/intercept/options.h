@@ -4,14 +4,22 @@
 #define INTERCEPT_OPTIONS_H
 
 #include "base/service.h"
+#include "io/link_key.h"
 
 #define INTERCEPT_PORT 36524
 
+struct prefix_list {
+	struct addr_prefix *items; /* owned */
+	size_t count;
+};
+
 struct options {
 	struct service_options service;
-	struct addr_prefix *passlist; /* owned */
-	size_t passlist_count;
-	struct ip_addr address; /* addr_is_none(): all */
+	struct prefix_list passlist;
+	struct prefix_list allow; /* who may connect without a key */
+	struct link_key *key;	  /* owned; NULL: none */
+	const char *make_key;	  /* do that, and nothing else */
+	struct ip_addr address;	  /* addr_is_none(): all */
 	uint16_t port;
 	uint16_t queue_num;
 	uint32_t queue_length; /* packets */

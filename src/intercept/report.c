@@ -62,9 +62,16 @@ static void json_links(struct json *j, const struct link_server *ls)
 	json_array_end(j);
 	json_object(j, "links_ended");
 	json_uint(j, "count", ended);
+	json_uint(j, "altered", link_server_altered(ls));
 	json_stats(j, &sum);
 	json_object_end(j);
 	json_uint(j, "strangers", link_server_strangers(ls));
+	json_object(j, "refused");
+#define X(name, key, text)                                                     \
+	json_uint(j, key, link_server_refused(ls, LINK_##name));
+	LINK_CAUSE_LIST(X)
+#undef X
+	json_object_end(j);
 }
 
 static void report_json(struct app *a, bool final,
@@ -78,6 +85,7 @@ static void report_json(struct app *a, bool final,
 	json_bool(j, "final", final);
 	json_packets(j, divert_counters(a->divert));
 	json_uint(j, "routes", divert_routes(a->divert));
+	json_uint(j, "routes_foreign", a->routes_foreign);
 	json_queue(j, queue);
 	json_links(j, a->server);
 	json_decimal(j, "cpu_seconds", usage->cpu_seconds, 3);
@@ -133,7 +141,12 @@ static void text_links(FILE *f, const struct link_server *ls)
 		snprintf(name, sizeof(name), "%" PRIu64 " ended links", ended);
 		text_link(f, name, &sum);
 	}
+	row(f, link_server_altered(ls),
+	    "links ended for frames that were forged or altered");
 	row(f, link_server_strangers(ls), "connections that were not tcpcopy");
+#define X(name, key, text) row(f, link_server_refused(ls, LINK_##name), text);
+	LINK_CAUSE_LIST(X)
+#undef X
 }
 
 static void report_text(struct app *a, bool final,
@@ -149,6 +162,7 @@ static void report_text(struct app *a, bool final,
 	fprintf(f, "ledger%s\n", final ? " at the end" : "");
 	text_packets(f, divert_counters(a->divert));
 	row(f, divert_routes(a->divert), "routes registered now");
+	row(f, a->routes_foreign, "routes not taken: not this host's target");
 	text_queue(f, queue);
 	text_links(f, a->server);
 	fprintf(f, "  CPU %.2f s, memory at most %" PRIu64 " kB\n",

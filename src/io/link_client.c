@@ -2,13 +2,10 @@
 /*
  * Theory of operation
  *
- * A link is idle (waiting for its next attempt), open (a socket that connects,
- * or is connected and still without HELLO), up, or closing (until libuv has let
- * go of the socket). It gets a peer with each connection. One tick serves all
- * timers: attempts, time limits of connecting, the peers' own.
- *
- * Output is written directly as far as the kernel takes it; when it does not,
- * one chunk is handed to libuv, whose completion tells when to go on.
+ * A link is idle (waiting for its next attempt) or has a stream, which
+ * connects, or is connected and still without HELLO, or up, or closing. One
+ * tick serves all timers: attempts, time limits of connecting, the streams'
+ * own.
  */
 #include "io/link_client.h"
 
@@ -17,30 +14,22 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/link_stream.h"
 #include "io/sockaddr.h"
 
 #define TX_BYTES       LINK_CLIENT_TX_BYTES
-#define CHUNK_BYTES    65536u
-#define RX_BYTES       65536u
 #define TICK_MS	       50
 #define BACKOFF_MIN_US 100000u
 #define BACKOFF_MAX_US 1000000u
 #define CONNECT_MAX_US 3000000u
 
-enum link_phase { LINK_IDLE, LINK_OPEN, LINK_UP, LINK_CLOSING };
-
 struct link {
 	struct link_client *client;
-	enum link_phase phase;
-	struct peer *peer; /* NULL: idle */
-	bool connected, writing;
 	uint64_t opened_us, retry_us, backoff_us;
 	uint64_t times_up;
 	struct peer_stats past; /* of connections that are over */
-	uv_tcp_t tcp;
 	uv_connect_t connect;
-	uv_write_t write;
-	char chunk[CHUNK_BYTES];
+	struct link_stream stream; /* not in use: idle */
 };
 
 struct link_client {
@@ -53,7 +42,7 @@ struct link_client {
 	unsigned count;
 	bool closed;
 	struct link *links;
-	char rx[RX_BYTES];
+	uint8_t rx[LINK_RX_BYTES];
 };
 
 static unsigned id_of(const struct link *l)
@@ -61,30 +50,28 @@ static unsigned id_of(const struct link *l)
 	return (unsigned)(l - l->client->links);
 }
 
-/* ---- closing ---- */
-
-static void add_stats(struct peer_stats *sum, const struct peer_stats *s)
+static bool is_up(const struct link *l)
 {
-	sum->records_in += s->records_in;
-	sum->records_out += s->records_out;
-	sum->records_shed += s->records_shed;
-	sum->bytes_in += s->bytes_in;
-	sum->bytes_out += s->bytes_out;
+	return l->stream.peer && l->stream.up && !l->stream.closing;
 }
 
-static void drop_peer(struct link *l)
+/* ---- what becomes of a stream ---- */
+
+static void on_up(struct link_stream *s)
 {
-	add_stats(&l->past, peer_stats(l->peer));
-	peer_free(l->peer, l->client->mem);
-	l->peer = NULL;
+	struct link *l = s->owner;
+	struct link_client *lc = l->client;
+
+	l->times_up++;
+	lc->events.up(lc->events.ctx, id_of(l));
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_msg(struct link_stream *s, const struct wire_msg *msg)
 {
-	struct link *l = handle->data;
+	struct link *l = s->owner;
+	struct link_client *lc = l->client;
 
-	drop_peer(l);
-	l->phase = LINK_IDLE;
+	lc->events.msg(lc->events.ctx, id_of(l), msg);
 }
 
 static void plan_retry(struct link *l, bool was_up)
@@ -97,173 +84,58 @@ static void plan_retry(struct link *l, bool was_up)
 		l->backoff_us = BACKOFF_MAX_US;
 }
 
-static void link_close(struct link *l, const char *why)
+static void on_end(struct link_stream *s, enum link_cause cause,
+		   const char *why)
 {
+	struct link *l = s->owner;
 	struct link_client *lc = l->client;
-	bool was_up = l->phase == LINK_UP;
 
-	if (l->phase == LINK_IDLE || l->phase == LINK_CLOSING)
-		return;
-	l->phase = LINK_CLOSING;
-	plan_retry(l, was_up);
-	uv_close((uv_handle_t *)&l->tcp, on_closed);
+	(void)cause;
+	link_stats_add(&l->past, peer_stats(s->peer));
+	plan_retry(l, s->up);
 	if (lc->closed)
 		return;
-	if (was_up)
+	if (s->up)
 		lc->events.down(lc->events.ctx, id_of(l), why);
 	else
 		lc->events.failed(lc->events.ctx, id_of(l), why);
 }
 
+static const struct link_stream_events stream_events = {
+	.up = on_up,
+	.msg = on_msg,
+	.end = on_end,
+	.eof_text = "closed by intercept",
+	.eof_early_text = "closed without an answer: intercept of another "
+			  "kind or with another --key-file, our address not "
+			  "allowed there (see its --allow), or too many links",
+};
+
 /* ---- writing ---- */
-
-static void link_flush(struct link *l);
-
-static void on_written(uv_write_t *req, int status)
-{
-	struct link *l = req->data;
-
-	l->writing = false;
-	if (l->phase == LINK_CLOSING)
-		return;
-	if (status < 0)
-		link_close(l, uv_strerror(status));
-	else
-		link_flush(l);
-}
-
-/* With a copy of the next bytes, for the peer's own may move. */
-static void write_later(struct link *l, const uint8_t *bytes, size_t len)
-{
-	uv_buf_t buf;
-	int rc;
-
-	if (len > CHUNK_BYTES)
-		len = CHUNK_BYTES;
-	memcpy(l->chunk, bytes, len);
-	buf = uv_buf_init(l->chunk, (unsigned)len);
-	l->write.data = l;
-	rc = uv_write(&l->write, (uv_stream_t *)&l->tcp, &buf, 1, on_written);
-	if (rc < 0) {
-		link_close(l, uv_strerror(rc));
-		return;
-	}
-	l->writing = true;
-	peer_tx_advance(l->peer, len);
-}
-
-static void link_flush(struct link *l)
-{
-	const uint8_t *bytes;
-	size_t len;
-
-	while (l->connected && !l->writing && l->phase != LINK_CLOSING &&
-	       (len = peer_tx_peek(l->peer, &bytes)) > 0) {
-		uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)len);
-		int n = uv_try_write((uv_stream_t *)&l->tcp, &buf, 1);
-
-		if (n >= 0)
-			peer_tx_advance(l->peer, (size_t)n);
-		else if (n == UV_EAGAIN)
-			write_later(l, bytes, len);
-		else
-			link_close(l, uv_strerror(n));
-	}
-}
-
-/* Writes what is there, and ends the link if its peer says so. */
-static void link_settle(struct link *l)
-{
-	enum peer_fault fault = peer_fault(l->peer);
-
-	link_flush(l);
-	if (fault != PEER_FINE)
-		link_close(l, peer_fault_text(fault));
-}
 
 void link_client_send(struct link_client *lc, unsigned link_id,
 		      const struct wire_msg *msg)
 {
 	struct link *l = &lc->links[link_id];
 
-	if (l->phase == LINK_UP)
-		peer_send(l->peer, msg);
+	if (is_up(l))
+		peer_send(l->stream.peer, msg);
 }
 
 void link_client_flush(struct link_client *lc)
 {
 	for (unsigned i = 0; i < lc->count; i++)
-		if (lc->links[i].phase == LINK_UP)
-			link_settle(&lc->links[i]);
+		if (is_up(&lc->links[i]))
+			link_stream_settle(&lc->links[i].stream);
 }
 
 bool link_client_pending(const struct link_client *lc)
 {
-	const uint8_t *bytes;
-
-	for (unsigned i = 0; i < lc->count; i++) {
-		const struct link *l = &lc->links[i];
-
-		if (l->phase == LINK_UP &&
-		    (l->writing || peer_tx_peek(l->peer, &bytes)))
+	for (unsigned i = 0; i < lc->count; i++)
+		if (is_up(&lc->links[i]) &&
+		    link_stream_pending(&lc->links[i].stream))
 			return true;
-	}
 	return false;
-}
-
-/* ---- reading ---- */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-	struct link *l = handle->data;
-
-	(void)suggested;
-	*buf = uv_buf_init(l->client->rx, RX_BYTES);
-}
-
-static void note_up(struct link *l)
-{
-	struct link_client *lc = l->client;
-
-	if (l->phase != LINK_OPEN || !peer_is_up(l->peer))
-		return;
-	l->phase = LINK_UP;
-	l->times_up++;
-	lc->events.up(lc->events.ctx, id_of(l));
-}
-
-static void on_bytes(struct link *l, const uint8_t *bytes, size_t len)
-{
-	struct link_client *lc = l->client;
-	struct wire_msg msg;
-	bool more;
-
-	peer_on_bytes(l->peer, bytes, len, clock_us());
-	do {
-		more = peer_next_msg(l->peer, &msg);
-		note_up(l);
-		if (more && l->phase == LINK_UP)
-			lc->events.msg(lc->events.ctx, id_of(l), &msg);
-	} while (more && l->phase != LINK_CLOSING);
-	if (l->phase != LINK_CLOSING)
-		link_settle(l);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct link *l = stream->data;
-
-	if (l->phase == LINK_CLOSING || n == 0)
-		return;
-	if (n == UV_EOF)
-		link_close(l, l->phase == LINK_UP
-				      ? "closed by intercept"
-				      : "closed without an answer: intercept "
-					"of another kind, or too many links");
-	else if (n < 0)
-		link_close(l, uv_strerror((int)n));
-	else
-		on_bytes(l, (const uint8_t *)buf->base, (size_t)n);
 }
 
 /* ---- connecting ---- */
@@ -272,81 +144,53 @@ static void on_connected(uv_connect_t *req, int status)
 {
 	struct link *l = req->data;
 
-	if (l->phase == LINK_CLOSING)
+	if (l->stream.closing)
 		return;
-	if (status < 0) {
-		link_close(l, uv_strerror(status));
-		return;
-	}
-	l->connected = true;
-	uv_tcp_nodelay(&l->tcp, 1);
-	uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read);
-	link_settle(l);
+	if (status < 0)
+		link_stream_end(&l->stream, LINK_ENDED, uv_strerror(status));
+	else
+		link_stream_start(&l->stream);
 }
 
-static bool make_peer(struct link *l, uint64_t now_us)
+static void link_connect(struct link *l, uint64_t now_us)
 {
-	const struct link_client *lc = l->client;
+	struct link_client *lc = l->client;
 	const struct peer_config cfg = {
 		.role = PEER_CLIENT,
 		.instance = lc->cfg.instance,
 		.max_records = lc->cfg.max_records,
 		.tx_bytes = TX_BYTES,
 	};
-
-	l->peer = peer_new(&cfg, lc->mem, now_us);
-	return l->peer;
-}
-
-static void link_connect(struct link *l, uint64_t now_us)
-{
-	struct link_client *lc = l->client;
 	struct sockaddr_storage sa;
 	int rc;
 
-	if (!make_peer(l, now_us)) {
+	if (!link_stream_open(&l->stream, lc->loop, &cfg, now_us)) {
 		plan_retry(l, false);
 		return;
 	}
-	l->phase = LINK_OPEN;
 	l->opened_us = now_us;
-	l->connected = false;
-	l->writing = false;
-	uv_tcp_init(lc->loop, &l->tcp);
-	l->tcp.data = l;
 	l->connect.data = l;
 	sockaddr_from_endpoint(&sa,
 			       &lc->servers[id_of(l) / lc->cfg.links_each]);
-	rc = uv_tcp_connect(&l->connect, &l->tcp, (const struct sockaddr *)&sa,
-			    on_connected);
+	rc = uv_tcp_connect(&l->connect, &l->stream.tcp,
+			    (const struct sockaddr *)&sa, on_connected);
 	if (rc < 0)
-		link_close(l, uv_strerror(rc));
+		link_stream_end(&l->stream, LINK_ENDED, uv_strerror(rc));
 }
 
 static void tick_link(struct link *l, uint64_t now_us)
 {
-	switch (l->phase) {
-	case LINK_IDLE:
+	struct link_stream *s = &l->stream;
+
+	if (!s->peer) {
 		if (now_us >= l->retry_us)
 			link_connect(l, now_us);
-		break;
-	case LINK_OPEN:
-		if (now_us - l->opened_us >= CONNECT_MAX_US) {
-			link_close(l, l->connected ? "no answer in time"
-						   : "connection timed out");
-			break;
-		}
-		if (!l->connected)
-			break;
-		__attribute__((fallthrough));
-	case LINK_UP:
-		if (now_us >= peer_deadline_us(l->peer)) {
-			peer_on_timer(l->peer, now_us);
-			link_settle(l);
-		}
-		break;
-	case LINK_CLOSING:
-		break;
+	} else if (!s->up && now_us - l->opened_us >= CONNECT_MAX_US) {
+		link_stream_end(s, LINK_SILENT,
+				s->started ? "no answer in time"
+					   : "connection timed out");
+	} else if (s->started) {
+		link_stream_on_tick(s, now_us);
 	}
 }
 
@@ -360,6 +204,16 @@ static void on_tick(uv_timer_t *timer)
 }
 
 /* ---- life ---- */
+
+static void link_init(struct link *l, struct link_client *lc)
+{
+	l->client = lc;
+	l->stream.events = &stream_events;
+	l->stream.mem = lc->mem;
+	l->stream.owner = l;
+	l->stream.rx = lc->rx;
+	l->stream.key = lc->cfg.key;
+}
 
 int link_client_open(struct link_client **out, uv_loop_t *loop,
 		     const struct link_client_config *cfg,
@@ -384,7 +238,7 @@ int link_client_open(struct link_client **out, uv_loop_t *loop,
 	memcpy(lc->servers, cfg->servers,
 	       cfg->server_count * sizeof(*lc->servers));
 	for (unsigned i = 0; i < lc->count; i++)
-		lc->links[i].client = lc;
+		link_init(&lc->links[i], lc);
 	uv_timer_init(loop, &lc->tick);
 	lc->tick.data = lc;
 	uv_timer_start(&lc->tick, on_tick, 0, TICK_MS);
@@ -397,7 +251,8 @@ void link_client_close(struct link_client *lc)
 	lc->closed = true;
 	uv_close((uv_handle_t *)&lc->tick, NULL);
 	for (unsigned i = 0; i < lc->count; i++)
-		link_close(&lc->links[i], "");
+		if (lc->links[i].stream.peer)
+			link_stream_end(&lc->links[i].stream, LINK_ENDED, "");
 }
 
 void link_client_free(struct link_client *lc)
@@ -417,7 +272,7 @@ unsigned link_client_up(const struct link_client *lc)
 	unsigned up = 0;
 
 	for (unsigned i = 0; i < lc->count; i++)
-		up += lc->links[i].phase == LINK_UP;
+		up += is_up(&lc->links[i]);
 	return up;
 }
 
@@ -429,9 +284,9 @@ void link_client_state(const struct link_client *lc, unsigned link_id,
 	out->group = link_id / lc->cfg.links_each;
 	out->number = link_id % lc->cfg.links_each;
 	out->server = lc->servers[out->group];
-	out->up = l->phase == LINK_UP;
+	out->up = is_up(l);
 	out->times_up = l->times_up;
 	out->stats = l->past;
-	if (l->peer)
-		add_stats(&out->stats, peer_stats(l->peer));
+	if (l->stream.peer && !l->stream.closing)
+		link_stats_add(&out->stats, peer_stats(l->stream.peer));
 }

@@ -16,7 +16,8 @@ struct link_client_config {
 	unsigned server_count;
 	unsigned links_each; /* link id = group * links_each + number */
 	uint64_t instance;
-	unsigned max_records; /* in a frame */
+	unsigned max_records;	    /* in a frame */
+	const struct link_key *key; /* kept; NULL: links in the clear */
 };
 
 /* Called from the loop only. */

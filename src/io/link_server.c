@@ -2,18 +2,14 @@
 /*
  * Theory of operation
  *
- * A slot is free, open (a connection whose HELLO is still out), up, or closing
- * (until libuv has let go of its handles). Its index is the link's id.
+ * A slot is free, or has a stream: open (a connection whose HELLO is still
+ * out), up, or closing. Its index is the link's id.
  *
- * Strangers must cost little: at most PENDING_MAX slots are open, and the
- * oldest open one makes room for the next, since ours say HELLO at once. When
- * no slot is free, connections wait in the listener's backlog.
- *
- * Nothing waits for a slow link. Output is written directly as far as the
- * kernel takes it; when it does not, one chunk is handed to libuv, whose
- * completion tells when to go on. What does not fit meanwhile, the peer sheds.
- * A faulty link gets its last bytes (to another version: our HELLO) if the
- * kernel takes them at once, and is closed.
+ * Strangers must cost little, and ours say HELLO at once: a few slots may be
+ * open. Over that, the oldest of the address that has most of them makes room,
+ * so that who connects in masses is his own victim; but everybody has GRACE_US,
+ * as long as they are not very many, since ours come in bursts. When no slot is
+ * free, connections wait in the listener's backlog.
  */
 #include "io/link_server.h"
 
@@ -22,25 +18,23 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/link_stream.h"
 #include "io/sockaddr.h"
 
-#define PENDING_MAX 64
-#define TX_BYTES    (1u << 20)
-#define CHUNK_BYTES 65536u
-#define RX_BYTES    65536u
-#define BACKLOG	    128
-#define TICK_MS	    250
+#define PENDING_MAX   16
+#define PENDING_BURST 64
+#define GRACE_US      100000u
+#define TX_BYTES      (1u << 20)
+#define SEEN_MIN      32768u /* handshakes that are known again */
+#define BACKLOG	      128
+#define TICK_MS	      250
 
 struct link {
 	struct link_server *server;
-	struct peer *peer; /* NULL: the slot is free */
-	bool up, closing, writing;
-	bool dirty;	/* listed in server->dirty, even after the link's end */
-	uint64_t order; /* of arrival */
+	bool dirty; /* listed in server->dirty, even after the link's end */
+	uint64_t since_us;
 	struct endpoint remote;
-	uv_tcp_t tcp;
-	uv_write_t write;
-	char chunk[CHUNK_BYTES];
+	struct link_stream stream; /* not in use: the slot is free */
 };
 
 struct link_server {
@@ -50,15 +44,16 @@ struct link_server {
 	uv_loop_t *loop;
 	uv_tcp_t listener;
 	uv_timer_t tick;
-	bool waiting; /* a connection for which there was no slot */
+	struct link_seen *seen; /* NULL: no key */
+	bool waiting;		/* a connection for which there was no slot */
 	bool closed;
-	uint64_t arrivals, strangers, ended;
+	uint64_t refused[LINK_CAUSES], ended, altered;
 	struct peer_stats ended_stats;
 	unsigned pending;
 	unsigned *dirty; /* ids of links with something to write */
 	unsigned dirty_count;
 	struct link *links;
-	char rx[RX_BYTES];
+	uint8_t rx[LINK_RX_BYTES];
 };
 
 static unsigned id_of(const struct link *l)
@@ -66,127 +61,97 @@ static unsigned id_of(const struct link *l)
 	return (unsigned)(l - l->server->links);
 }
 
-/* ---- closing ---- */
+static bool is_up(const struct link *l)
+{
+	return l->stream.peer && l->stream.up && !l->stream.closing;
+}
+
+/* Neither up nor at its end. */
+static bool is_pending(const struct link *l)
+{
+	return l->stream.peer && !l->stream.up && !l->stream.closing;
+}
+
+/* ---- what becomes of a stream ---- */
 
 static void accept_waiting(struct link_server *ls);
 
-static void on_link_closed(uv_handle_t *handle)
+static void on_up(struct link_stream *s)
 {
-	struct link *l = handle->data;
+	struct link *l = s->owner;
 	struct link_server *ls = l->server;
 
-	peer_free(l->peer, ls->mem);
-	l->peer = NULL;
-	if (ls->waiting && !ls->closed)
-		accept_waiting(ls);
+	ls->pending--;
+	ls->events.up(ls->events.ctx, id_of(l));
 }
 
-static void add_stats(struct peer_stats *sum, const struct peer_stats *s)
+static void on_msg(struct link_stream *s, const struct wire_msg *msg)
 {
-	sum->records_in += s->records_in;
-	sum->records_out += s->records_out;
-	sum->records_shed += s->records_shed;
-	sum->bytes_in += s->bytes_in;
-	sum->bytes_out += s->bytes_out;
+	struct link *l = s->owner;
+	struct link_server *ls = l->server;
+
+	ls->events.msg(ls->events.ctx, id_of(l), msg);
 }
 
-static void end_link(struct link *l, const char *why)
+static void end_link(struct link *l, enum link_cause cause, const char *why)
 {
 	struct link_server *ls = l->server;
 
 	ls->events.down(ls->events.ctx, id_of(l), why);
-	l->up = false;
 	ls->ended++;
-	add_stats(&ls->ended_stats, peer_stats(l->peer));
+	ls->altered += cause == LINK_ALTERED;
+	link_stats_add(&ls->ended_stats, peer_stats(l->stream.peer));
 }
 
-static void end_stranger(struct link *l, const char *why)
+static void end_stranger(struct link *l, enum link_cause cause, const char *why)
 {
 	struct link_server *ls = l->server;
 
 	ls->pending--;
-	ls->strangers++;
+	ls->refused[cause]++;
 	ls->events.stranger(ls->events.ctx, &l->remote, why);
 }
 
-static void link_close(struct link *l, const char *why)
+static void on_end(struct link_stream *s, enum link_cause cause,
+		   const char *why)
 {
-	if (l->closing)
-		return;
-	l->closing = true;
-	uv_close((uv_handle_t *)&l->tcp, on_link_closed);
+	struct link *l = s->owner;
+
 	if (l->server->closed)
 		return;
-	if (l->up)
-		end_link(l, why);
+	if (s->up)
+		end_link(l, cause, why);
 	else
-		end_stranger(l, why);
+		end_stranger(l, cause, why);
 }
 
-/* ---- writing ---- */
-
-static void link_flush(struct link *l);
-
-static void on_written(uv_write_t *req, int status)
+static void on_closed(struct link_stream *s)
 {
-	struct link *l = req->data;
+	struct link *l = s->owner;
+	struct link_server *ls = l->server;
 
-	l->writing = false;
-	if (l->closing)
-		return;
-	if (status < 0)
-		link_close(l, uv_strerror(status));
-	else
-		link_flush(l);
+	if (ls->waiting && !ls->closed)
+		accept_waiting(ls);
+}
+
+static void on_done(struct link_stream *s)
+{
+	struct link *l = s->owner;
+
 	l->server->events.done(l->server->events.ctx);
 }
 
-/* The kernel's buffer is full: libuv waits for it with a copy of the next
- * bytes, for the peer's own may move. */
-static void write_later(struct link *l, const uint8_t *bytes, size_t len)
-{
-	uv_buf_t buf;
-	int rc;
+static const struct link_stream_events stream_events = {
+	.up = on_up,
+	.msg = on_msg,
+	.end = on_end,
+	.closed = on_closed,
+	.done = on_done,
+	.eof_text = "closed by the other side",
+	.eof_early_text = "closed by the other side",
+};
 
-	if (len > CHUNK_BYTES)
-		len = CHUNK_BYTES;
-	memcpy(l->chunk, bytes, len);
-	buf = uv_buf_init(l->chunk, (unsigned)len);
-	l->write.data = l;
-	rc = uv_write(&l->write, (uv_stream_t *)&l->tcp, &buf, 1, on_written);
-	if (rc < 0) {
-		link_close(l, uv_strerror(rc));
-		return;
-	}
-	l->writing = true;
-	peer_tx_advance(l->peer, len);
-}
-
-/* Bytes that the kernel took, or a negative error. */
-static int write_now(struct link *l, const uint8_t *bytes, size_t len)
-{
-	uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)len);
-
-	return uv_try_write((uv_stream_t *)&l->tcp, &buf, 1);
-}
-
-static void link_flush(struct link *l)
-{
-	const uint8_t *bytes;
-	size_t len;
-	int n;
-
-	while (!l->writing && !l->closing &&
-	       (len = peer_tx_peek(l->peer, &bytes)) > 0) {
-		n = write_now(l, bytes, len);
-		if (n >= 0)
-			peer_tx_advance(l->peer, (size_t)n);
-		else if (n == UV_EAGAIN)
-			write_later(l, bytes, len);
-		else
-			link_close(l, uv_strerror(n));
-	}
-}
+/* ---- writing ---- */
 
 static void mark_dirty(struct link *l)
 {
@@ -198,24 +163,14 @@ static void mark_dirty(struct link *l)
 	ls->dirty[ls->dirty_count++] = id_of(l);
 }
 
-/* Writes what is there, and ends the link if its peer says so. */
-static void link_settle(struct link *l)
-{
-	enum peer_fault fault = peer_fault(l->peer);
-
-	link_flush(l);
-	if (fault != PEER_FINE)
-		link_close(l, peer_fault_text(fault));
-}
-
 void link_server_flush(struct link_server *ls)
 {
 	for (unsigned i = 0; i < ls->dirty_count; i++) {
 		struct link *l = &ls->links[ls->dirty[i]];
 
 		l->dirty = false;
-		if (l->peer && !l->closing)
-			link_settle(l);
+		if (l->stream.peer && !l->stream.closing)
+			link_stream_settle(&l->stream);
 	}
 	ls->dirty_count = 0;
 }
@@ -225,9 +180,9 @@ void link_server_send(struct link_server *ls, unsigned link_id,
 {
 	struct link *l = &ls->links[link_id];
 
-	if (!l->up || l->closing)
+	if (!is_up(l))
 		return;
-	peer_send(l->peer, msg);
+	peer_send(l->stream.peer, msg);
 	mark_dirty(l);
 }
 
@@ -237,93 +192,84 @@ void link_server_broadcast(struct link_server *ls, const struct wire_msg *msg)
 		link_server_send(ls, i, msg);
 }
 
-/* ---- reading ---- */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-	struct link *l = handle->data;
-
-	(void)suggested;
-	*buf = uv_buf_init(l->server->rx, RX_BYTES);
-}
-
-static void note_up(struct link *l)
-{
-	struct link_server *ls = l->server;
-
-	if (l->up || !peer_is_up(l->peer))
-		return;
-	l->up = true;
-	ls->pending--;
-	ls->events.up(ls->events.ctx, id_of(l));
-}
-
-static void on_bytes(struct link *l, const uint8_t *bytes, size_t len)
-{
-	struct link_server *ls = l->server;
-	struct wire_msg msg;
-	bool more;
-
-	peer_on_bytes(l->peer, bytes, len, clock_us());
-	do {
-		more = peer_next_msg(l->peer, &msg);
-		note_up(l);
-		if (more && l->up)
-			ls->events.msg(ls->events.ctx, id_of(l), &msg);
-	} while (more && !l->closing);
-	link_settle(l);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct link *l = stream->data;
-
-	if (n == 0 || l->closing)
-		return;
-	if (n < 0)
-		link_close(l, n == UV_EOF ? "closed by the other side"
-					  : uv_strerror((int)n));
-	else
-		on_bytes(l, (const uint8_t *)buf->base, (size_t)n);
-	l->server->events.done(l->server->events.ctx);
-}
-
 /* ---- arriving ---- */
 
 static struct link *free_slot(struct link_server *ls)
 {
 	for (unsigned i = 0; i < ls->cfg.links_max; i++)
-		if (!ls->links[i].peer)
+		if (!ls->links[i].stream.peer)
 			return &ls->links[i];
 	return NULL;
 }
 
-static void close_oldest_pending(struct link_server *ls)
+/* Links from that address: those that are up, or those that are not yet. */
+static unsigned count_from(const struct link_server *ls,
+			   const struct ip_addr *addr, bool up)
 {
-	struct link *oldest = NULL;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
+		const struct link *l = &ls->links[i];
+
+		count += (up ? is_up(l) : is_pending(l)) &&
+			 addr_equal(&l->remote.addr, addr);
+	}
+	return count;
+}
+
+/* Of those that are pending, the oldest of the address that has most. */
+static struct link *first_to_go(struct link_server *ls)
+{
+	struct link *first = NULL;
+	unsigned most = 0, count;
 
 	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
 		struct link *l = &ls->links[i];
 
-		if (!l->peer || l->up || l->closing)
+		if (!is_pending(l))
 			continue;
-		if (!oldest || l->order < oldest->order)
-			oldest = l;
+		count = count_from(ls, &l->remote.addr, false);
+		if (count < most ||
+		    (count == most && l->since_us >= first->since_us))
+			continue;
+		first = l;
+		most = count;
 	}
-	if (oldest)
-		link_close(oldest, "too many that say nothing");
+	return first;
 }
 
-static struct endpoint remote_of(const uv_tcp_t *tcp)
+static bool must_go(const struct link_server *ls, const struct link *l)
+{
+	return ls->pending > PENDING_BURST ||
+	       clock_us() - l->since_us >= GRACE_US;
+}
+
+/* At most that many stay pending. */
+static void make_room(struct link_server *ls, unsigned max)
+{
+	while (ls->pending > max) {
+		struct link *l = first_to_go(ls);
+
+		if (!l || !must_go(ls, l))
+			return;
+		link_stream_end(&l->stream, LINK_TOO_MANY,
+				"too many that say nothing");
+	}
+}
+
+/* Fails for one that has gone already. */
+static int note_remote(struct link *l)
 {
 	struct sockaddr_storage sa = {0};
 	int len = sizeof(sa);
+	int rc = uv_tcp_getpeername(&l->stream.tcp, (struct sockaddr *)&sa,
+				    &len);
 
-	uv_tcp_getpeername(tcp, (struct sockaddr *)&sa, &len);
-	return sockaddr_to_endpoint(&sa);
+	l->remote = sockaddr_to_endpoint(&sa);
+	return rc;
 }
 
-static bool link_init(struct link *l, struct link_server *ls)
+static bool link_open(struct link *l, struct link_server *ls)
 {
 	struct peer_config cfg = {
 		.role = PEER_SERVER,
@@ -331,46 +277,65 @@ static bool link_init(struct link *l, struct link_server *ls)
 		.max_records = ls->cfg.max_records,
 		.tx_bytes = TX_BYTES,
 	};
-	struct peer *peer = peer_new(&cfg, ls->mem, clock_us());
 
-	if (!peer)
-		return false;
 	l->server = ls;
-	l->peer = peer;
-	l->up = l->closing = l->writing = false;
-	l->order = ls->arrivals++;
-	l->tcp.data = l;
-	return true;
+	l->stream.events = &stream_events;
+	l->stream.mem = ls->mem;
+	l->stream.owner = l;
+	l->stream.rx = ls->rx;
+	l->stream.key = ls->cfg.key;
+	l->stream.seen = ls->seen;
+	return link_stream_open(&l->stream, ls->loop, &cfg, clock_us());
+}
+
+/* NULL, or why the connection may not stay. */
+static const char *objection(const struct link *l, enum link_cause *cause)
+{
+	const struct link_server *ls = l->server;
+	const struct ip_addr *addr = &l->remote.addr;
+
+	*cause = LINK_NOT_ALLOWED;
+	if (ls->events.may_connect &&
+	    !ls->events.may_connect(ls->events.ctx, addr))
+		return "its address is not allowed, see --allow";
+	*cause = LINK_TOO_MANY;
+	if (count_from(ls, addr, true) >= LINK_SERVER_EACH_MAX)
+		return "its address has too many links already";
+	return NULL;
 }
 
 static void link_accept(struct link *l)
 {
 	struct link_server *ls = l->server;
+	enum link_cause cause = LINK_ENDED;
+	const char *why;
 	int rc;
 
 	ls->pending++;
-	uv_tcp_init(ls->loop, &l->tcp);
-	rc = uv_accept((uv_stream_t *)&ls->listener, (uv_stream_t *)&l->tcp);
-	if (rc == 0) {
-		l->remote = remote_of(&l->tcp);
-		uv_tcp_nodelay(&l->tcp, 1);
-		rc = uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read);
+	l->since_us = clock_us();
+	l->remote = (struct endpoint){0};
+	rc = uv_accept((uv_stream_t *)&ls->listener,
+		       (uv_stream_t *)&l->stream.tcp);
+	if (rc == 0)
+		rc = note_remote(l);
+	why = rc < 0 ? uv_strerror(rc) : objection(l, &cause);
+	if (why) {
+		link_stream_end(&l->stream, cause, why);
+		return;
 	}
-	if (rc < 0)
-		link_close(l, uv_strerror(rc));
-	else if (ls->pending > PENDING_MAX)
-		close_oldest_pending(ls);
+	link_stream_start(&l->stream);
+	make_room(ls, PENDING_MAX);
 }
 
 static void accept_waiting(struct link_server *ls)
 {
 	struct link *l = free_slot(ls);
 
-	ls->waiting = !l || !link_init(l, ls);
+	ls->waiting = !l || !link_open(l, ls);
 	if (!ls->waiting)
 		link_accept(l);
-	else if (!l)
-		close_oldest_pending(ls);
+	else if (!l && ls->pending)
+		make_room(ls, ls->pending - 1);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -389,11 +354,10 @@ static void on_tick(uv_timer_t *timer)
 	for (unsigned i = 0; i < ls->cfg.links_max; i++) {
 		struct link *l = &ls->links[i];
 
-		if (!l->peer || l->closing || peer_deadline_us(l->peer) > now)
-			continue;
-		peer_on_timer(l->peer, now);
-		link_settle(l);
+		if (l->stream.peer)
+			link_stream_on_tick(&l->stream, now);
 	}
+	make_room(ls, PENDING_MAX);
 	if (ls->waiting)
 		accept_waiting(ls);
 	ls->events.done(ls->events.ctx);
@@ -445,7 +409,9 @@ int link_server_open(struct link_server **out, uv_loop_t *loop,
 	uv_timer_init(loop, &ls->tick);
 	ls->listener.data = ls;
 	ls->tick.data = ls;
-	if (!ls->links || !ls->dirty)
+	if (cfg->key)
+		ls->seen = link_seen_new(SEEN_MIN);
+	if (!ls->links || !ls->dirty || (cfg->key && !ls->seen))
 		return -ENOMEM;
 	uv_timer_start(&ls->tick, on_tick, TICK_MS, TICK_MS);
 	return listen_on(ls);
@@ -457,12 +423,14 @@ void link_server_close(struct link_server *ls)
 	uv_close((uv_handle_t *)&ls->listener, NULL);
 	uv_close((uv_handle_t *)&ls->tick, NULL);
 	for (unsigned i = 0; ls->links && i < ls->cfg.links_max; i++)
-		if (ls->links[i].peer)
-			link_close(&ls->links[i], "");
+		if (ls->links[i].stream.peer)
+			link_stream_end(&ls->links[i].stream, LINK_ENDED, "");
 }
 
 void link_server_free(struct link_server *ls)
 {
+	if (ls->seen)
+		link_seen_free(ls->seen);
 	free(ls->links);
 	free(ls->dirty);
 	free(ls);
@@ -473,23 +441,38 @@ bool link_server_info(const struct link_server *ls, unsigned link_id,
 {
 	const struct link *l = &ls->links[link_id];
 
-	if (!l->up)
+	if (!is_up(l))
 		return false;
 	*out = (struct link_info){
 		.remote = l->remote,
-		.instance = peer_remote(l->peer)->instance,
-		.stats = *peer_stats(l->peer),
+		.instance = peer_remote(l->stream.peer)->instance,
+		.stats = *peer_stats(l->stream.peer),
 	};
 	return true;
 }
 
 uint64_t link_server_strangers(const struct link_server *ls)
 {
-	return ls->strangers;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < LINK_CAUSES; i++)
+		sum += ls->refused[i];
+	return sum;
+}
+
+uint64_t link_server_refused(const struct link_server *ls,
+			     enum link_cause cause)
+{
+	return ls->refused[cause];
 }
 
 uint64_t link_server_ended(const struct link_server *ls, struct peer_stats *sum)
 {
 	*sum = ls->ended_stats;
 	return ls->ended;
+}
+
+uint64_t link_server_altered(const struct link_server *ls)
+{
+	return ls->altered;
 }

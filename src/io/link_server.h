@@ -5,14 +5,18 @@
 
 #include <uv.h>
 
-#include "core/peer.h"
+#include "io/link_stream.h"
+
+/* Links from one address. */
+#define LINK_SERVER_EACH_MAX 64
 
 struct link_server_config {
 	struct ip_addr address; /* addr_is_none(): all, IPv4 and IPv6 */
 	uint16_t port;
 	uint64_t instance;
-	unsigned max_records; /* in a frame */
-	unsigned links_max;   /* link ids are below this */
+	unsigned max_records;	    /* in a frame */
+	unsigned links_max;	    /* link ids are below this */
+	const struct link_key *key; /* kept; NULL: links in the clear */
 };
 
 /* Called from the loop only. Only msg() and done() may send; a link's id is
@@ -21,6 +25,8 @@ struct link_server_events {
 	void (*up)(void *ctx, unsigned link_id);
 	void (*msg)(void *ctx, unsigned link_id, const struct wire_msg *msg);
 	void (*down)(void *ctx, unsigned link_id, const char *why);
+	/* Whether a connection from there may stay; NULL: any. */
+	bool (*may_connect)(void *ctx, const struct ip_addr *remote);
 	/* Closed without ever having been up. */
 	void (*stranger)(void *ctx, const struct endpoint *remote,
 			 const char *why);
@@ -60,10 +66,14 @@ void link_server_flush(struct link_server *ls);
 /* false: link_id is not up. */
 bool link_server_info(const struct link_server *ls, unsigned link_id,
 		      struct link_info *out);
-/* Connections that were never up. */
+/* Connections that were never up: all, and those that ended for a cause. */
 uint64_t link_server_strangers(const struct link_server *ls);
+uint64_t link_server_refused(const struct link_server *ls,
+			     enum link_cause cause);
 /* Links that were up and are no more: how many, and what they did. */
 uint64_t link_server_ended(const struct link_server *ls,
 			   struct peer_stats *sum);
+/* Of these, for frames that were forged or altered on their way. */
+uint64_t link_server_altered(const struct link_server *ls);
 
 #endif

@@ -39,3 +39,17 @@ struct endpoint sockaddr_to_endpoint(const struct sockaddr_storage *sa)
 	}
 	return e;
 }
+
+bool sockaddr_to_addr(const struct sockaddr *from, struct ip_addr *out)
+{
+	struct sockaddr_storage sa = {0};
+
+	if (!from ||
+	    (from->sa_family != AF_INET && from->sa_family != AF_INET6))
+		return false;
+	memcpy(&sa, from,
+	       from->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+					  : sizeof(struct sockaddr_in6));
+	*out = sockaddr_to_endpoint(&sa).addr;
+	return true;
+}

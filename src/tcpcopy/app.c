@@ -6,7 +6,8 @@
  * the engine as they come. After the events of one turn of the loop, pump()
  * takes out what the engine has: messages first, since routes must leave before
  * the SYNs, then packets in batches, then what it wants to tell; and arms the
- * timer for its next deadline. Captures start when all links are up.
+ * timer for its next deadline. Of very much it takes a part, so that captures
+ * and links have their turn in between. Captures start when all links are up.
  *
  * The end: the engine resets its sessions, pump() sends that out, and the loop
  * goes on until the links have taken their last messages, or for DRAIN_US.
@@ -25,6 +26,7 @@
 #include "tcpcopy/ledger.h"
 
 #define CAPTURE_BUDGET 1024
+#define PUMP_BATCHES   16u
 #define DRAIN_US       1000000u
 
 int app_refuse(int exit_code, const char *fmt, ...)
@@ -138,19 +140,29 @@ static bool drained(const struct app *a)
 	       clock_us() >= a->stop_by_us;
 }
 
-static void pump(struct app *a)
+/* true: there is more. */
+static bool take_out(struct app *a)
 {
 	uint64_t now_us = clock_us();
-	bool more;
+	bool more = true;
 
-	do {
+	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {
 		more = send_messages(a);
 		more |= send_packets(a, now_us) > 0;
 		take_dry_answers(a, now_us);
-	} while (more);
+	}
+	return more;
+}
+
+static void pump(struct app *a)
+{
+	bool more = take_out(a);
+
 	app_tell_notices(a);
 	if (a->file_ended && !a->stopping && !replay_sessions(a->replay)) {
 		stop(a);
+		uv_timer_start(&a->timer, on_timer, 0, 0);
+	} else if (more) {
 		uv_timer_start(&a->timer, on_timer, 0, 0);
 	} else if (a->stopping && drained(a)) {
 		uv_stop(&a->loop);

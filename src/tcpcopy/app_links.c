@@ -92,6 +92,7 @@ int app_open_links(struct app *a)
 		.links_each = a->plan.replay.links_per_group,
 		.instance = random_u64(),
 		.max_records = FRAME_RECORDS,
+		.key = a->options->key,
 	};
 	const struct link_client_events events = {.up = on_up,
 						  .msg = on_msg,

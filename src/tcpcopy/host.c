@@ -11,24 +11,6 @@
 
 #include "io/sockaddr.h"
 
-/* Not every address that getifaddrs() gives is aligned as its type. */
-static bool address_of(const struct ifaddrs *at, struct ip_addr *out)
-{
-	struct sockaddr_storage sa = {0};
-	sa_family_t family;
-
-	if (!at->ifa_addr)
-		return false;
-	family = at->ifa_addr->sa_family;
-	if (family != AF_INET && family != AF_INET6)
-		return false;
-	memcpy(&sa, at->ifa_addr,
-	       family == AF_INET ? sizeof(struct sockaddr_in)
-				 : sizeof(struct sockaddr_in6));
-	*out = sockaddr_to_endpoint(&sa).addr;
-	return true;
-}
-
 int host_addresses(struct ip_addr **out, size_t *count)
 {
 	struct ifaddrs *list;
@@ -41,7 +23,7 @@ int host_addresses(struct ip_addr **out, size_t *count)
 	*out = calloc(max + 1, sizeof(**out));
 	if (*out)
 		for (const struct ifaddrs *at = list; at; at = at->ifa_next)
-			n += address_of(at, &(*out)[n]);
+			n += sockaddr_to_addr(at->ifa_addr, &(*out)[n]);
 	freeifaddrs(list);
 	*count = n;
 	return *out ? 0 : -ENOMEM;

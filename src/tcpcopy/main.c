@@ -12,18 +12,18 @@ int main(int argc, char **argv)
 	static struct tcpcopy_options options;
 	static struct app app;
 	struct opts_fault fault;
+	int rc = 0;
 
 	if (!tcpcopy_options_parse(&options, argc, argv, &fault)) {
 		fprintf(stderr, "tcpcopy: %s\n", fault.text);
-		return OPTS_EXIT_BAD_INPUT;
-	}
-	if (options.service.help) {
+		rc = OPTS_EXIT_BAD_INPUT;
+	} else if (options.service.help) {
 		opts_help(&tcpcopy_program, stdout);
-		return 0;
-	}
-	if (options.service.version) {
+	} else if (options.service.version) {
 		printf("tcpcopy %s\n", PACKAGE_VERSION);
-		return 0;
+	} else {
+		rc = app_run(&app, &options);
 	}
-	return app_run(&app, &options);
+	tcpcopy_options_free(&options);
+	return rc;
 }

@@ -11,6 +11,7 @@ enum {
 	OPT_FILTER,
 	OPT_BUFFER,
 	OPT_DRY_RUN,
+	OPT_KEY_FILE,
 	OPT_TRACE
 };
 
@@ -39,6 +40,8 @@ static const struct opt table[] = {
 	{OPT_NO_RESEND, "no-resend", NULL,
 	 "never send a turn to the target twice"},
 	{'p', "port", "PORT", "port of intercept (36524)"},
+	{OPT_KEY_FILE, "key-file", "FILE",
+	 "intercept's key (intercept --make-key)"},
 	{'i', "file", "FILE", "replay a pcap file (copy live packets)"},
 	{'a', "accelerate", "N", "replay N times as fast, 1-1000 (1)"},
 	{'I', "skip-idle", "MS", "shorten pauses in the file, 1-3600000"},
@@ -179,6 +182,14 @@ static bool take_text(const char **out, const char *value,
 	return *value || opts_fail(fault, "must not be empty");
 }
 
+static bool take_key(struct tcpcopy_options *o, const char *value,
+		     struct opts_fault *fault)
+{
+	link_key_free(o->key);
+	o->key = link_key_load(value, fault);
+	return o->key;
+}
+
 static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 {
 	struct tcpcopy_options *o = ctx;
@@ -212,6 +223,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_devices(o, value, fault);
 	case OPT_FILTER:
 		return take_text(&o->filter, value, fault);
+	case OPT_KEY_FILE:
+		return take_key(o, value, fault);
 	case OPT_TRACE:
 		return take_trace(o, value, fault);
 	case OPT_DRY_RUN:
@@ -334,4 +347,9 @@ bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,
 	if (!opts_parse(&tcpcopy_program, argc, argv, o, fault))
 		return false;
 	return o->service.help || o->service.version || check(o, fault);
+}
+
+void tcpcopy_options_free(struct tcpcopy_options *o)
+{
+	link_key_free(o->key);
 }

@@ -4,6 +4,7 @@
 #define TCPCOPY_OPTIONS_H
 
 #include "base/service.h"
+#include "io/link_key.h"
 #include "tcpcopy/clients.h"
 #include "tcpcopy/transfer.h"
 
@@ -30,6 +31,7 @@ struct tcpcopy_options {
 	char devices[DEVICES_MAX][DEVICE_NAME_MAX];
 	size_t device_count; /* 0: all */
 	const char *filter;
+	struct link_key *key;  /* owned; NULL: none */
 	const char *dry_run;   /* NULL: packets are sent */
 	struct endpoint trace; /* addr_is_none(): nobody; port 0: any */
 
@@ -43,5 +45,7 @@ extern const struct opts_program tcpcopy_program;
  * looked at. */
 bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,
 			   struct opts_fault *fault);
+/* After a fault as well. */
+void tcpcopy_options_free(struct tcpcopy_options *o);
 
 #endif

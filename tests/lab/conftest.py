@@ -85,4 +85,10 @@ def lab(request, programs):
 @pytest.fixture
 def lab2(request, programs):
     """With a second online server."""
-    yield from run_lab(request, online2=True)
+    yield from run_lab(request, onlines=2)
+
+
+@pytest.fixture(params=[2, 4])
+def labs(request, programs):
+    """With two and with four online servers."""
+    yield from run_lab(request, onlines=request.param)

@@ -5,7 +5,7 @@ joined by a router, with real programs in them.
 
     client 198.51.100.1-8 --- router --+-- online  192.0.2.1
                                        +-- target  192.0.2.2 (and .12)
-                                       +-- online2 192.0.2.3
+                                       +-- online2, 3, 4 192.0.2.3-5
 
 The router forwards whatever it gets, so that an answer of the target that
 leaks does reach the client, where a tap counts it.
@@ -29,7 +29,7 @@ LINK_PORT = 36524
 PREFIX = "tclab"
 CLIENTS = [f"198.51.100.{n}" for n in range(1, 9)]
 CLIENTS6 = [f"2001:db8:0:2::{n}" for n in range(1, 9)]
-SERVERS = {"online": 1, "target": 2, "online2": 3}
+SERVERS = {"online": 1, "target": 2, "online2": 3, "online3": 4, "online4": 5}
 UNITS = ("connections", "turns", "bytes")
 PLACES = ("not_sampled", "answered", "unanswered", "in_flight")
 REASONS = ("capture_gap", "midstream", "tls", "memory", "no_tuple", "refused",
@@ -385,6 +385,28 @@ def read_pcap(path):
     return list(rdpcap(path))
 
 
+def tcp_streams(packets, port, side="sport"):
+    """Bytes of each TCP connection from (or to) that port, repeats left
+    out."""
+    from scapy.layers.inet import IP, TCP
+    found = {}
+    for packet in packets:
+        if TCP not in packet or getattr(packet[TCP], side) != port:
+            continue
+        tcp = packet[TCP]
+        length = packet[IP].len - 4 * packet[IP].ihl - 4 * tcp.dataofs
+        key = tcp.dport, tcp.sport
+        if tcp.flags.S:
+            found[key] = [tcp.seq + 1 & 0xffffffff, bytearray()]
+        elif length and key in found:
+            data = bytes(tcp.payload)[:length]
+            start, stream = found[key]
+            at = (tcp.seq - start) & 0xffffffff
+            assert at <= len(stream), "the sniffer lost a packet"
+            stream[at:at + len(data)] = data
+    return [bytes(stream) for _, stream in found.values()]
+
+
 class Copy:
     """Both applications and both programs, in the usual place."""
 
@@ -550,7 +572,7 @@ class Lab:
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99",
     }
 
-    def __init__(self, online2=False):
+    def __init__(self, onlines=1):
         self.processes, self.names = [], collections.Counter()
         self.dir = tempfile.mkdtemp(prefix=f"{PREFIX}-", dir="/tmp")
         os.chmod(self.dir, 0o777)  # the programs are not root
@@ -559,9 +581,10 @@ class Lab:
         self.online = Host(self, "online")
         self.target = Host(self, "target")
         self.hosts = [self.router, self.client, self.online, self.target]
-        if online2:
-            self.online2 = Host(self, "online2")
-            self.hosts.append(self.online2)
+        self.onlines = [self.online]
+        for number in range(2, onlines + 1):
+            self.onlines.append(Host(self, f"online{number}"))
+        self.hosts += self.onlines[1:]
         try:
             self._make()
         except BaseException:

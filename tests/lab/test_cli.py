@@ -57,6 +57,8 @@ TCPCOPY_BAD = [
     *[("--stats", value, "0.1 to 86400") for value in ("0", "x")],
     ("--log-level", "loud", "error, warn, info or debug"),
     ("--dry-run", "/no/such/dir/file", ""),
+    *[("--key-file", value, "") for value in
+      ("", "/no/such/file", "/tmp", "/dev/null", "/etc/hostname")],
     *[("--trace", value, "") for value in ("", "0.0.0.0", "192.0.2.1:0", "::")],
 ]
 INTERCEPT_BAD = [
@@ -66,6 +68,11 @@ INTERCEPT_BAD = [
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x", "")],
     *[("-b", value, "") for value in
       ("", "x", "192.0.2.300", "224.0.0.1", "ff02::1", "255.255.255.255")],
+    *[("--allow", value, "") for value in
+      ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129")],
+    *[("--key-file", value, "") for value in
+      ("", "/no/such/file", "/tmp", "/dev/null", "/etc/hostname")],
+    ("--make-key", "", ""),
     *[("--queue-num", value, "0 to 65535") for value in
       ("-1", "65536", "x", "")],
     *[("-q", value, "1 to ") for value in ("0", "x", "")],

@@ -3,31 +3,10 @@
 import struct
 
 import pytest
-from lab import LINK_PORT, Sniffer, counter
+from lab import LINK_PORT, Sniffer, counter, tcp_streams
 
 RESPONSE = 5  # type of a frame
 RECORD_MIN = 20  # a response record is longer than this
-
-
-def streams(packets, sport):
-    """Bytes of each TCP connection from that port, repeats left out."""
-    from scapy.layers.inet import IP, TCP
-    found = {}
-    for packet in packets:
-        if TCP not in packet or packet[TCP].sport != sport:
-            continue
-        tcp = packet[TCP]
-        length = packet[IP].len - 4 * packet[IP].ihl - 4 * tcp.dataofs
-        key = tcp.dport
-        if tcp.flags.S:
-            found[key] = [tcp.seq + 1 & 0xffffffff, bytearray()]
-        elif length and key in found:
-            data = bytes(tcp.payload)[:length]
-            start, stream = found[key]
-            at = (tcp.seq - start) & 0xffffffff
-            assert at <= len(stream), "the sniffer lost a packet"
-            stream[at:at + len(data)] = data
-    return [bytes(stream) for _, stream in found.values()]
 
 
 def frames(stream):
@@ -58,7 +37,7 @@ def test_every_link_carries_responses(lab, links):
     ledger = copy.intercept.ledger()
     assert len(ledger["links"]) == links
     copy.exact()
-    seen = streams(sniffer.packets(), LINK_PORT)
+    seen = tcp_streams(sniffer.packets(), LINK_PORT)
     assert len(seen) == links
     records = [sum(n for kind, n, _ in frames(s) if kind == RESPONSE)
                for s in seen]
@@ -74,7 +53,7 @@ def test_records_in_a_frame(lab, most):
     copy = lab.copy(intercept=("-n", most))
     lab.load(connections=500, concurrent=100, requests=5)
     copy.exact()
-    counts = [n for stream in streams(sniffer.packets(), LINK_PORT)
+    counts = [n for stream in tcp_streams(sniffer.packets(), LINK_PORT)
               for kind, n, _ in frames(stream) if kind == RESPONSE]
     assert counts and max(counts) == most
 
@@ -84,7 +63,7 @@ def test_many_records_share_a_frame(lab):
     copy = lab.copy("-C", 1)
     lab.load(connections=500, concurrent=100, requests=5)
     copy.exact()
-    counts = [n for stream in streams(sniffer.packets(), LINK_PORT)
+    counts = [n for stream in tcp_streams(sniffer.packets(), LINK_PORT)
               for kind, n, _ in frames(stream) if kind == RESPONSE]
     assert max(counts) > 7
 
@@ -101,7 +80,7 @@ STRANGERS = {
 @pytest.mark.parametrize("kind", STRANGERS)
 def test_a_stranger_gets_no_byte(lab, kind):
     copy = lab.copy()
-    with lab.client.connect((lab.target.addr, LINK_PORT)) as sock:
+    with lab.online.connect((lab.target.addr, LINK_PORT)) as sock:
         sock.sendall(STRANGERS[kind])
         try:
             assert sock.recv(100) == b""
@@ -114,7 +93,7 @@ def test_a_stranger_gets_no_byte(lab, kind):
 
 def test_a_silent_stranger_is_closed(lab):
     copy = lab.copy()
-    with lab.client.connect((lab.target.addr, LINK_PORT), timeout=30) as sock:
+    with lab.online.connect((lab.target.addr, LINK_PORT), timeout=30) as sock:
         assert sock.recv(100) == b""
     assert counter(copy.intercept.ledger(), "strangers") == 1
 
@@ -122,7 +101,7 @@ def test_a_silent_stranger_is_closed(lab):
 def test_many_strangers(lab):
     """They take no link away from tcpcopy, and cost nothing that lasts."""
     copy = lab.copy()
-    socks = [lab.client.connect((lab.target.addr, LINK_PORT))
+    socks = [lab.online.connect((lab.target.addr, LINK_PORT))
              for _ in range(300)]
     lab.load(connections=50, requests=5)
     for sock in socks:

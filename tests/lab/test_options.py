@@ -244,7 +244,7 @@ def test_mirror_port(lab2):
     intercept = lab.start_intercept()
     tcpcopy = lab.start_tcpcopy(
         "-x", f"{lab.online.addr}:{ONLINE_PORT}-{lab.target.addr}:"
-        f"{TARGET_PORT}", "--device", "eth0", host=lab.online2)
+        f"{TARGET_PORT}", "--device", "eth0", host=lab.onlines[1])
     lab.load(**SMALL)
     Copy(online, target, intercept, tcpcopy).exact()
 
@@ -253,15 +253,15 @@ def test_other_hosts_packets_are_left_alone(lab2):
     """Without a source address only those for this host are copied."""
     lab = lab2
     lab.serve(lab.online, ONLINE_PORT)
-    online2 = lab.serve(lab.online2, ONLINE_PORT)
+    online2 = lab.serve(lab.onlines[1], ONLINE_PORT)
     target = lab.serve(lab.target, TARGET_PORT)
     lab.rule()
     lab.router.run("ip", "link", "set", "br0", "type", "bridge",
                    "ageing_time", "0")
     intercept = lab.start_intercept()
-    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, host=lab.online2)
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, host=lab.onlines[1])
     lab.load(**SMALL)
-    lab.load(f"{lab.online2.addr}:{ONLINE_PORT}", seed=2, **SMALL)
+    lab.load(f"{lab.onlines[1].addr}:{ONLINE_PORT}", seed=2, **SMALL)
     Copy(online2, target, intercept, tcpcopy).exact()
 
 

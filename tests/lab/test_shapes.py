@@ -102,6 +102,20 @@ def test_server_speaks_first(lab, greeting):
 
 
 @pytest.mark.parametrize("target", [[], ["--delay-ms", 1],
+                                    ["--answer-scale", 300]])
+@pytest.mark.parametrize("size", [6000, 40000])
+def test_both_sides_streaming_at_once(lab, size, target):
+    """Neither waits for the other: client and server send as they please."""
+    copy = lab.copy(target=target)
+    lab.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate",
+                   "300mbit", "burst", "100kb", "latency", "200ms")
+    lab.load(connections=10, concurrent=10, requests=100, pipeline=100,
+             request_size=f"24-{size}", answer_size="24-6000")
+    ledger = copy.exact()
+    assert ledger["packets"]["early_hold"] == 0
+
+
+@pytest.mark.parametrize("target", [[], ["--delay-ms", 1],
                                     ["--answer-scale", 30]])
 def test_a_thousand_requests_deep(lab, target):
     copy = lab.copy(target=target)

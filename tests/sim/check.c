@@ -50,6 +50,20 @@ static struct seen_connection *find_routed(struct sim *sim, uint64_t route_id)
 	return s;
 }
 
+void check_restart(struct sim *sim)
+{
+	struct conversations *cs = sim->conversations;
+
+	for (struct seen_connection *s = sim->check->connections; s;
+	     s = s->next)
+		s->over = s->reset = true;
+	sim->check->routes = NULL;
+	sim->check->violations = 0;
+	sim->check->restarted = true;
+	for (unsigned i = 0; i < cs->count; i++)
+		cs->all[i].handshake_seen = false;
+}
+
 /* --- messages ------------------------------------------------------------ */
 
 void check_msg_out(struct sim *sim, const struct wire_msg *msg)
@@ -306,7 +320,8 @@ static void identify(struct sim *sim, struct seen_connection *s)
 		sim_fail(sim, "payload",
 			 "a connection begins with bytes of no turn");
 	else if (s->conv->tls && !sim->p.capture.loss &&
-		 !sim->p.short_of_memory) /* or its hello was never seen */
+		 !sim->p.short_of_memory && !sim->check->restarted)
+		/* elsewhere its hello has been seen */
 		sim_fail(sim, "tls", "bytes of a TLS connection were sent");
 	else
 		sim_trace(sim, "this is conversation %u from byte %u",

@@ -62,6 +62,7 @@ struct check {
 	uint64_t turns_begun; /* of which something was delivered */
 	uint64_t idle_since_us;
 	bool shut;
+	bool restarted; /* the ledger is of a part of what was captured */
 };
 
 void check_new(struct sim *sim);
@@ -74,6 +75,9 @@ void check_msg_out(struct sim *sim, const struct wire_msg *msg);
 void check_msg_in(struct sim *sim, const struct wire_msg *msg);
 void check_received(struct sim *sim, struct target_connection *t);
 void check_fin_received(struct sim *sim, const struct target_connection *t);
+
+/* Another tcpcopy: it knows nothing of what was before. */
+void check_restart(struct sim *sim);
 
 /* check_account.c: the ledger, time, and the end */
 

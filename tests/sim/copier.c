@@ -89,8 +89,6 @@ static void configure(struct sim *sim, struct copier *c)
 		.max_hold_us = p->max_hold_us,
 		.resend = p->resend,
 	};
-	for (int i = 0; i < 16; i++)
-		c->cfg.hash_key.b[i] = (uint8_t)rng_next(&sim->plan);
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		c->own[v6] = sim_addr(v6, 0, 1);
 		c->clients[v6].first = sim_addr(v6, 1, 200);
@@ -102,6 +100,31 @@ static void configure(struct sim *sim, struct copier *c)
 	}
 }
 
+static void start(struct sim *sim, struct copier *c)
+{
+	for (int i = 0; i < 16; i++)
+		c->cfg.hash_key.b[i] = (uint8_t)rng_next(&sim->plan);
+	c->made = false;
+	c->memory_bytes = 0;
+	c->engine = replay_new(&c->cfg, &c->mem, sim->now_us);
+	c->made = true;
+	if (!c->engine)
+		abort();
+	c->timer_us = UINT64_MAX;
+	c->timer++;
+}
+
+void copier_restart(struct sim *sim)
+{
+	struct copier *c = sim->copier;
+
+	sim_trace(sim, "tcpcopy is killed and starts anew");
+	coverage_add_ledger(sim->coverage, replay_ledger(c->engine));
+	replay_free(c->engine, &c->mem);
+	start(sim, c);
+	check_restart(sim);
+}
+
 void copier_new(struct sim *sim)
 {
 	struct copier *c = sim_alloc(sim, sizeof(*c));
@@ -109,12 +132,8 @@ void copier_new(struct sim *sim)
 	sim->copier = c;
 	c->mem = (struct mem){
 		.alloc = count_alloc, .free = count_free, .ctx = c};
-	c->timer_us = UINT64_MAX;
 	configure(sim, c);
-	c->engine = replay_new(&c->cfg, &c->mem, sim->now_us);
-	c->made = true;
-	if (!c->engine)
-		abort();
+	start(sim, c);
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
 	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;
 	sim->coverage[COVER_several_copies] += sim->p.copies > 1;

@@ -9,6 +9,8 @@
 #define COPIER_TARGETS_MAX 8u
 
 void copier_new(struct sim *sim);
+/* Another process in its place; all links must be down. */
+void copier_restart(struct sim *sim);
 void copier_free(struct sim *sim);
 void copier_on_capture(struct sim *sim, const struct sim_packet *pkt);
 void copier_on_msg(struct sim *sim, unsigned link_id,

@@ -35,19 +35,6 @@ struct intercept {
 	struct addr_prefix passlist[2];
 };
 
-static void *plain_alloc(void *ctx, size_t size_bytes)
-{
-	(void)ctx;
-	return calloc(1, size_bytes);
-}
-
-static void plain_free(void *ctx, void *ptr, size_t size_bytes)
-{
-	(void)ctx;
-	(void)size_bytes;
-	free(ptr);
-}
-
 static void settle(struct sim *sim, struct one *o);
 
 static void on_timer(struct sim *sim, void *obj, uint64_t arg)
@@ -193,7 +180,7 @@ void intercept_new(struct sim *sim)
 	struct intercept *in = sim_alloc(sim, sizeof(*in));
 
 	sim->intercept = in;
-	in->mem = (struct mem){.alloc = plain_alloc, .free = plain_free};
+	in->mem = sim_plain_mem;
 	in->passlist[0] =
 		(struct addr_prefix){.addr = sim_addr(false, 3, 5), .len = 128};
 	in->passlist[1] =

@@ -18,7 +18,7 @@
 #include "tests/sim/intercept.h"
 
 #define LINKS_MAX    6u
-#define OUR_INSTANCE 0xc0deu
+#define OUR_INSTANCE 0xc0de00u /* and one more each time it starts anew */
 
 struct end {
 	struct peer *peer;
@@ -37,7 +37,7 @@ struct link {
 
 struct links {
 	struct link all[LINKS_MAX];
-	unsigned count;
+	unsigned count, restarts;
 	struct mem mem;
 	bool pumping;
 };
@@ -48,19 +48,6 @@ struct chunk {
 	uint32_t len;
 	uint8_t bytes[];
 };
-
-static void *plain_alloc(void *ctx, size_t size_bytes)
-{
-	(void)ctx;
-	return calloc(1, size_bytes);
-}
-
-static void plain_free(void *ctx, void *ptr, size_t size_bytes)
-{
-	(void)ctx;
-	(void)size_bytes;
-	free(ptr);
-}
 
 static unsigned group_of(const struct sim *sim, const struct link *l)
 {
@@ -117,7 +104,7 @@ static void connect_link(struct sim *sim, void *obj, uint64_t arg)
 {
 	struct link *l = obj;
 	struct peer_config cfg = {
-		.instance = OUR_INSTANCE,
+		.instance = OUR_INSTANCE + sim->links->restarts,
 		.max_records = rng_between(&sim->link_dice, 1, 64),
 		.tx_bytes = 2 * WIRE_FRAME_MAX,
 	};
@@ -340,6 +327,21 @@ static void restart_one(struct sim *sim, void *obj, uint64_t arg)
 	intercept_restart(sim, group);
 }
 
+static void restart_tcpcopy(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct links *ls = sim->links;
+
+	(void)obj;
+	(void)arg;
+	if (!sim->faults_on)
+		return;
+	SIM_COVER(sim, tcpcopy_restarts);
+	ls->restarts++;
+	for (unsigned i = 0; i < ls->count; i++)
+		reset(sim, &ls->all[i]);
+	copier_restart(sim);
+}
+
 static void plan(struct sim *sim, sim_fn *fn, unsigned count)
 {
 	uint64_t span_us =
@@ -357,7 +359,7 @@ void links_new(struct sim *sim)
 	struct links *ls = sim_alloc(sim, sizeof(*ls));
 
 	sim->links = ls;
-	ls->mem = (struct mem){.alloc = plain_alloc, .free = plain_free};
+	ls->mem = sim_plain_mem;
 	ls->count = sim->p.groups * sim->p.links_per_group;
 	for (unsigned i = 0; i < ls->count; i++) {
 		ls->all[i].id = i;
@@ -368,6 +370,7 @@ void links_new(struct sim *sim)
 	plan(sim, stall_one, sim->p.link_stalls);
 	plan(sim, cut_all, sim->p.outages);
 	plan(sim, restart_one, sim->p.intercept_restarts);
+	plan(sim, restart_tcpcopy, sim->p.tcpcopy_restarts);
 }
 
 void links_free(struct sim *sim)

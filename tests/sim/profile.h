@@ -32,6 +32,7 @@ struct profile {
 	struct fault_rates capture, net, queue;
 	unsigned net_delay_us, link_delay_us;
 	unsigned link_resets, link_stalls, intercept_restarts;
+	unsigned tcpcopy_restarts;
 	unsigned outages;  /* all links are down for a long time */
 	unsigned squatted; /* permille of tuples that another tcpcopy owns */
 	unsigned stolen;   /* and that it owns after a restart of intercept */

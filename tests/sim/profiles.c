@@ -157,6 +157,14 @@ static void make_shutdown(struct profile *p, struct rng *r)
 	p->shutdown = true;
 }
 
+static void make_restarts(struct profile *p, struct rng *r)
+{
+	make_swarm(p, r);
+	p->exact = false;
+	p->tcpcopy_restarts = rng_between(r, 1, 3);
+	p->timeout_us = 5 * SECONDS;
+}
+
 static void make_tuples(struct profile *p, struct rng *r)
 {
 	p->exact = true;
@@ -174,7 +182,8 @@ static const struct {
 	{"links", make_links},	     {"swarm", make_swarm},
 	{"capture", make_capture},   {"closing", make_closing},
 	{"failing", make_failing},   {"memory", make_memory},
-	{"shutdown", make_shutdown}, {"tuples", make_tuples},
+	{"shutdown", make_shutdown}, {"restarts", make_restarts},
+	{"tuples", make_tuples},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))

@@ -105,6 +105,21 @@ void *sim_alloc(struct sim *sim, size_t size_bytes)
 	return p;
 }
 
+static void *plain_alloc(void *ctx, size_t size_bytes)
+{
+	(void)ctx;
+	return calloc(1, size_bytes);
+}
+
+static void plain_free(void *ctx, void *ptr, size_t size_bytes)
+{
+	(void)ctx;
+	(void)size_bytes;
+	free(ptr);
+}
+
+const struct mem sim_plain_mem = {.alloc = plain_alloc, .free = plain_free};
+
 static void arena_free(struct sim_arena *a)
 {
 	while (a->chunks) {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/mem.h"
 #include "core/packet.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/profile.h"
@@ -78,6 +79,8 @@ void sim_at(struct sim *sim, uint64_t at_us, sim_fn *fn, void *obj,
 	    uint64_t arg);
 /* Zeroed memory that lives as long as the world. */
 void *sim_alloc(struct sim *sim, size_t size_bytes);
+/* The heap, for what is freed before the world ends. */
+extern const struct mem sim_plain_mem;
 /* An oracle has spoken; the first one counts. */
 void sim_fail(struct sim *sim, const char *oracle, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

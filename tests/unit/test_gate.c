@@ -27,6 +27,8 @@ struct row {
 		.held_since_us = (at), .max_hold_us = (hold_us), __VA_ARGS__   \
 	}
 #define SHORTER .got_bytes = 99, .pushed = true
+#define NOTHING .pushed = true, .had_all = true
+#define SILENT	GATE_SILENT_MIN_US
 
 static const struct row rows[] = {
 	{"nothing delivered", {.got_bytes = 1}, GATE_SHUT, NEVER},
@@ -62,6 +64,20 @@ static const struct row rows[] = {
 	 GATE_SHUT, NOW + 150000},
 	{"the client had slept", SINCE(NOW, HOLD, SHORTER, .gap_us = 60000000),
 	 GATE_SHUT, NOW + GATE_QUIET_GAP_US},
+	{"nothing owed", SINCE(NOW, HOLD, NOTHING), GATE_SHUT, NOW + SILENT},
+	{"nothing owed, almost silent", SINCE(NOW - SILENT + 1, HOLD, NOTHING),
+	 GATE_SHUT, NOW + 1},
+	{"nothing owed, silent", SINCE(NOW - SILENT, HOLD, NOTHING),
+	 GATE_EARLY_QUIET, NEVER},
+	{"nothing owed, the client had waited",
+	 SINCE(NOW, HOLD, NOTHING, .gap_us = 9000), GATE_SHUT, NOW + 90000},
+	{"nothing owed, a slow target",
+	 SINCE(NOW, HOLD, NOTHING, .gap_us = 9000, .slowest_us = 30000),
+	 GATE_SHUT, NOW + 120000},
+	{"nothing owed, but not pushed", SINCE(NOW, HOLD, .had_all = true),
+	 GATE_SHUT, NOW + HOLD},
+	{"nothing owed, no link", SINCE(0, 1, NOTHING, .paused = true),
+	 GATE_SHUT, NEVER},
 	{"no link: silence says nothing", SINCE(0, 1, SHORTER, .paused = true),
 	 GATE_SHUT, NEVER},
 	{"no link, but the answer is there",

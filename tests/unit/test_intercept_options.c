@@ -44,7 +44,7 @@ static void test_defaults(void **state)
 	assert_true(addr_is_none(&o.address));
 	assert_int_equal(o.queue_num, 0);
 	assert_int_equal(o.queue_length, 65536);
-	assert_int_equal(o.passlist_count, 0);
+	assert_int_equal(o.passlist.count, 0);
 	assert_false(o.service.daemon);
 	options_free(&o);
 }
@@ -95,11 +95,28 @@ static void test_passlist(void **state)
 		parse(&o, &fault,
 		      (const char *[]){"-x", "192.0.2.1, 198.51.100.0/24 ,::1",
 				       "--passlist", "2001:db8::/32", NULL}));
-	assert_int_equal(o.passlist_count, 4);
-	assert_prefix(&o.passlist[0], "192.0.2.1", 128);
-	assert_prefix(&o.passlist[1], "198.51.100.0", 120);
-	assert_prefix(&o.passlist[2], "::1", 128);
-	assert_prefix(&o.passlist[3], "2001:db8::", 32);
+	assert_int_equal(o.passlist.count, 4);
+	assert_prefix(&o.passlist.items[0], "192.0.2.1", 128);
+	assert_prefix(&o.passlist.items[1], "198.51.100.0", 120);
+	assert_prefix(&o.passlist.items[2], "::1", 128);
+	assert_prefix(&o.passlist.items[3], "2001:db8::", 32);
+	options_free(&o);
+}
+
+static void test_allow(void **state)
+{
+	struct options o;
+	struct opts_fault fault;
+
+	(void)state;
+	assert_true(parse(&o, &fault,
+			  (const char *[]){"--allow", "192.0.2.0/24,::/0",
+					   "--allow=203.0.113.7", NULL}));
+	assert_int_equal(o.allow.count, 3);
+	assert_prefix(&o.allow.items[0], "192.0.2.0", 120);
+	assert_prefix(&o.allow.items[1], "::", 0);
+	assert_prefix(&o.allow.items[2], "203.0.113.7", 128);
+	assert_int_equal(o.passlist.count, 0);
 	options_free(&o);
 }
 
@@ -129,6 +146,8 @@ static void test_refusals(void **state)
 		{{"-x", "example"}, "not an address"},
 		{{"-x", "0.0.0.0/0"}, "every answer"},
 		{{"-x", "::/0"}, "every answer"},
+		{{"--allow", ""}, "ADDRESS/LENGTH"},
+		{{"--allow", "192.0.2.0/33"}, "0 to 32"},
 		{{"--log-level", "loud"}, "error, warn, info or debug"},
 		{{"--stats", "0"}, "0.1 to 86400"},
 	};
@@ -177,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_long_forms),
 		cmocka_unit_test(test_passlist),
+		cmocka_unit_test(test_allow),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help_fits_a_screen),
 	};

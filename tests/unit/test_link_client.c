@@ -31,6 +31,8 @@ static struct side online, target;
 static struct link_client *client;
 static struct link_server *server;
 static struct endpoint at;
+static const struct link_key one_key = {{1}}, other_key = {{2}};
+static const struct link_key *client_key, *server_key;
 
 static void on_up(void *ctx, unsigned link_id)
 {
@@ -100,7 +102,8 @@ static void start_server(void)
 					       .port = at.port,
 					       .instance = 2,
 					       .max_records = 100,
-					       .links_max = 8};
+					       .links_max = 8,
+					       .key = server_key};
 	const struct link_server_events events = {.up = on_up,
 						  .msg = on_msg,
 						  .down = on_down,
@@ -118,7 +121,8 @@ static void start_client(void)
 					       .server_count = 1,
 					       .links_each = LINKS,
 					       .instance = 1,
-					       .max_records = 100};
+					       .max_records = 100,
+					       .key = client_key};
 	const struct link_client_events events = {.up = on_up,
 						  .msg = on_msg,
 						  .down = on_down,
@@ -149,7 +153,15 @@ static int set_up(void **state)
 	at.port = free_port();
 	client = NULL;
 	server = NULL;
+	client_key = server_key = NULL;
 	return uv_loop_init(&loop);
+}
+
+static int set_up_with_key(void **state)
+{
+	set_up(state);
+	client_key = server_key = &one_key;
+	return 0;
 }
 
 static void end_server(void)
@@ -266,6 +278,35 @@ static void test_much_at_once(void **state)
 	assert_int_equal(online.downs, 0);
 }
 
+/* More than fits anywhere, in both directions: what was not shed arrives. */
+static void test_more_than_fits(void **state)
+{
+	struct wire_msg msg = {.type = WIRE_RESPONSE};
+	unsigned sent = 0, link_id;
+	struct link_info info;
+
+	(void)state;
+	start_server();
+	start_client();
+	run_until(&online.ups, LINKS);
+	run_until(&target.ups, LINKS);
+	link_id = target.last_link;
+	do {
+		for (unsigned i = 0; i < 1000; i++, sent++)
+			link_server_send(server, link_id, &msg);
+		link_server_flush(server);
+		assert_true(link_server_info(server, link_id, &info));
+	} while (info.stats.records_shed < 50000);
+	msg = route_add(1);
+	for (unsigned i = 0; i < 20000; i++)
+		link_client_send(client, 0, &msg);
+	link_client_flush(client);
+	run_until(&online.msgs, sent - (unsigned)info.stats.records_shed);
+	run_until(&target.msgs, 20000);
+	assert_int_equal(online.msgs, sent - info.stats.records_shed);
+	assert_int_equal(online.downs + target.downs, 0);
+}
+
 /* Whoever listens there: it takes connections and says something else. */
 static void test_something_else(void **state)
 {
@@ -288,19 +329,65 @@ static void test_something_else(void **state)
 	close(fd);
 }
 
+/* ---- keys ---- */
+
+static void nobody_comes_up(const struct link_key *of_client,
+			    const struct link_key *of_server, const char *says)
+{
+	client_key = of_client;
+	server_key = of_server;
+	start_server();
+	start_client();
+	run_until(&target.failed, LINKS);
+	run_until(&online.failed, LINKS);
+	assert_int_equal(online.ups + target.ups, 0);
+	assert_int_equal(link_server_refused(server, LINK_WRONG_KEY),
+			 link_server_strangers(server));
+	assert_non_null(strstr(target.why, says));
+	assert_non_null(strstr(online.why, "--key-file"));
+}
+
+static void test_wrong_key(void **state)
+{
+	(void)state;
+	nobody_comes_up(&one_key, &other_key, "its key is not ours");
+}
+
+static void test_client_without_key(void **state)
+{
+	(void)state;
+	nobody_comes_up(NULL, &one_key, "it uses no key");
+}
+
+static void test_server_without_key(void **state)
+{
+	(void)state;
+	nobody_comes_up(&one_key, NULL, "we have none");
+}
+
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_WITH_KEY(name)                                                    \
+	{                                                                      \
+		"with a key: " #name, name, set_up_with_key, tear_down, NULL   \
+	}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_both_ways, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(test_refused_and_tried_again,
-						set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_comes_back, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(test_much_at_once, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(test_something_else, set_up,
-						tear_down),
+		TEST(test_both_ways),
+		TEST(test_refused_and_tried_again),
+		TEST(test_comes_back),
+		TEST(test_much_at_once),
+		TEST(test_more_than_fits),
+		TEST(test_something_else),
+		TEST_WITH_KEY(test_both_ways),
+		TEST_WITH_KEY(test_refused_and_tried_again),
+		TEST_WITH_KEY(test_comes_back),
+		TEST_WITH_KEY(test_much_at_once),
+		TEST_WITH_KEY(test_more_than_fits),
+		TEST_WITH_KEY(test_something_else),
+		TEST(test_wrong_key),
+		TEST(test_client_without_key),
+		TEST(test_server_without_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

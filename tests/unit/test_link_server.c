@@ -18,7 +18,8 @@
 #include "io/link_server.h"
 
 #define LINKS	   80
-#define PENDING	   64
+#define PENDING	   16
+#define BURST	   64
 #define GIVE_UP_US 20000000u
 
 struct fixture {
@@ -28,6 +29,7 @@ struct fixture {
 	unsigned ups, downs, strangers, msgs;
 	unsigned last_up, last_down;
 	struct wire_msg last_msg;
+	bool refuse;
 };
 
 static void on_up(void *ctx, unsigned link_id)
@@ -66,6 +68,14 @@ static void on_stranger(void *ctx, const struct endpoint *remote,
 	f->strangers++;
 }
 
+static bool may_connect(void *ctx, const struct ip_addr *remote)
+{
+	const struct fixture *f = ctx;
+
+	assert_true(addr_is_loopback(remote));
+	return !f->refuse;
+}
+
 static void on_done(void *ctx)
 {
 	struct fixture *f = ctx;
@@ -78,6 +88,7 @@ static int open_on_free_port(struct fixture *f)
 	struct link_server_events events = {.up = on_up,
 					    .msg = on_msg,
 					    .down = on_down,
+					    .may_connect = may_connect,
 					    .stranger = on_stranger,
 					    .done = on_done,
 					    .ctx = f};
@@ -132,16 +143,24 @@ static int teardown(void **state)
 		assert_true(cond);                                             \
 	} while (0)
 
-static int client(const struct fixture *f)
+static int client_from(const struct fixture *f, uint32_t addr)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET,
 				 .sin_port = htons(f->port)};
+	struct sockaddr_in from = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	from.sin_addr.s_addr = htonl(addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
+}
+
+static int client(const struct fixture *f)
+{
+	return client_from(f, INADDR_LOOPBACK);
 }
 
 static void say(int fd, const struct wire_msg *msg)
@@ -215,6 +234,7 @@ static void test_stranger_gets_no_byte(void **state)
 	pump_until(f, f->strangers == 1);
 	pump_until(f, read_to_end(fd, buf, sizeof(buf), &have) == 0);
 	assert_int_equal(link_server_strangers(f->server), 1);
+	assert_int_equal(link_server_refused(f->server, LINK_STRANGE), 1);
 	assert_int_equal(f->ups, 0);
 	assert_int_equal(f->downs, 0);
 	close(fd);
@@ -240,28 +260,87 @@ static void test_other_version_is_told_ours(void **state)
 	close(fd);
 }
 
-/* The oldest of those that say nothing make room, ours come through. */
+/* Those that say nothing are closed but for a few; ours come through. */
 static void test_silent_ones_are_bounded(void **state)
 {
 	struct fixture *f = *state;
-	int fds[PENDING + 20], fd;
+	int fds[BURST + 20], fd;
 	uint8_t buf[16];
 	size_t have = 0;
 
-	for (unsigned i = 0; i < PENDING + 20; i++) {
+	for (unsigned i = 0; i < BURST + 20; i++) {
 		fds[i] = client(f);
 		uv_run(&f->loop, UV_RUN_NOWAIT);
+		assert_true(i - f->strangers < BURST);
 	}
-	pump_until(f, f->strangers == 20);
+	pump_until(f, f->strangers == BURST + 20 - PENDING);
+	assert_int_equal(link_server_refused(f->server, LINK_TOO_MANY),
+			 f->strangers);
 	pump_until(f, read_to_end(fds[19], buf, sizeof(buf), &have) == 0);
-	assert_int_equal(read_to_end(fds[20], buf, sizeof(buf), &have), -1);
+	assert_int_equal(read_to_end(fds[BURST + 19], buf, sizeof(buf), &have),
+			 -1);
 
 	fd = client(f);
 	hello(fd, WIRE_VERSION);
 	pump_until(f, f->ups == 1);
-	assert_int_equal(f->strangers, 21);
-	for (unsigned i = 0; i < PENDING + 20; i++)
+	for (unsigned i = 0; i < BURST + 20; i++)
 		close(fds[i]);
+	close(fd);
+}
+
+/* Who connects in masses is closed himself, not the one who was there. */
+static void test_masses_close_their_own(void **state)
+{
+	struct fixture *f = *state;
+	int fds[BURST], slow = client_from(f, 0x7f000002);
+
+	for (unsigned i = 0; i < BURST; i++)
+		fds[i] = client(f);
+	pump_until(f, f->strangers == BURST + 1 - PENDING);
+	hello(slow, WIRE_VERSION);
+	pump_until(f, f->ups == 1);
+	for (unsigned i = 0; i < BURST; i++)
+		close(fds[i]);
+	close(slow);
+}
+
+/* One address gets so many links, and another one still gets its own. */
+static void test_links_of_one_address(void **state)
+{
+	struct fixture *f = *state;
+	int fds[LINK_SERVER_EACH_MAX], more, other;
+
+	for (unsigned i = 0; i < LINK_SERVER_EACH_MAX; i++) {
+		fds[i] = client(f);
+		hello(fds[i], WIRE_VERSION);
+		pump_until(f, f->ups == i + 1);
+	}
+	more = client(f);
+	pump_until(f, f->strangers == 1);
+	other = client_from(f, 0x7f000002);
+	hello(other, WIRE_VERSION);
+	pump_until(f, f->ups == LINK_SERVER_EACH_MAX + 1);
+	for (unsigned i = 0; i < LINK_SERVER_EACH_MAX; i++)
+		close(fds[i]);
+	close(more);
+	close(other);
+}
+
+/* Not even its first bytes are looked at. */
+static void test_refused_address(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t buf[16];
+	size_t have = 0;
+	int fd;
+
+	f->refuse = true;
+	fd = client(f);
+	hello(fd, WIRE_VERSION);
+	pump_until(f, f->strangers == 1);
+	pump_until(f, read_to_end(fd, buf, sizeof(buf), &have) == 0);
+	assert_int_equal(link_server_refused(f->server, LINK_NOT_ALLOWED), 1);
+	assert_int_equal(f->ups, 0);
 	close(fd);
 }
 
@@ -292,7 +371,7 @@ static void test_full_server_takes_up_later(void **state)
 	int fds[LINKS], fd;
 
 	for (unsigned i = 0; i < LINKS; i++) {
-		fds[i] = client(f);
+		fds[i] = client_from(f, INADDR_LOOPBACK + i % 2);
 		hello(fds[i], WIRE_VERSION);
 		pump_until(f, f->ups == i + 1);
 	}
@@ -384,6 +463,9 @@ int main(void)
 		TEST(test_stranger_gets_no_byte),
 		TEST(test_other_version_is_told_ours),
 		TEST(test_silent_ones_are_bounded),
+		TEST(test_masses_close_their_own),
+		TEST(test_links_of_one_address),
+		TEST(test_refused_address),
 		TEST(test_flush_writes_at_once),
 		TEST(test_full_server_takes_up_later),
 		TEST(test_slow_link_sheds),

@@ -151,6 +151,45 @@ static void test_no_room(void **state)
 	assert_int_equal(packet_build(bytes, len, &seg, 0), len);
 }
 
+/* What an IP header can say is the most that is built. */
+static void test_the_largest(void **state)
+{
+	static uint8_t bytes[70000], data[65536];
+	struct segment again;
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct segment seg = some_segment(v6);
+
+		seg.payload = data;
+		seg.payload_len = UINT16_MAX - packet_header_len(&seg);
+		seg.payload_cap = seg.payload_len;
+		assert_int_equal(packet_build(bytes, sizeof(bytes), &seg, 0),
+				 UINT16_MAX);
+		check_checksums(bytes, UINT16_MAX);
+		assert_int_equal(
+			packet_parse(&again, bytes, UINT16_MAX, UINT16_MAX),
+			PACKET_OK);
+		check_same(&seg, &again);
+		seg.payload_cap = ++seg.payload_len;
+		assert_int_equal(packet_build(bytes, sizeof(bytes), &seg, 0),
+				 0);
+	}
+}
+
+/* Flags that say nothing about the stream (URG, ECE, CWR) are not taken. */
+static void test_other_flags(void **state)
+{
+	struct segment seg = some_segment(false), again;
+	uint8_t bytes[2000];
+	size_t len = build(bytes, &seg);
+
+	(void)state;
+	bytes[33] |= 0xe0;
+	assert_int_equal(packet_parse(&again, bytes, len, len), PACKET_OK);
+	assert_int_equal(again.flags, TCP_ACK | TCP_PSH);
+}
+
 /* Whatever is cut off: truncated, or a payload of which only a part is here. */
 static void test_cut_anywhere(void **state)
 {
@@ -317,6 +356,8 @@ int main(void)
 		cmocka_unit_test(test_headers_as_they_go_out),
 		cmocka_unit_test(test_payload_in_place),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_the_largest),
+		cmocka_unit_test(test_other_flags),
 		cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_length_of_zero),

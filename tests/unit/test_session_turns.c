@@ -161,6 +161,56 @@ static void test_no_surplus(void **state)
 	one_sends(o, "PA 201+100 a131");
 }
 
+/* The client writes a request in pieces and reads earlier answers meanwhile;
+ * the target has sent those already, and waits for the last piece. */
+static void test_both_sides_speaking(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 30);
+	one_client(o, 100, 30);
+	one_out(o, true);
+	one_target(o, TCP_PSH, 101, 70);
+	one_sends(o, "PA 101+100 a71");
+	one_after(o, 7000);
+	one_target(o, 0, 201, 0);
+	one_after(o, GATE_SILENT_MIN_US - 1);
+	assert_int_equal(o->s.snd_max, ISS + 201);
+	one_after(o, 1);
+	one_sends(o, "PA 201+100 a71");
+	assert_int_equal(o->ledger.early_quiet, 1);
+	/* of this it has sent 10 bytes, and still owes 20 */
+	one_client(o, 100, 30);
+	one_target(o, 0, 301, 0);
+	one_after(o, ONE_TIMEOUT - 1);
+	assert_int_equal(o->s.snd_max, ISS + 301);
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
+/* Four times as long as it has taken before. */
+static void test_a_slow_target_is_waited_for(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_after(o, 30000);
+	one_target(o, TCP_PSH, 101, 200);
+	one_after(o, SESSION_DELAYED_US);
+	one_out(o, true);
+	one_client(o, 100, 50);
+	one_client(o, 100, 50);
+	one_sends(o, "PA 101+100 a201");
+	one_target(o, 0, 201, 0);
+	one_after(o, 119999);
+	assert_int_equal(o->ledger.early_quiet, 0);
+	one_after(o, 1);
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
 static void test_a_shorter_answer(void **state)
 {
 	struct one_session *o = *state;
@@ -254,6 +304,28 @@ static void test_the_server_speaks_first_on_the_next_one(void **state)
 	one_sends(o, "A 1 a1");
 	one_target(o, 0, 1, 78);
 	one_sends(o, "PA 1+100 a79");
+}
+
+/* A target that closes twice instead of greeting: what waited is lost, and not
+ * a byte of it goes. */
+static void test_no_greeting_but_a_fin(void **state)
+{
+	struct one_session *o = *state;
+
+	one_client(o, 50, 56);
+	one_establish(o);
+	one_target(o, TCP_FIN, 1, 0);
+	one_again(o, 1);
+	one_sends(o, "A 1 a1");
+	one_target(o, TCP_PSH, 1, 9);
+	one_target(o, TCP_FIN, 1, 0);
+	assert_string_equal(one_out(o, false), "RA");
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	assert_int_equal(o->ledger.turns.lost[LOSS_TARGET_CLOSED], 1);
+	assert_int_equal(o->ledger.bytes.lost[LOSS_TARGET_CLOSED], 50);
+	one_client(o, 10, 5);
+	assert_int_equal(o->s.state, SESSION_WAITING);
+	assert_int_equal(o->ledger.turns.in_flight, 1);
 }
 
 /* Thrown away by a target that closes, acknowledged or not. */
@@ -679,11 +751,14 @@ int main(void)
 		TEST(test_the_gate_waits_for_as_many_bytes),
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),
+		TEST(test_both_sides_speaking),
+		TEST(test_a_slow_target_is_waited_for),
 		TEST(test_a_shorter_answer),
 		TEST(test_a_turn_goes_as_it_comes),
 		TEST(test_a_turn_that_grows_after_its_answer),
 		TEST(test_the_server_speaks_first),
 		TEST(test_the_server_speaks_first_on_the_next_one),
+		TEST(test_no_greeting_but_a_fin),
 		TEST(test_a_turn_thrown_away_is_sent_again),
 		TEST(test_a_reset_after_the_answer_loses_nothing),
 		TEST(test_a_reset_between_two_turns),

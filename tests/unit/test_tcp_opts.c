@@ -78,6 +78,7 @@ static void test_wrong_lengths_are_not_taken(void **state)
 	check_none(PARSE(2, 5, 5, 0xb4, 0));
 	check_none(PARSE(3, 4, 1, 1));
 	check_none(PARSE(8, 9, 1, 2, 3, 4, 5, 6, 7));
+	check_none(PARSE(8, 11, 1, 2, 3, 4, 5, 6, 7, 8, 9));
 }
 
 /* What came before the malformed one stands. */

@@ -168,6 +168,48 @@ static void test_set_again(void **state)
 	end(&w);
 }
 
+/* Nothing is left of one that was cancelled, wherever it was filed. */
+static void test_cancelled(void **state)
+{
+	struct wheel w;
+
+	(void)state;
+	begin(&w);
+	for (unsigned shift = 0; shift < 62; shift++) {
+		timers_set(w.timers, &w.all[0], w.now_us + (1ull << shift));
+		timers_cancel(w.timers, &w.all[0]);
+		assert_true(timers_next_us(w.timers) == TIME_NEVER);
+		timers_cancel(w.timers, &w.all[0]); /* idle already */
+	}
+	w.now_us += 1ull << 40;
+	assert_int_equal(take(&w), 0);
+	end(&w);
+}
+
+/* Beyond what the wheels span it is looked at again on the way, seldom. */
+static void test_years_ahead(void **state)
+{
+	struct wheel w;
+
+	(void)state;
+	for (unsigned shift = 44; shift < 56; shift++) {
+		unsigned calls = 0;
+		uint64_t at_us;
+
+		begin(&w);
+		at_us = w.now_us + (1ull << shift);
+		timers_set(w.timers, &w.all[0], at_us);
+		while (timer_armed(&w.all[0])) {
+			assert_true(timers_next_us(w.timers) > w.now_us);
+			assert_true(++calls < 20000);
+			w.now_us = timers_next_us(w.timers);
+			take(&w);
+		}
+		assert_true(w.now_us >= at_us);
+		end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +217,8 @@ int main(void)
 		cmocka_unit_test(test_led_by_next),
 		cmocka_unit_test(test_in_the_past),
 		cmocka_unit_test(test_set_again),
+		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_years_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

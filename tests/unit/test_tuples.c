@@ -14,7 +14,8 @@
 #define SLICE_PORTS (PORTS / TUPLES_SLICES)
 #define T0	    1000000u /* us; any time will do */
 
-static const uint16_t barred[] = {1024, 8080};
+/* Two targets have one port, one has none that a client is given. */
+static const uint16_t barred[] = {1024, 8080, 1024, 80};
 static struct counted_mem mem;
 
 static struct tuples *make(uint32_t count, unsigned slice)
@@ -23,7 +24,7 @@ static struct tuples *make(uint32_t count, unsigned slice)
 		.count = count,
 		.port_slice = slice,
 		.barred_ports = barred,
-		.barred_port_count = 2,
+		.barred_port_count = 4,
 		.hash_key = {{7}},
 	};
 	struct tuples *t;

@@ -42,7 +42,8 @@ static void arm_flow_timer(struct replay *r, struct flow *f)
 		at = f->last_us + CLOSED_LINGER_US;
 	else if (hold_has_hole(&f->hold) && f->hold.hole_us + HOLE_US < at)
 		at = f->hold.hole_us + HOLE_US;
-	if (!timer_armed(&f->timer) || at < f->timer.deadline_us)
+	if (at != TIME_NEVER &&
+	    (!timer_armed(&f->timer) || at < f->timer.deadline_us))
 		timers_set(r->flow_timers, &f->timer, at);
 }
 

@@ -1,357 +1,455 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * tcpcopy's engine: what it is given (packets of a few clients, anything as a
- * packet, answers near what it has sent, refusals, links that come and go,
- * time). The first bytes choose its configuration and the allocation that
- * fails. Packets go to targets only, no SYN before its route, the account
- * balances at every moment, memory is asked for at the start only, and at the
- * end every turn has its place.
+ * tcpcopy's whole engine: how it is configured, and then captured packets,
+ * answers of the targets, refusals, links that come and go, and moments.
+ * replay_picture.h says what may come out. Memory is asked for at the start
+ * only and within the limit, the same input gives the same output, and in the
+ * end everything ends by itself in its time, or is ended.
  */
-#include <string.h>
-
 #include "core/bytes.h"
-#include "core/check.h"
-#include "core/replay.h"
 #include "../helpers/counted_mem.h"
+#include "replay_picture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CLIENTS	    4u
-#define ROUTES	    16u
-#define LINKS	    4u
-#define EVENTS_MAX  400u
-#define PACKETS_MAX 20000u /* out of one event */
-#define MTU_BYTES   600u
+#define CLIENTS	    8u
+#define TARGETS	    2u
+#define FIXED_BYTES 8192u /* of the engine's memory, whatever its limit */
+#define SLOT_BYTES  9000u
+#define LATER_US    100000u
+#define ROUNDS_MAX  100000u
 
-/* A session as the target would see it. */
-struct route {
-	struct wire_route route;
-	uint32_t rcv_nxt, snd_nxt;
-};
-
+/* A client of an online server, its own numbers. */
 struct client {
+	struct endpoint at, online;
 	uint32_t seq, ack;
 };
 
 struct run {
 	struct counted_mem mem;
-	struct replay_mapping mappings[2];
-	struct replay_target targets[2];
 	struct replay_config cfg;
-	struct replay *engine;
+	struct replay_mapping mappings[3];
+	struct replay_target targets[TARGETS];
+	struct replay *r;
 	struct client clients[CLIENTS];
-	struct route routes[ROUTES];
-	unsigned next_route, allocations;
-	bool up[LINKS];
+	struct picture picture;
 	uint64_t now_us;
+	unsigned calls; /* for memory, at the start */
 };
 
-static struct ip_addr v4(uint8_t net, uint8_t host)
+static const struct ip_addr own_addr = {{[10] = 0xff, 0xff, 192, 0, 2, 200}};
+
+static struct ip_addr addr4(uint8_t net, uint8_t host)
 {
 	return addr_from_v4((const uint8_t[4]){net, 0, 0, host});
 }
 
-static void configure(struct run *run, struct reader *r)
+static struct ip_addr addr6(uint8_t net, uint8_t host)
 {
-	uint8_t bits = reader_u8(r);
+	struct ip_addr a = {{0x20, 0x01, 0x0d, 0xb8, net, [15] = host}};
 
-	run->mappings[0] = (struct replay_mapping){.source = {.port = 80}};
-	run->mappings[1] = run->mappings[0];
-	run->mappings[1].target = 1;
-	for (uint8_t i = 0; i < 2; i++)
-		run->targets[i] = (struct replay_target){
-			.at = {v4(192, i), 8080},
-			.groups = 1u << i,
-			.local_source = v4(10, 99),
-		};
-	run->cfg = (struct replay_config){
-		.mappings = run->mappings,
-		.mapping_count = bits & 1 ? 2 : 1,
-		.targets = run->targets,
-		.target_count = 2,
-		.group_count = 2,
-		.links_per_group = LINKS / 2,
-		.copies = bits & 2 ? 2 : 1,
-		.sample_percent = bits & 4 ? 50 : 100,
-		.memory_bytes = bits & 8 ? 40000 : 200000,
-		.mtu_bytes = MTU_BYTES,
-		.timeout_us = bits & 16 ? 2000000 : 60000000,
-		.idle_us = bits & 32 ? 3000000 : 600000000,
-		.max_hold_us = 5000000,
-		.resend = !(bits & 64),
-	};
-	if (bits & 128)
-		run->cfg.trace.addr = v4(10, 1);
+	return a;
 }
 
-/* --- what comes out ------------------------------------------------------ */
-
-static void take_msg(struct run *run, unsigned link_id,
-		     const struct wire_msg *msg)
+/* In the order that the engine asks for. How much there was. */
+static unsigned pull(struct run *run)
 {
-	ASSERT(link_id < LINKS && run->up[link_id]);
-	ASSERT(msg->type == WIRE_ROUTE_ADD || msg->type == WIRE_ROUTE_DEL ||
-	       msg->type == WIRE_ROUND);
-	if (msg->type == WIRE_ROUTE_ADD)
-		run->routes[run->next_route++ % ROUTES] = (struct route){
-			.route = msg->route,
-			.rcv_nxt = msg->route.iss,
-			.snd_nxt = 5000,
-		};
-}
-
-static struct route *route_of(struct run *run, const struct four_tuple *tuple)
-{
-	for (unsigned i = 0; i < ROUTES; i++) {
-		struct route *route =
-			&run->routes[(run->next_route - 1 - i) % ROUTES];
-
-		if (endpoint_equal(&route->route.client, &tuple->src) &&
-		    endpoint_equal(&route->route.target, &tuple->dst))
-			return route;
-	}
-	return NULL;
-}
-
-static void take_packet(struct run *run, const uint8_t *bytes, size_t len)
-{
-	struct segment seg;
-	struct route *route;
-
-	ASSERT(len <= MTU_BYTES);
-	ASSERT(packet_parse(&seg, bytes, len, len) == PACKET_OK);
-	ASSERT(endpoint_equal(&seg.tuple.dst, &run->targets[0].at) ||
-	       endpoint_equal(&seg.tuple.dst, &run->targets[1].at));
-	route = route_of(run, &seg.tuple);
-	if (seg.flags & TCP_SYN && run->next_route <= ROUTES)
-		ASSERT(route && route->route.iss == seg.seq);
-	if (route)
-		route->rcv_nxt = seg.seq + seg.payload_len +
-				 (seg.flags & (TCP_SYN | TCP_FIN) ? 1 : 0);
-}
-
-static void check(struct run *run)
-{
-	const struct ledger *l = replay_ledger(run->engine);
-
-	ASSERT(ledger_balanced(&l->conns) && ledger_balanced(&l->turns) &&
-	       ledger_balanced(&l->bytes));
-	ASSERT(l->conns.in_flight <= l->conns.expected);
-	ASSERT(l->turns.in_flight <= l->turns.expected);
-	ASSERT(l->bytes.in_flight <= l->bytes.expected);
-	ASSERT(l->packets_blocked == 0);
-	ASSERT(run->mem.calls == run->allocations);
-}
-
-static void pull(struct run *run)
-{
-	uint8_t slot[MTU_BYTES];
+	static uint8_t slot[SLOT_BYTES];
 	struct replay_notice notice;
 	struct trace_event event;
 	struct wire_msg msg;
-	unsigned link_id, packets = 0;
 	uint64_t missed;
+	unsigned link_id, n = 0;
 	size_t len;
 
-	do {
-		while (replay_next_msg(run->engine, &link_id, &msg))
-			take_msg(run, link_id, &msg);
-		len = replay_next_packet(run->engine, slot, sizeof(slot),
-					 run->now_us);
-		if (len > 0)
-			take_packet(run, slot, len);
-		ASSERT(packets++ < PACKETS_MAX);
-	} while (len > 0);
-	while (replay_next_notice(run->engine, &notice))
-		ASSERT(notice.target < 2);
-	while (replay_next_trace(run->engine, &event, &missed))
-		;
-	check(run);
+	while (replay_next_msg(run->r, &link_id, &msg)) {
+		picture_msg(&run->picture, link_id, &msg);
+		n++;
+	}
+	while ((len = replay_next_packet(run->r, slot, sizeof(slot),
+					 run->now_us)) > 0) {
+		picture_packet(&run->picture, slot, len);
+		ASSERT(n++ < ROUNDS_MAX);
+	}
+	while (replay_next_msg(run->r, &link_id, &msg))
+		picture_msg(&run->picture, link_id, &msg);
+	while (replay_next_notice(run->r, &notice))
+		ASSERT(notice.target < run->cfg.target_count);
+	while (replay_next_trace(run->r, &event, &missed))
+		picture_note(&run->picture, &event.what, sizeof(event.what));
+	picture_ledger(replay_ledger(run->r));
+	ASSERT(run->mem.calls == run->calls);
+	return n;
 }
 
-/* --- what goes in -------------------------------------------------------- */
-
-static void give(struct run *run, const struct segment *seg)
+/* Time passes, and nothing stays due. */
+static void wait(struct run *run, uint64_t until_us)
 {
-	static uint8_t bytes[65536];
-	size_t len = packet_build(bytes, sizeof(bytes), seg, 0);
+	if (until_us == UINT64_MAX)
+		return;
+	if (until_us > run->now_us)
+		run->now_us = until_us;
+	for (unsigned rounds = 0; rounds < 64; rounds++) {
+		unsigned n;
 
-	if (len > 0)
-		replay_on_packet(run->engine, bytes, len, len, run->now_us);
+		replay_on_timer(run->r, run->now_us);
+		n = pull(run);
+		if (replay_deadline_us(run->r) > run->now_us)
+			return;
+		ASSERT(n > 0 || rounds < 2);
+	}
 }
 
-/* A client goes on from where it is, or nearly. */
-static void give_client(struct run *run, struct reader *r)
-{
-	static const uint8_t bytes[60000] = {0x16, 3, 1, 0, 1, 1};
-	uint8_t who = reader_u8(r), flags = reader_u8(r);
-	uint8_t back = reader_u8(r), len = reader_u8(r);
-	struct client *c = &run->clients[who % CLIENTS];
-	struct segment seg = {
-		.tuple = {.src = {v4(10, 1), (uint16_t)(4000 + who % CLIENTS)},
-			  .dst = {v4(198, 1), who & 0x80 ? 81 : 80}},
-		.flags = flags,
-		.wnd = 500,
-		.payload = who & 0x40 ? bytes : bytes + 6,
-	};
+/* --- what is captured ----------------------------------------------------- */
 
-	if (flags & TCP_SYN)
-		c->seq = 0u - 1000u * (who & 0x30);
-	c->ack += reader_u8(r);
-	seg.payload_len = flags & TCP_SYN ? 0 : len * (who & 0x08 ? 200u : 3u);
+/* SYN, FIN or RST where the client stands; its next SYN is far from there. */
+static void put_flags(struct client *c, uint8_t how, struct segment *seg)
+{
+	static const uint8_t flags[] = {TCP_SYN, TCP_FIN | TCP_ACK, TCP_RST,
+					TCP_RST | TCP_ACK};
+
+	seg->flags = flags[how];
+	if (how > 0)
+		return;
+	c->seq += 0x10000;
+	c->ack += 0x1000000;
+	seg->seq = c->seq++;
+}
+
+/* A ClientHello, or the lowest byte of each number. */
+static void put_payload(struct run *run, bool hello, uint8_t *to,
+			const struct segment *seg)
+{
+	for (uint32_t i = 0; i < seg->payload_len; i++)
+		to[i] = (uint8_t)(seg->seq + i);
+	if (!hello || seg->payload_len < 6)
+		return;
+	memcpy(to, "\x16\x03\x01\0\0\x01", 6);
+	run->picture.foreign = true;
+}
+
+/* Three bytes: what it is, how long, and how much the client has seen of the
+ * server or how far the packet is from its place. */
+static size_t build(struct run *run, struct client *c, struct reader *r,
+		    uint8_t *out, size_t cap)
+{
+	static uint8_t payload[255 * 64];
+	uint8_t what = reader_u8(r), len = reader_u8(r);
+	int8_t by = (int8_t)reader_u8(r);
+	bool astray = what & 64;
+	struct segment seg = {.tuple = {c->at, c->online},
+			      .payload = payload,
+			      .seq = c->seq,
+			      .wnd = 500,
+			      .flags = TCP_ACK};
+
+	if (what % 8 < 4 && what & 8) {
+		put_flags(c, what % 4, &seg);
+	} else {
+		seg.flags |= what & 16 ? 0 : TCP_PSH;
+		seg.payload_len = what % 8 == 7 ? 0 : len;
+		seg.payload_len *= what & 32 ? 64 : 1;
+	}
+	if (astray)
+		seg.seq += (uint32_t)(by * 16);
+	else
+		c->ack += (uint32_t)(by > 0 ? by * 8 : 0);
+	seg.ack = seg.flags & TCP_ACK ? c->ack : 0;
 	seg.payload_cap = seg.payload_len;
-	seg.seq = c->seq - (back & 0x80 ? back & 0x7fu : 0) +
-		  (back & 0x40 ? 100u : 0);
-	seg.ack = flags & TCP_ACK ? c->ack : 0;
-	c->seq = seg.seq + seg.payload_len +
-		 (flags & (TCP_SYN | TCP_FIN) ? 1 : 0);
-	give(run, &seg);
+	put_payload(run, what & 128, payload, &seg);
+	if (seq_gt(seg.seq + seg.payload_len, c->seq) && !(astray && what & 4))
+		c->seq = seg.seq + seg.payload_len;
+	return packet_build(out, cap, &seg, 0);
 }
 
-/* Anything that may have been captured. */
-static void give_bytes(struct run *run, struct reader *r)
+static void capture(struct run *run, struct client *c, struct reader *r)
 {
-	size_t len = reader_u8(r);
-	const uint8_t *bytes;
+	static uint8_t l3[65536];
+	size_t len = build(run, c, r, l3, sizeof(l3));
 
-	if (len > r->left_bytes)
-		len = r->left_bytes;
-	bytes = reader_take(r, len);
-	if (bytes && len > 0)
-		replay_on_packet(run->engine, bytes, len, len + reader_u8(r),
-				 run->now_us);
+	replay_on_packet(run->r, l3, len, len, run->now_us);
 }
 
-/* The target answers: at its next number, or nearly; acknowledges all, or
- * nearly. */
-static void give_response(struct run *run, struct reader *r)
+/* With some of its bytes replaced, and perhaps cut short. */
+static void capture_bent(struct run *run, struct client *c, struct reader *r)
 {
-	struct route *route = &run->routes[reader_u8(r) % ROUTES];
-	uint8_t flags = reader_u8(r), near = reader_u8(r);
-	struct wire_msg msg = {
-		.type = WIRE_RESPONSE,
-		.response =
-			{
-				.route_id = route->route.route_id,
-				.seq = route->snd_nxt,
-				.ack = route->rcv_nxt,
-				.payload_len = reader_u8(r) * 5u,
-				.wnd = reader_u16(r),
-				.flags = flags,
-			},
-	};
+	static uint8_t l3[65536];
+	size_t len = build(run, c, r, l3, sizeof(l3));
+	uint8_t at = reader_u8(r), n = reader_u8(r) % 8;
+	const uint8_t *bytes = reader_take(r, n);
 
-	if (near & 1)
-		msg.response.ack -= near;
-	if (near & 2)
-		msg.response.seq += near;
-	if (near & 4)
-		msg.response.ack += 0x10000000u * (near >> 4);
-	if (flags & TCP_SYN) {
-		msg.response.payload_len = 0;
-		msg.response.opts.mss_bytes = near & 8 ? 0 : 1460;
-		msg.response.opts.has_wscale = near & 16;
-		msg.response.opts.wscale = near & 0x7;
+	if (bytes && at + n <= len)
+		memcpy(l3 + at, bytes, n);
+	run->picture.foreign = true;
+	replay_on_packet(run->r, l3, len - reader_u8(r) % (len + 1), len,
+			 run->now_us);
+}
+
+static void capture_any(struct run *run, struct reader *r)
+{
+	size_t n = reader_u8(r), beyond = reader_u8(r);
+
+	n = n < r->left_bytes ? n : r->left_bytes;
+	run->picture.foreign = true;
+	replay_on_packet(run->r, reader_take(r, n), n, n + beyond, run->now_us);
+}
+
+/* --- what comes by the links ---------------------------------------------- */
+
+static unsigned link_count(const struct run *run)
+{
+	return run->cfg.links_per_group * run->cfg.group_count;
+}
+
+static void toggle(struct run *run, uint8_t how)
+{
+	unsigned link = how % run->cfg.links_per_group;
+
+	link += how & 16 ? run->cfg.links_per_group : 0;
+	link %= link_count(run);
+	run->picture.up[link] = !run->picture.up[link];
+	replay_on_link(run->r, link, run->picture.up[link], run->now_us);
+}
+
+/* Only a link that is up brings anything. */
+static bool say(struct run *run, const struct wire_msg *msg)
+{
+	for (unsigned i = 0; i < link_count(run); i++)
+		if (run->picture.up[i]) {
+			replay_on_msg(run->r, i, msg, run->now_us);
+			return true;
+		}
+	return false;
+}
+
+/* Counted back from the latest. */
+static struct picture_conn *pick_conn(struct run *run, uint8_t back)
+{
+	struct picture *p = &run->picture;
+	uint32_t n = picture_known(p);
+
+	return n ? &p->conns[(p->conn_count - 1 - back % n) % PICTURE_CONNS]
+		 : NULL;
+}
+
+static void fill_syn_ack(struct wire_response *resp, uint8_t what, uint8_t len)
+{
+	resp->flags = TCP_SYN | TCP_ACK;
+	resp->payload_len = 0;
+	resp->opts.mss_bytes = what & 32 ? len : 1460;
+	resp->opts.has_wscale = what & 2;
+	resp->opts.wscale = len % 15;
+}
+
+/* As a target answers, or (what & 64) as it does not. */
+static void respond(struct run *run, uint8_t back, struct reader *r)
+{
+	struct picture_conn *c = pick_conn(run, back);
+	uint8_t what = reader_u8(r), len = reader_u8(r);
+	int8_t by = what & 64 ? (int8_t)reader_u8(r) : 0;
+	struct wire_msg msg = {.type = WIRE_RESPONSE};
+	struct wire_response *resp = &msg.response;
+
+	if (!c)
+		return;
+	resp->route_id = c->route.route_id;
+	resp->flags = TCP_ACK | (what & 1 ? TCP_PSH : 0);
+	resp->flags |= (what & 2 ? TCP_FIN : 0) | (what & 4 ? TCP_RST : 0);
+	resp->payload_len = what & 8 ? len : 0;
+	resp->wnd = what & 16 ? len : 60000;
+	if (!c->open && !(what & 4)) {
+		c->snd_nxt = 0xfffffff0u + len;
+		fill_syn_ack(resp, what, len);
 	}
-	route->snd_nxt = msg.response.seq + msg.response.payload_len +
-			 (flags & (TCP_SYN | TCP_FIN) ? 1 : 0);
-	replay_on_msg(run->engine, reader_u8(r) % LINKS, &msg, run->now_us);
+	resp->seq = c->snd_nxt + (uint32_t)(what & 128 ? 0 : by);
+	resp->ack = c->rcv_nxt + (uint32_t)(what & 128 ? by : 0);
+	if (what & 64 && what & 32)
+		resp->flags = (uint8_t)by & 0x1f;
+	if (say(run, &msg))
+		picture_answer(c, resp);
 }
 
-static void give_refusal(struct run *run, struct reader *r)
+/* Or another message that has no business here. */
+static void refuse(struct run *run, uint8_t back, struct reader *r)
 {
-	struct wire_msg msg = {
-		.type = (enum wire_type)(reader_u8(r) % 10),
-		.route = run->routes[reader_u8(r) % ROUTES].route,
-	};
+	struct picture_conn *c = pick_conn(run, back);
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+	uint8_t how = reader_u8(r);
 
-	if (msg.type != WIRE_RESPONSE)
-		replay_on_msg(run->engine, 0, &msg, run->now_us);
-}
-
-static void toggle(struct run *run, unsigned link_id)
-{
-	run->up[link_id] = !run->up[link_id];
-	replay_on_link(run->engine, link_id, run->up[link_id], run->now_us);
-}
-
-static void wait(struct run *run, uint64_t us)
-{
-	uint64_t end_us = run->now_us + us;
-
-	for (unsigned n = 0; run->now_us < end_us; n++) {
-		uint64_t at_us = replay_deadline_us(run->engine);
-
-		ASSERT(n < 100000);
-		if (at_us < run->now_us + 300)
-			at_us = run->now_us + 300;
-		run->now_us = at_us < end_us ? at_us : end_us;
-		replay_on_timer(run->engine, run->now_us);
-		pull(run);
-	}
+	if (c)
+		msg.route = c->route;
+	if (how & 1)
+		msg.route.route_id += how;
+	if (how & 2)
+		msg.type = (enum wire_type)(how >> 2);
+	if (msg.type == WIRE_RESPONSE)
+		msg.response = (struct wire_response){.route_id = how};
+	say(run, &msg);
 }
 
 static void step(struct run *run, struct reader *r)
 {
-	uint8_t op = reader_u8(r);
+	uint8_t op = reader_u8(r), how = op >> 3;
+	struct client *c = &run->clients[how % CLIENTS];
 
-	switch (op % 8) {
-	case 0:
-	case 1:
-		give_client(run, r);
-		break;
-	case 2:
-	case 3:
-		give_response(run, r);
-		break;
-	case 4:
-		wait(run, 1ull << (op >> 3) % 27);
-		break;
-	case 5:
-		toggle(run, (op >> 3) % LINKS);
-		break;
-	case 6:
-		give_refusal(run, r);
-		break;
-	default:
-		if (op >> 3 == 31)
-			replay_on_capture_end(run->engine, run->now_us);
-		else
-			give_bytes(run, r);
-		break;
-	}
+	if (op % 8 < 2)
+		capture(run, c, r);
+	else if (op % 8 < 4)
+		respond(run, how, r);
+	else if (op % 8 == 4)
+		toggle(run, how);
+	else if (op % 8 == 5)
+		refuse(run, how, r);
+	else if (op % 8 == 6)
+		wait(run, how < 24 ? run->now_us + how * how * LATER_US
+				   : replay_deadline_us(run->r));
+	else if (how & 1)
+		capture_bent(run, c, r);
+	else if (how & 2)
+		capture_any(run, r);
+	else if (how == 4)
+		replay_on_capture_end(run->r, run->now_us);
+	else if (how == 8)
+		replay_shutdown(run->r, run->now_us);
 	pull(run);
+}
+
+/* --- from the first byte to the last -------------------------------------- */
+
+static void place_clients(struct run *run)
+{
+	static const uint16_t ports[] = {80, 80, 80, 80, 80, 81, 81, 82};
+
+	for (uint8_t i = 0; i < CLIENTS; i++) {
+		bool is_v6 = i == 2 || i == 6;
+
+		run->clients[i] = (struct client){
+			.at = {is_v6 ? addr6(1, i) : addr4(10, i / 2), 40000},
+			.online = {is_v6 ? addr6(2, 1) : addr4(198, 1),
+				   ports[i]},
+			.seq = 0xfffffe00u * i,
+			.ack = 0xffffff00u,
+		};
+		run->clients[i].at.port += i;
+	}
+	run->clients[3].at.addr = run->clients[3].online.addr = addr4(127, 1);
+	run->clients[4].at.addr = own_addr;
+}
+
+/* Port 80 goes to the first target, 81 to both. */
+static void place_targets(struct run *run)
+{
+	run->targets[0] = (struct replay_target){.at = {addr4(203, 9), 8080},
+						 .groups = 1,
+						 .local_source = addr4(203, 1)};
+	run->targets[1] = (struct replay_target){
+		.at = {addr6(9, 9), 8081},
+		.groups = run->cfg.group_count > 1 ? 2 : 1,
+		.local_source = addr6(9, 1)};
+	run->mappings[0] = (struct replay_mapping){{.port = 80}, 0};
+	run->mappings[1] = (struct replay_mapping){{.port = 81}, 0};
+	run->mappings[2] = (struct replay_mapping){{.port = 81}, 1};
+}
+
+static void configure(struct run *run, struct reader *r)
+{
+	static const uint16_t mtus[] = {1500, 576, 1280, SLOT_BYTES};
+	static const struct addr_range listed[] = {
+		{{{[10] = 0xff, 0xff, 10, 9, 0, 250}}, 3},
+		{{{0x20, 0x01, 0x0d, 0xb8, 7}}, 2}};
+	uint8_t flags = reader_u8(r), more = reader_u8(r);
+	uint8_t memory = reader_u8(r);
+
+	run->cfg = (struct replay_config){
+		.mappings = run->mappings,
+		.mapping_count = 3,
+		.targets = run->targets,
+		.target_count = TARGETS,
+		.group_count = 1 + (flags & 1),
+		.links_per_group = 1 + (flags >> 1 & 1),
+		.clients = listed,
+		.client_count = flags & 4 ? 2 : 0,
+		.own_addrs = &own_addr,
+		.own_addr_count = 1,
+		.copies = 1 + (flags >> 3 & 1) + (flags >> 3 & 2),
+		.resend = !(flags & 32),
+		.sample_percent = flags & 64 ? 30 : 100,
+		.memory_bytes = (size_t)32768 << (memory & 3),
+		.mtu_bytes = mtus[more & 3],
+		.mss_bytes = more & 4 ? 64 : 0,
+		.port_slice = more & 8 ? 1023 : 0,
+		.timeout_us = more & 16 ? 1000000 : 30000000,
+		.max_hold_us = more & 32 ? 50000 : 30000000,
+		.idle_us = more & 64 ? 2000000 : 600000000,
+		.hash_key = {{1}},
+	};
+	if (more & 128)
+		run->cfg.trace.addr = addr4(10, 0);
+	counted_mem_init(&run->mem, memory >> 3);
+	place_targets(run);
+	place_clients(run);
+	run->picture.cfg = &run->cfg;
+}
+
+/* With links and a silent target: each session is over in its time. */
+static void end_by_itself(struct run *run)
+{
+	unsigned rounds = 0;
+
+	for (unsigned i = 0; i < link_count(run); i++) {
+		run->picture.up[i] = true;
+		replay_on_link(run->r, i, true, run->now_us);
+	}
+	replay_on_capture_end(run->r, run->now_us);
+	pull(run);
+	while (replay_sessions(run->r) > 0 || replay_flows(run->r) > 0) {
+		ASSERT(replay_deadline_us(run->r) != UINT64_MAX);
+		ASSERT(rounds++ < ROUNDS_MAX);
+		wait(run, replay_deadline_us(run->r));
+	}
 }
 
 static void end(struct run *run)
 {
-	const struct ledger *l = replay_ledger(run->engine);
+	const struct ledger *l = replay_ledger(run->r);
 
-	replay_shutdown(run->engine, run->now_us);
+	replay_shutdown(run->r, run->now_us);
 	pull(run);
-	ASSERT(l->conns.in_flight == 0 && l->turns.in_flight == 0 &&
-	       l->bytes.in_flight == 0);
-	replay_free(run->engine, &run->mem.mem);
+	ASSERT(l->conns.in_flight == 0 && replay_sessions(run->r) == 0);
+	ASSERT(l->turns.in_flight == 0 && l->bytes.in_flight == 0);
+	picture_note(&run->picture, l, sizeof(*l));
+}
+
+/* A number that stands for all that came out. */
+static uint64_t play(struct reader r)
+{
+	static struct run run;
+	uint8_t last;
+
+	memset(&run, 0, sizeof(run));
+	run.now_us = 5000000;
+	configure(&run, &r);
+	last = reader_u8(&r);
+	run.r = replay_new(&run.cfg, &run.mem.mem, run.now_us);
+	run.calls = run.mem.calls;
+	if (run.r) {
+		ASSERT(run.mem.live_bytes <=
+		       run.cfg.memory_bytes + FIXED_BYTES);
+		while (r.left_bytes > 0 && !r.failed)
+			step(&run, &r);
+		if (last & 1)
+			end_by_itself(&run);
+		end(&run);
+		replay_free(run.r, &run.mem.mem);
+	}
+	ASSERT(run.mem.live_bytes == 0);
+	return run.picture.sum;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct reader r = reader_of(data, size);
-	struct run run;
+	uint64_t sum = play(reader_of(data, size));
 
-	memset(&run, 0, sizeof(run));
-	run.now_us = 1000000;
-	counted_mem_init(&run.mem, reader_u8(&r) % 64);
-	configure(&run, &r);
-	run.engine = replay_new(&run.cfg, &run.mem.mem, run.now_us);
-	run.allocations = run.mem.calls;
-	if (run.engine) {
-		for (unsigned i = 0; i < LINKS; i++)
-			toggle(&run, i);
-		for (unsigned n = 0; n < EVENTS_MAX && r.left_bytes > 0; n++)
-			step(&run, &r);
-		end(&run);
-	}
-	ASSERT(run.mem.live_bytes == 0);
+	ASSERT(play(reader_of(data, size)) == sum);
 	return 0;
 }

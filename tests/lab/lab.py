@@ -305,6 +305,11 @@ class Host:
             tool = "iptables" if family == 4 else "ip6tables"
             self.run(tool, "-w", *rule)
 
+    def narrow(self, mbit, burst="100kb"):
+        """So much a second goes out of here, and no more."""
+        self.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate",
+                 f"{mbit}mbit", "burst", burst, "latency", "200ms")
+
     def offloads(self, on):
         state = "on" if on else "off"
         self.run("ethtool", "-K", "eth0", "tso", state, "gso", state, "gro",

@@ -256,6 +256,24 @@ static void test_idle_connections_end(void **state)
 	assert_int_equal(replay_flows(e->r), 1);
 }
 
+static void test_without_an_idle_limit(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.idle_us = UINT64_MAX;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 100ull * 86400 * 1000000);
+	assert_int_equal(replay_flows(e->r), 1);
+	client_send(e, &c, 100, 100);
+	client_end(e, &c, TCP_FIN);
+	engine_wait(e, 10000000);
+	assert_int_equal(replay_flows(e->r), 0);
+	assert_int_equal(ledger(e)->turns.answered, 2);
+}
+
 /* Late packets of a connection that is over open no ghost. */
 static void test_late_packets(void **state)
 {
@@ -408,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_sampling_is_exact),
 		TEST(test_the_end_of_a_capture),
 		TEST(test_idle_connections_end),
+		TEST(test_without_an_idle_limit),
 		TEST(test_late_packets),
 		TEST(test_port_used_again),
 		TEST(test_port_used_again_later),

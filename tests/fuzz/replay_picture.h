@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What tcpcopy's engine has sent and said, looked at from outside: each
+ * connection as the target knows it. Packets go to targets only, with bytes
+ * that the client has written, and to a connection that is open; no SYN goes
+ * before its route. A number stands for all of it.
+ */
+#ifndef TESTS_REPLAY_PICTURE_H
+#define TESTS_REPLAY_PICTURE_H
+
+#include "core/check.h"
+#include "core/packet.h"
+#include "core/replay.h"
+#include "core/seq.h"
+
+#define PICTURE_CONNS 128u
+#define PICTURE_LINKS 4u
+
+struct picture_conn {
+	struct wire_route route;
+	uint32_t rcv_nxt, snd_nxt; /* the target's */
+	bool begun;		   /* its SYN has come */
+	bool open;		   /* and has been answered */
+	bool placed;		   /* a byte of it has come */
+	uint8_t place;		   /* number - byte, the same for each */
+};
+
+struct picture {
+	const struct replay_config *cfg;
+	bool up[PICTURE_LINKS];
+	struct picture_conn conns[PICTURE_CONNS];
+	uint32_t conn_count; /* ever */
+	bool foreign; /* bytes were captured that no client of ours wrote */
+	uint64_t sum;
+};
+
+static inline void picture_note(struct picture *p, const void *bytes,
+				size_t len)
+{
+	const uint8_t *b = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		p->sum = (p->sum ^ b[i]) * 0x100000001b3u;
+}
+
+/* Nothing has been forgotten for lack of room. */
+static inline bool picture_is_whole(const struct picture *p)
+{
+	return p->conn_count <= PICTURE_CONNS;
+}
+
+static inline uint32_t picture_known(const struct picture *p)
+{
+	return picture_is_whole(p) ? p->conn_count : PICTURE_CONNS;
+}
+
+static inline struct picture_conn *picture_find(struct picture *p,
+						const struct endpoint *client,
+						const struct endpoint *target)
+{
+	for (uint32_t i = 0; i < picture_known(p); i++)
+		if (endpoint_equal(&p->conns[i].route.client, client) &&
+		    endpoint_equal(&p->conns[i].route.target, target))
+			return &p->conns[i];
+	return NULL;
+}
+
+static inline bool picture_is_target(const struct picture *p,
+				     const struct endpoint *e)
+{
+	for (size_t i = 0; i < p->cfg->target_count; i++)
+		if (endpoint_equal(&p->cfg->targets[i].at, e))
+			return true;
+	return false;
+}
+
+/* No target may get a packet from this host's or another family's address. */
+static inline void picture_route(struct picture *p,
+				 const struct wire_route *route)
+{
+	const struct ip_addr *client = &route->client.addr;
+	struct picture_conn *c =
+		picture_find(p, &route->client, &route->target);
+
+	ASSERT(picture_is_target(p, &route->target));
+	ASSERT(addr_is_v4(client) == addr_is_v4(&route->target.addr));
+	ASSERT(!addr_is_loopback(client));
+	for (size_t i = 0; i < p->cfg->own_addr_count; i++)
+		ASSERT(!addr_equal(client, &p->cfg->own_addrs[i]));
+	if (!c) {
+		c = &p->conns[p->conn_count++ % PICTURE_CONNS];
+		*c = (struct picture_conn){.route = *route};
+	}
+	if (c->route.route_id != route->route_id)
+		c->begun = false; /* another session has the tuple now */
+	c->route = *route;
+}
+
+static inline void picture_msg(struct picture *p, unsigned link_id,
+			       const struct wire_msg *msg)
+{
+	ASSERT(link_id < PICTURE_LINKS && p->up[link_id]);
+	picture_note(p, &link_id, sizeof(link_id));
+	picture_note(p, &msg->type, sizeof(msg->type));
+	if (msg->type == WIRE_ROUND)
+		return;
+	ASSERT(msg->type == WIRE_ROUTE_ADD || msg->type == WIRE_ROUTE_DEL);
+	picture_note(p, &msg->route.route_id, sizeof(msg->route.route_id));
+	picture_note(p, &msg->route.iss, sizeof(msg->route.iss));
+	if (msg->type == WIRE_ROUTE_ADD)
+		picture_route(p, &msg->route);
+}
+
+static inline void picture_syn(struct picture_conn *c,
+			       const struct segment *seg)
+{
+	ASSERT(seg->flags == TCP_SYN && seg->payload_len == 0);
+	ASSERT(seg->opts.mss_bytes > 0 && !seg->opts.has_tstamp);
+	ASSERT(c->route.iss == seg->seq);
+	if (!c->begun)
+		c->open = c->placed = false;
+	c->begun = true;
+	c->rcv_nxt = seg->seq + 1;
+}
+
+/* A client's byte is the lowest of its number; a session's numbers are others,
+ * by the same for each byte. */
+static inline void picture_payload(const struct picture *p,
+				   struct picture_conn *c,
+				   const struct segment *seg)
+{
+	uint8_t place = (uint8_t)(seg->seq - seg->payload[0]);
+
+	ASSERT(seg->flags & TCP_ACK);
+	ASSERT(!p->cfg->mss_bytes || seg->payload_len <= p->cfg->mss_bytes);
+	if (p->foreign)
+		return;
+	for (uint32_t i = 1; i < seg->payload_len; i++)
+		ASSERT(seg->payload[i] == (uint8_t)(seg->payload[0] + i));
+	ASSERT(!c->placed || c->place == place);
+	c->placed = true;
+	c->place = place;
+}
+
+static inline void picture_packet(struct picture *p, const uint8_t *l3,
+				  size_t len)
+{
+	struct picture_conn *c;
+	struct segment seg;
+	uint32_t end;
+
+	picture_note(p, l3, len);
+	ASSERT(len <= p->cfg->mtu_bytes);
+	ASSERT(packet_parse(&seg, l3, len, len) == PACKET_OK);
+	ASSERT(picture_is_target(p, &seg.tuple.dst));
+	c = picture_find(p, &seg.tuple.src, &seg.tuple.dst);
+	ASSERT(c || !picture_is_whole(p));
+	if (!c || seg.flags & TCP_RST)
+		return;
+	if (seg.flags & TCP_SYN) {
+		picture_syn(c, &seg);
+		return;
+	}
+	ASSERT((c->begun && c->open) || !picture_is_whole(p));
+	if (seg.payload_len > 0)
+		picture_payload(p, c, &seg);
+	end = seg.seq + seg.payload_len + (seg.flags & TCP_FIN ? 1 : 0);
+	if (seq_gt(end, c->rcv_nxt))
+		c->rcv_nxt = end;
+}
+
+/* The answer goes to the engine: the connection is open if this opens it. */
+static inline void picture_answer(struct picture_conn *c,
+				  const struct wire_response *resp)
+{
+	c->open = c->open || resp->flags & TCP_SYN;
+	c->snd_nxt += resp->payload_len;
+	c->snd_nxt += resp->flags & (TCP_SYN | TCP_FIN) ? 1 : 0;
+}
+
+static inline void picture_unit(const struct ledger_unit *u)
+{
+	ASSERT(ledger_balanced(u));
+	ASSERT(u->in_flight <= u->expected && u->not_sampled <= u->expected);
+	ASSERT(u->answered <= u->expected && u->unanswered <= u->expected);
+	for (unsigned i = 0; i < LOSS_COUNT; i++)
+		ASSERT(u->lost[i] <= u->expected);
+}
+
+static inline void picture_ledger(const struct ledger *l)
+{
+	picture_unit(&l->conns);
+	picture_unit(&l->turns);
+	picture_unit(&l->bytes);
+	ASSERT(l->packets_blocked == 0 && l->packets_resent <= l->packets_sent);
+	ASSERT(l->responses_stale <= l->responses);
+}
+
+#endif

@@ -328,7 +328,7 @@ static void place_clients(struct run *run)
 			.online = {is_v6 ? addr6(2, 1) : addr4(198, 1),
 				   ports[i]},
 			/* some wrap soon after their SYN */
-			.seq = i % 3 ? 0xfffeff80u : i,
+			.seq = i % 3 ? i : 0xfffeff80u,
 			.ack = 0xffffff00u,
 		};
 		run->clients[i].at.port += i;

@@ -146,6 +146,8 @@ static bool take_out(struct app *a)
 	uint64_t now_us = clock_us();
 	bool more = true;
 
+	/* What had no room may have some now. */
+	a->sender->ops->flush(a->sender);
 	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {
 		more = send_messages(a);
 		more |= send_packets(a, now_us) > 0;

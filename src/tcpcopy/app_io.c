@@ -11,6 +11,7 @@
 #include "io/capture_live.h"
 #include "io/sender_file.h"
 #include "io/sender_raw.h"
+#include "io/sender_relay.h"
 #include "tcpcopy/app.h"
 
 #define REASON_BYTES 256
@@ -153,17 +154,56 @@ static int open_raw_sender(struct app *a)
 		   : 0;
 }
 
+static unsigned link_of_packet(void *ctx)
+{
+	return replay_packet_link(((struct app *)ctx)->replay);
+}
+
+static void on_room(void *ctx, unsigned link_id, bool room)
+{
+	replay_on_link_room(((struct app *)ctx)->replay, link_id, room);
+}
+
+static int open_relay_sender(struct app *a)
+{
+	const struct replay_config *replay = &a->plan.replay;
+	const struct sender_relay_config cfg = {
+		.slot_bytes = replay->mtu_bytes,
+		.links_count = replay->group_count * replay->links_per_group,
+		.link_of = link_of_packet,
+		.room = on_room,
+		.ctx = a,
+	};
+
+	return sender_relay_open(&a->sender, &cfg) ? app_refuse(1, "no memory")
+						   : 0;
+}
+
+static int open_sender(struct app *a)
+{
+	if (a->options->dry_run)
+		return open_dry_sender(a);
+	return a->plan.replay.relay ? open_relay_sender(a) : open_raw_sender(a);
+}
+
+static bool needs_raw(const struct app *a)
+{
+	const struct tcpcopy_options *o = a->options;
+
+	return !o->file || (!o->dry_run && !a->plan.replay.relay);
+}
+
 int app_open_io(struct app *a)
 {
 	const struct tcpcopy_options *o = a->options;
 	int rc;
 
-	if ((!o->file || !o->dry_run) && !privileges_have(CAP_NET_RAW))
+	if (needs_raw(a) && !privileges_have(CAP_NET_RAW))
 		return app_refuse(OPTS_EXIT_ENVIRONMENT,
 				  "CAP_NET_RAW is missing: run it as root, or "
 				  "once: setcap cap_net_raw+ep "
 				  "\"$(command -v tcpcopy)\"");
-	rc = o->dry_run ? open_dry_sender(a) : open_raw_sender(a);
+	rc = open_sender(a);
 	if (rc)
 		return rc;
 	return o->file ? open_file(a) : open_live(a);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/random.h"
+#include "io/sender_relay.h"
 #include "tcpcopy/app.h"
 #include "tcpcopy/trace_lines.h"
 
@@ -19,10 +20,46 @@ static const char *intercept_of(const struct app *a, unsigned link_id,
 		text);
 }
 
+static bool relays_by(const struct app *a, unsigned group)
+{
+	for (size_t i = 0; i < a->plan.replay.target_count; i++)
+		if (a->plan.targets[i].relay_group == group)
+			return a->plan.replay.relay;
+	return false;
+}
+
+/* false: it ends. */
+static bool check_features(struct app *a, unsigned link_id)
+{
+	char text[ENDPOINT_TEXT_MAX];
+	struct link_state state;
+
+	link_client_state(a->links, link_id, &state);
+	if (!relays_by(a, state.group) || state.features & WIRE_FEATURE_RELAY)
+		return true;
+	intercept_of(a, link_id, text);
+	if (a->ready) {
+		log_warn("intercept at %s takes no packets any more: start it "
+			 "with --relay",
+			 text);
+		return true;
+	}
+	if (!a->exit_code)
+		app_refuse(0,
+			   "--path relay: intercept at %s takes no packets: "
+			   "start it with --relay and the target's port",
+			   text);
+	app_end(a, OPTS_EXIT_ENVIRONMENT);
+	return false;
+}
+
 static void on_up(void *ctx, unsigned link_id)
 {
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
+
+	if (!check_features(a, link_id))
+		return;
 
 	log_write(a->ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
 		  "link %u to intercept at %s is up", link_id,
@@ -104,6 +141,8 @@ int app_open_links(struct app *a)
 		return open_dry_target(a);
 	if (link_client_open(&a->links, &a->loop, &cfg, &events, &heap_mem))
 		return app_refuse(1, "no memory");
+	if (a->plan.replay.relay)
+		sender_relay_use(a->sender, a->links);
 	return 0;
 }
 

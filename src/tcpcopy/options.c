@@ -12,7 +12,8 @@ enum {
 	OPT_BUFFER,
 	OPT_DRY_RUN,
 	OPT_KEY_FILE,
-	OPT_TRACE
+	OPT_TRACE,
+	OPT_PATH
 };
 
 static const struct opt table[] = {
@@ -51,6 +52,8 @@ static const struct opt table[] = {
 	 "and only what pcap-filter(7) EXPR takes"},
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
+	{OPT_PATH, "path", "WAY",
+	 "packets to a target go raw or by relay (raw)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
 	{OPT_TRACE, "trace", "CLIENT",
@@ -175,6 +178,14 @@ static bool take_capture(struct tcpcopy_options *o, const char *value,
 	       opts_fail(fault, "must be ring or pcap");
 }
 
+static bool take_path(struct tcpcopy_options *o, const char *value,
+		      struct opts_fault *fault)
+{
+	o->path = !strcmp(value, "relay") ? PATH_RELAY : PATH_RAW;
+	return o->path == PATH_RELAY || !strcmp(value, "raw") ||
+	       opts_fail(fault, "must be raw or relay");
+}
+
 static bool take_text(const char **out, const char *value,
 		      struct opts_fault *fault)
 {
@@ -221,6 +232,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_capture(o, value, fault);
 	case OPT_DEVICE:
 		return take_devices(o, value, fault);
+	case OPT_PATH:
+		return take_path(o, value, fault);
 	case OPT_FILTER:
 		return take_text(&o->filter, value, fault);
 	case OPT_KEY_FILE:

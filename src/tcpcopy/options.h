@@ -12,6 +12,11 @@
 #define DEVICE_NAME_MAX 16 /* with the terminator */
 #define DEFAULT_PORT	36524
 
+enum tcpcopy_path {
+	PATH_RAW,  /* raw sockets */
+	PATH_RELAY /* inside the links */
+};
+
 struct tcpcopy_options {
 	struct service_options service;
 	struct transfer transfer;
@@ -25,6 +30,7 @@ struct tcpcopy_options {
 	unsigned buffer_mb; /* 0: as memory_mb allows, see plan_memory() */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend;
+	enum tcpcopy_path path;
 	const char *file; /* NULL: live */
 	double accelerate;
 	bool capture_pcap;

@@ -75,6 +75,33 @@ static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 	return 0;
 }
 
+/* Packets by the links go to one intercept: the only one, or the one at the
+ * target's own address. */
+static int plan_relay(struct plan *p, struct opts_fault *fault)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; i < p->replay.target_count; i++) {
+		struct replay_target *t = &p->targets[i];
+		unsigned g = (unsigned)__builtin_ctz(t->groups);
+
+		if (t->groups != 1u << g)
+			for (g = 0; g < p->replay.group_count; g++)
+				if (addr_equal(&p->intercepts[g].addr,
+					       &t->at.addr))
+					break;
+		if (g == p->replay.group_count) {
+			opts_fail(fault,
+				  "--path relay: several intercepts (-s), and "
+				  "none of them at the address of target %s",
+				  endpoint_text(&t->at, text));
+			return OPTS_EXIT_BAD_INPUT;
+		}
+		t->relay_group = g;
+	}
+	return 0;
+}
+
 static const struct ip_addr *local_option(const struct tcpcopy_options *o,
 					  const struct endpoint *target)
 {
@@ -101,7 +128,8 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 	}
 	p->targets[i].at = *at;
 	p->targets[i].local_source = local ? *local : way.source;
-	if (way.mtu_bytes < p->replay.mtu_bytes)
+	/* What travels inside a link is cut by the link. */
+	if (!p->replay.relay && way.mtu_bytes < p->replay.mtu_bytes)
 		p->replay.mtu_bytes = (uint16_t)way.mtu_bytes;
 	return 0;
 }
@@ -202,8 +230,11 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.idle_us = o->idle_us,
 		.max_hold_us = o->max_hold_us,
 		.resend = o->resend,
+		.relay = o->path == PATH_RELAY && !o->dry_run,
 		.trace = o->trace,
 	};
+	if (p->replay.relay && p->replay.mtu_bytes > WIRE_RELAY_MAX)
+		p->replay.mtu_bytes = WIRE_RELAY_MAX;
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));
 }
 
@@ -226,6 +257,8 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 		rc = plan_groups(p, o, fault);
 	for (size_t i = 0; !rc && i < o->transfer.target_count; i++)
 		rc = plan_target(p, o, i, fault);
+	if (!rc && p->replay.relay)
+		rc = plan_relay(p, fault);
 	return rc ? rc : plan_memory(p, o, fault);
 }
 

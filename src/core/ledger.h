@@ -71,7 +71,8 @@ struct ledger_unit {
 	X(shed_sessions, "connections not copied: over --max-sessions")        \
 	X(shed_rate, "connections not copied: over --max-rate")                \
 	X(shed_cpu, "connections not copied: over --max-cpu")                  \
-	X(held_back, "sessions that waited for a target's first response")
+	X(held_back, "sessions that waited for a target's first response")     \
+	X(guard_pauses, "times nothing was sent since a guard did not stand")
 
 struct ledger {
 	struct ledger_unit conns, turns, bytes;

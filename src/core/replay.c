@@ -59,6 +59,8 @@ static bool copy_config(struct replay *r, const struct replay_config *cfg,
 	r->clients = TAKE(clients, cfg->client_count);
 	r->own_addrs = TAKE(own_addrs, cfg->own_addr_count);
 	r->link_up = TAKE(link_up, link_count(cfg));
+	r->link_unarmed = TAKE(link_unarmed, link_count(cfg));
+	r->vouches = TAKE(vouches, cfg->group_count);
 #undef TAKE
 	if (!ok)
 		return false;
@@ -156,6 +158,7 @@ struct replay *replay_new(const struct replay_config *cfg,
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
 	r->round_begins = r->round_ends = (uint32_t)link_count(cfg);
+	r->lease_us = TIME_NEVER;
 	r->next_generation = 1;
 	r->now_us = now_us;
 	return r;
@@ -182,6 +185,8 @@ void replay_free(struct replay *r, const struct mem *mem)
 	GIVE(clients, r->cfg.client_count);
 	GIVE(own_addrs, r->cfg.own_addr_count);
 	GIVE(link_up, link_count(&r->cfg));
+	GIVE(link_unarmed, link_count(&r->cfg));
+	GIVE(vouches, r->cfg.group_count);
 #undef GIVE
 	mem->free(mem->ctx, r, sizeof(*r));
 }
@@ -257,10 +262,11 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 		return;
 	}
 	env = replay_env(r, c);
-	if (!r->targets[c->target].proven)
-		replay_on_first_response(r, &r->targets[c->target], now_us);
 	trace_response(r, c, resp);
 	session_on_response(&c->session, &env, resp, now_us);
+	/* after it: this may open the session anew, under another route id */
+	if (!r->targets[c->target].proven)
+		replay_on_first_response(r, &r->targets[c->target], now_us);
 	replay_settle(r, c, now_us);
 }
 
@@ -296,12 +302,13 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 void replay_on_msg(struct replay *r, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us)
 {
-	(void)link_id;
 	r->now_us = now_us;
 	if (msg->type == WIRE_RESPONSE)
 		on_response(r, &msg->response, now_us);
 	else if (msg->type == WIRE_ROUTE_REFUSED)
 		on_refused(r, msg->route.route_id, now_us);
+	else if (msg->type == WIRE_STATUS)
+		replay_on_status(r, link_id, &msg->status, now_us);
 }
 
 #define OWNER(timer_ptr, type)                                                 \
@@ -408,6 +415,8 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 	struct copy *c;
 	size_t len;
 
+	if (now_us >= r->lease_us) /* not one packet more */
+		replay_on_leases(r, now_us);
 	while ((c = r->ready.head)) {
 		struct session_env env = replay_env(r, c);
 

@@ -68,6 +68,8 @@ enum replay_notice_type {
 	NOTICE_TLS,
 	NOTICE_MEMORY,
 	NOTICE_NO_TUPLE,
+	NOTICE_UNGUARDED, /* an intercept does not vouch: nothing is sent */
+	NOTICE_GUARDED,	  /* it does again */
 	NOTICE_MAX_SESSIONS,
 	NOTICE_MAX_RATE,
 	NOTICE_MAX_CPU,

@@ -39,6 +39,12 @@ struct copy_list {
 	struct copy *head, *tail;
 };
 
+/* What an intercept says of its guard, over any of its links. */
+struct vouch {
+	bool guarded;	   /* the last word: it has one */
+	uint64_t until_us; /* and it stands until here, unless told again */
+};
+
 struct target {
 	struct replay_target cfg;
 	struct session_params params;
@@ -47,9 +53,13 @@ struct target {
 	uint64_t silent_at_us; /* when to complain that nothing came back */
 	bool proven;	       /* an answer has come through intercept */
 	bool silence_told;
-	bool up;	  /* some link to an intercept of it is up */
+	bool linked;	  /* some link to an intercept of it is up */
+	bool unguarded;	  /* some intercept's guard may have fallen */
+	bool up;	  /* linked, and not unguarded */
 	uint16_t notices; /* bit: enum replay_notice_type */
 };
+
+#define REPLAY_LEASE_US 1000000u
 
 struct replay {
 	struct replay_config cfg; /* arrays are our own */
@@ -59,7 +69,10 @@ struct replay {
 	size_t v4_client_count;
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
-	bool *link_up; /* by link id */
+	bool *link_up;	       /* by link id */
+	bool *link_unarmed;    /* last heard there: the guard has fallen */
+	struct vouch *vouches; /* by group */
+	uint64_t lease_us;     /* when the first of their leases ends */
 
 	struct ledger ledger;
 	struct trace *trace; /* NULL: nothing is traced */
@@ -170,7 +183,23 @@ void replay_pump_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_first_response(struct replay *r, struct target *t,
 			      uint64_t now_us);
 void replay_push_msg(struct replay *r, struct copy *c);
+/* After what a target is reached by, or who vouches for it, has changed. */
+void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_links_timer(struct replay *r, uint64_t now_us);
 uint64_t replay_links_deadline_us(const struct replay *r);
+
+/* replay_vouch.c */
+
+/* No intercept that sees this target's answers has a guard that may have
+ * fallen. */
+bool replay_vouched(const struct replay *r, const struct target *t,
+		    uint64_t now_us);
+void replay_on_status(struct replay *r, unsigned link_id,
+		      const struct wire_status *status, uint64_t now_us);
+/* A link has come or gone: what it said last is void, but for the lease that
+ * it ended. */
+void replay_link_vouches_no_more(struct replay *r, unsigned link_id);
+/* A lease is over (r->lease_us has come), or a link has come or gone. */
+void replay_on_leases(struct replay *r, uint64_t now_us);
 
 #endif

@@ -5,7 +5,8 @@
  * A target is up while some link to an intercept that sees its answers is. It
  * is proven when an answer has come back since then. Until that, one session a
  * second is opened to it and all others wait: where the answers go is not
- * known yet. While it is not up, sessions are paused.
+ * known yet. While it is not up, or an intercept's guard does not stand
+ * (replay_vouch.c), sessions are paused.
  *
  * Every route is told to one link of each of the target's intercepts, the one
  * that the session prefers or the next that is up. When a link comes or goes,
@@ -197,7 +198,7 @@ bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
 	       next_round_msg(r, &r->round_ends, true, link_id, msg);
 }
 
-static bool target_up(const struct replay *r, const struct target *t)
+static bool target_linked(const struct replay *r, const struct target *t)
 {
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
 		if (t->cfg.groups & 1u << g && pick_link(r, g, 0) >= 0)
@@ -218,25 +219,49 @@ static void pause_copies(struct replay *r, const struct target *t,
 	}
 }
 
+static void forget_proof(struct target *t, uint64_t now_us)
+{
+	t->proven = false;
+	t->silence_told = false;
+	t->silent_at_us = TIME_NEVER;
+	t->next_open_us = now_us;
+}
+
+static void note_guard(struct replay *r, struct target *t, bool unguarded)
+{
+	uint32_t number = (uint32_t)(t - r->targets);
+
+	if (unguarded == t->unguarded)
+		return;
+	t->unguarded = unguarded;
+	r->ledger.guard_pauses += unguarded;
+	replay_tell(r, unguarded ? NOTICE_UNGUARDED : NOTICE_GUARDED, number);
+}
+
+void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
+{
+	bool linked = target_linked(r, t), was_up = t->up;
+
+	if (linked != t->linked)
+		forget_proof(t, now_us);
+	t->linked = linked;
+	note_guard(r, t, linked && !replay_vouched(r, t, now_us));
+	t->up = linked && !t->unguarded;
+	if (t->up == was_up)
+		return;
+	if (!t->up)
+		t->silent_at_us = TIME_NEVER; /* its silence is our doing */
+	pause_copies(r, t, now_us);
+	replay_pump_target(r, t, now_us);
+}
+
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us)
 {
 	ASSERT(link_id < link_count(r));
 	r->link_up[link_id] = up;
-	for (size_t i = 0; i < r->cfg.target_count; i++) {
-		struct target *t = &r->targets[i];
-		bool was_up = t->up;
-
-		t->up = target_up(r, t);
-		if (t->up == was_up)
-			continue;
-		t->proven = false;
-		t->silence_told = false;
-		t->silent_at_us = TIME_NEVER;
-		t->next_open_us = now_us;
-		pause_copies(r, t, now_us);
-		replay_pump_target(r, t, now_us);
-	}
+	replay_link_vouches_no_more(r, link_id);
+	replay_on_leases(r, now_us);
 	r->round++;
 	r->round_begins = 0;
 	r->round_ends = link_count(r);
@@ -272,6 +297,8 @@ static void reregister(struct replay *r, uint64_t now_us)
 
 void replay_on_links_timer(struct replay *r, uint64_t now_us)
 {
+	if (now_us >= r->lease_us)
+		replay_on_leases(r, now_us);
 	if (r->reregister_at != POOL_NONE && now_us >= r->reregister_us)
 		reregister(r, now_us);
 	for (size_t i = 0; i < r->cfg.target_count; i++) {
@@ -288,9 +315,9 @@ void replay_on_links_timer(struct replay *r, uint64_t now_us)
 
 uint64_t replay_links_deadline_us(const struct replay *r)
 {
-	uint64_t at = TIME_NEVER;
+	uint64_t at = r->lease_us;
 
-	if (r->reregister_at != POOL_NONE)
+	if (r->reregister_at != POOL_NONE && r->reregister_us < at)
 		at = r->reregister_us;
 	for (size_t i = 0; i < r->cfg.target_count; i++) {
 		const struct target *t = &r->targets[i];

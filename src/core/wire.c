@@ -6,6 +6,7 @@
 #include "core/bytes.h"
 
 enum { ENDPOINT_BYTES = 18 };
+enum { STATUS_BOUND = 1, STATUS_GUARDED = 2, STATUS_ARMED = 4 };
 
 static uint8_t *put_u8(uint8_t *to, uint8_t v)
 {
@@ -70,7 +71,11 @@ static uint8_t *put_response(uint8_t *to, const struct wire_response *resp)
 
 static uint8_t *put_status(uint8_t *to, const struct wire_status *status)
 {
-	to = put_u8(to, status->queue_bound);
+	unsigned flags = (status->queue_bound ? STATUS_BOUND : 0) |
+			 (status->guarded ? STATUS_GUARDED : 0) |
+			 (status->armed ? STATUS_ARMED : 0);
+
+	to = put_u8(to, (uint8_t)flags);
 	to = put_u64(to, status->queued);
 	return put_u64(to, status->queue_dropped);
 }
@@ -201,7 +206,11 @@ static void get_response(struct reader *r, struct wire_response *resp)
 
 static void get_status(struct reader *r, struct wire_status *status)
 {
-	status->queue_bound = reader_u8(r);
+	uint8_t flags = reader_u8(r);
+
+	status->queue_bound = flags & STATUS_BOUND;
+	status->guarded = flags & STATUS_GUARDED;
+	status->armed = flags & STATUS_ARMED;
 	status->queued = reader_u64(r);
 	status->queue_dropped = reader_u64(r);
 }

@@ -29,7 +29,7 @@ enum wire_type {
 	WIRE_RESPONSE,	    /* intercept -> tcpcopy: one header of an answer */
 	WIRE_PING,	    /* either way */
 	WIRE_PONG,
-	WIRE_STATUS, /* intercept -> tcpcopy, about once a second */
+	WIRE_STATUS, /* intercept -> tcpcopy, once a second or more often */
 	WIRE_ROUND   /* tcpcopy -> intercept: all routes are told again */
 };
 
@@ -57,6 +57,8 @@ struct wire_response {
 
 struct wire_status {
 	bool queue_bound;
+	bool guarded;		/* intercept keeps watch over rule and fence */
+	bool armed;		/* and they stand */
 	uint64_t queued;	/* packets that the queue has delivered */
 	uint64_t queue_dropped; /* kernel: queue or receive buffer full */
 };

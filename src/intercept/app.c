@@ -142,12 +142,38 @@ static void on_devices(uv_poll_t *poll, int status, int events)
 		uv_poll_start(poll, UV_READABLE, on_devices);
 }
 
+/* ---- STATUS ---- */
+
+void app_fill_status(struct app *a, struct wire_msg *msg)
+{
+	struct queue_stats stats;
+
+	a->queue->ops->stats(a->queue, &stats);
+	*msg = (struct wire_msg){
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true,
+			   .queued = stats.received,
+			   .queue_dropped =
+				   stats.queue_dropped + stats.user_dropped},
+	};
+	app_guard_tell(&a->guard, &msg->status);
+}
+
+static void send_status(void *ctx)
+{
+	struct app *a = ctx;
+	struct wire_msg msg;
+
+	app_fill_status(a, &msg);
+	link_server_broadcast(a->server, &msg);
+	app_settle(a);
+}
+
 /* ---- once a second ---- */
 
 static void on_second(uv_timer_t *timer)
 {
 	struct app *a = timer->data;
-	struct wire_msg msg = {.type = WIRE_STATUS};
 	struct queue_stats stats;
 	uint64_t dropped;
 
@@ -159,11 +185,7 @@ static void on_second(uv_timer_t *timer)
 			 "too slow or -q %" PRIu32 " too small",
 			 a->options->queue_length);
 	a->dropped = dropped;
-	msg.status = (struct wire_status){.queue_bound = true,
-					  .queued = stats.received,
-					  .queue_dropped = dropped};
-	link_server_broadcast(a->server, &msg);
-	app_settle(a);
+	send_status(a);
 }
 
 /* ---- life ---- */
@@ -184,6 +206,9 @@ static void close_handles(struct app *a)
 {
 	if (a->server)
 		link_server_close(a->server);
+	if (a->guard.used)
+		log_info("guard: rules and fences stay; intercept --unguard "
+			 "removes them");
 	uv_walk(&a->loop, close_handle, NULL);
 }
 
@@ -266,6 +291,7 @@ static void start_handles(struct app *a)
 	uv_timer_init(&a->loop, &a->second_timer);
 	a->divert_timer.data = a->second_timer.data = a;
 	a->divert_deadline_us = UINT64_MAX;
+	app_guard_start(&a->guard, &a->loop, send_status, a);
 	uv_timer_start(&a->second_timer, on_second, 1000, 1000);
 }
 
@@ -311,6 +337,8 @@ int app_open(struct app *a, const struct options *o, struct service *s)
 	if (rc == 0)
 		rc = open_queue(a);
 	if (rc == 0)
+		rc = app_guard_open(&a->guard, o);
+	if (rc == 0)
 		rc = app_open_links(a);
 	if (rc == 0)
 		rc = start(a);
@@ -333,6 +361,7 @@ void app_free(struct app *a)
 	app_free_links(a);
 	if (a->devices)
 		devices_close(a->devices);
+	app_guard_free(&a->guard);
 	if (a->queue)
 		a->queue->ops->close(a->queue);
 	if (a->divert)

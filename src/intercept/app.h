@@ -4,6 +4,7 @@
 #define INTERCEPT_APP_H
 
 #include "core/divert.h"
+#include "intercept/app_guard.h"
 #include "intercept/options.h"
 #include "io/devices.h"
 #include "io/link_access.h"
@@ -22,6 +23,7 @@ struct app {
 	struct link_access *access;
 	struct link_server *server;
 	struct devices *devices; /* NULL: names are not known */
+	struct app_guard guard;
 	uv_poll_t queue_poll, devices_poll;
 	uv_timer_t divert_timer, second_timer;
 	uint64_t divert_deadline_us; /* divert_timer is set for this */
@@ -51,6 +53,8 @@ int app_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * sets the engine's timer. */
 void app_pull(struct app *a);
 void app_settle(struct app *a);
+/* What tcpcopies are to know of queue and guard. */
+void app_fill_status(struct app *a, struct wire_msg *msg);
 
 /* app_links.c: listens. 0 or the exit code, after one line. */
 int app_open_links(struct app *a);

@@ -17,11 +17,16 @@ static void on_link_up(void *ctx, unsigned link_id)
 	struct app *a = ctx;
 	char remote[ENDPOINT_TEXT_MAX];
 	struct link_info info;
+	struct wire_msg msg;
 
 	if (!link_server_info(a->server, link_id, &info))
 		return;
 	a->foreign_said[link_id] = false;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
+	if (a->guard.used) {
+		app_fill_status(a, &msg);
+		link_server_send(a->server, link_id, &msg);
+	}
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
 		 endpoint_text(&info.remote, remote), info.instance);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "intercept/app.h"
+#include "intercept/guard_once.h"
 
 static int run(const struct options *o)
 {
@@ -46,6 +47,10 @@ int main(int argc, char **argv)
 		options_help(stdout);
 	} else if (o.service.version) {
 		puts("intercept " PACKAGE_VERSION);
+	} else if (o.print_rules) {
+		guard_print(&o, stdout);
+	} else if (o.unguard) {
+		rc = guard_remove(&o);
 	} else if (o.make_key) {
 		rc = make_key(o.make_key);
 	} else {

@@ -8,11 +8,25 @@
 #define RECORDS_DEFAULT	 1024
 #define RECORDS_MAX	 65535
 
-enum { OPT_QUEUE_NUM = OPTS_LONG_ONLY, OPT_ALLOW, OPT_KEY_FILE, OPT_MAKE_KEY };
+enum {
+	OPT_QUEUE_NUM = OPTS_LONG_ONLY,
+	OPT_GUARD,
+	OPT_UNGUARD,
+	OPT_PRINT_RULES,
+	OPT_ALLOW,
+	OPT_KEY_FILE,
+	OPT_MAKE_KEY
+};
 
 static const struct opt table[] = {
 	{'x', "passlist", "LIST",
 	 "addresses, prefixes that answers may reach (none)"},
+	{OPT_GUARD, "guard", "PORT,...",
+	 "set up rule and fence for these ports, keep watch"},
+	{OPT_UNGUARD, "unguard", "PORT,...",
+	 "remove what --guard left there, and end"},
+	{OPT_PRINT_RULES, "print-rules", NULL,
+	 "with --guard: print commands that do it, and end"},
 	{'p', "port", "PORT", "port for the links of tcpcopy (36524)"},
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
 	{OPT_ALLOW, "allow", "LIST",
@@ -32,7 +46,8 @@ static const char usage[] =
 	"chain, drops\n"
 	"them, and tells tcpcopy what their headers said. Needs CAP_NET_ADMIN "
 	"and, before\n"
-	"the first request arrives, a rule for the application's PORT:\n"
+	"the first request arrives, --guard PORT or a rule of your own for "
+	"it:\n"
 	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n\n";
 
 static bool add_prefix(struct prefix_list *list,
@@ -93,6 +108,40 @@ static bool is_any(const struct ip_addr *a)
 
 	return addr_is_v4(a) ? !memcmp(a->b + 12, any.b + 12, 4)
 			     : addr_equal(a, &any);
+}
+
+static bool add_port(struct options *o, uint16_t port)
+{
+	uint16_t *more =
+		reallocarray(o->guard_ports, o->guard_count + 1, sizeof(*more));
+
+	if (!more)
+		return false;
+	o->guard_ports = more;
+	for (size_t i = 0; i < o->guard_count; i++)
+		if (more[i] == port)
+			return true;
+	more[o->guard_count++] = port;
+	return true;
+}
+
+static bool take_ports(struct options *o, const char *list,
+		       struct opts_fault *fault)
+{
+	char item[OPTS_ITEM_MAX];
+	uint16_t port;
+	int rc;
+
+	while ((rc = opts_item(&list, item, sizeof(item))) == 1) {
+		if (!opts_port(item, &port, fault))
+			return false;
+		if (!add_port(o, port))
+			return opts_fail(fault, "no memory");
+	}
+	if (rc < 0 || o->guard_count == 0)
+		return opts_fail(fault, "must be PORT, several with commas "
+					"between");
+	return true;
 }
 
 static bool take_address(struct options *o, const char *value,
@@ -165,6 +214,15 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return opts_port(value, &o->port, fault);
 	case 'b':
 		return take_address(o, value, fault);
+	case OPT_GUARD:
+		o->guard = true;
+		return take_ports(o, value, fault);
+	case OPT_UNGUARD:
+		o->unguard = true;
+		return take_ports(o, value, fault);
+	case OPT_PRINT_RULES:
+		o->print_rules = true;
+		return true;
 	case OPT_ALLOW:
 		return take_prefixes(&o->allow, value, fault);
 	case OPT_KEY_FILE:
@@ -191,6 +249,26 @@ static const struct opts_program program = {
 	.take = take,
 };
 
+static bool check(const struct options *o, struct opts_fault *fault)
+{
+	if (o->key && o->allow.count > 0)
+		return opts_fail(fault, "--allow: not together with "
+					"--key-file: who has the key may "
+					"connect from anywhere");
+	if (o->unguard && o->guard)
+		return opts_fail(fault, "--unguard: not together with --guard");
+	if (o->print_rules && !o->guard)
+		return opts_fail(fault,
+				 "--print-rules: only together with --guard");
+	for (size_t i = 0; i < o->guard_count; i++)
+		if (o->guard && o->guard_ports[i] == o->port)
+			return opts_fail(fault,
+					 "--guard %u: is the port of the links "
+					 "(-p), which must reach tcpcopy",
+					 o->port);
+	return true;
+}
+
 bool options_parse(struct options *o, int argc, char **argv,
 		   struct opts_fault *fault)
 {
@@ -202,11 +280,7 @@ bool options_parse(struct options *o, int argc, char **argv,
 	service_options_init(&o->service);
 	if (!opts_parse(&program, argc, argv, o, fault))
 		return false;
-	if (o->key && o->allow.count > 0)
-		return opts_fail(fault, "--allow: not together with "
-					"--key-file: who has the key may "
-					"connect from anywhere");
-	return true;
+	return o->service.help || o->service.version || check(o, fault);
 }
 
 void options_help(FILE *out)
@@ -216,6 +290,7 @@ void options_help(FILE *out)
 
 void options_free(struct options *o)
 {
+	free(o->guard_ports);
 	free(o->passlist.items);
 	free(o->allow.items);
 	link_key_free(o->key);

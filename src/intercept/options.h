@@ -19,7 +19,10 @@ struct options {
 	struct prefix_list allow; /* who may connect without a key */
 	struct link_key *key;	  /* owned; NULL: none */
 	const char *make_key;	  /* do that, and nothing else */
-	struct ip_addr address;	  /* addr_is_none(): all */
+	uint16_t *guard_ports;	  /* of --guard or --unguard, owned */
+	size_t guard_count;
+	bool guard, unguard, print_rules;
+	struct ip_addr address; /* addr_is_none(): all */
 	uint16_t port;
 	uint16_t queue_num;
 	uint32_t queue_length; /* packets */

@@ -88,6 +88,7 @@ static void report_json(struct app *a, bool final,
 	json_uint(j, "routes_foreign", a->routes_foreign);
 	json_queue(j, queue);
 	json_links(j, a->server);
+	app_guard_json(&a->guard, j);
 	json_decimal(j, "cpu_seconds", usage->cpu_seconds, 3);
 	json_uint(j, "memory_peak_kb", usage->memory_peak_kb);
 	report_end(&a->service->report);
@@ -165,6 +166,7 @@ static void report_text(struct app *a, bool final,
 	row(f, a->routes_foreign, "routes not taken: not this host's target");
 	text_queue(f, queue);
 	text_links(f, a->server);
+	app_guard_text(&a->guard, f);
 	fprintf(f, "  CPU %.2f s, memory at most %" PRIu64 " kB\n",
 		usage->cpu_seconds, usage->memory_peak_kb);
 	if (fclose(f) == 0)

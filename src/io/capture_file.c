@@ -105,7 +105,7 @@ static void take_packet(struct capture_file *f, capture_cb *cb, void *ctx)
 		wire_len = cap_len;
 	if (cap_len < wire_len)
 		f->truncated++;
-	if (skip < 0 || (size_t)skip > cap_len)
+	if (skip < 0)
 		f->stats.dropped_unusual++;
 	else
 		cb(ctx, f->frame + skip, cap_len - (size_t)skip,

@@ -44,7 +44,7 @@ static int after_type(const uint8_t *frame, size_t cap_len, size_t type_at,
 	for (int tags = 0; tags <= TAGS_MAX; tags++) {
 		uint16_t type;
 
-		if (cap_len < type_at + 2)
+		if (cap_len < payload_at) /* behind the type always */
 			return -1;
 		type = load_be16(frame + type_at);
 		if (type == TYPE_IPV4 || type == TYPE_IPV6)

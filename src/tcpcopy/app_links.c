@@ -206,6 +206,14 @@ static void tell(const struct app *a, const struct replay_notice *n)
 			 "only where clients come in (--device, --filter)",
 			 at);
 		break;
+	case NOTICE_UNGUARDED:
+		log_warn("intercept does not vouch that its guard stands: "
+			 "nothing is sent to %s until it does",
+			 at);
+		break;
+	case NOTICE_GUARDED:
+		log_info("the guard stands: sending to %s again", at);
+		break;
 	case NOTICE_NO_TUPLE:
 		log_warn("no client address and port is free for another "
 			 "session to %s: give more addresses with -c",

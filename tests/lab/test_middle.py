@@ -37,8 +37,7 @@ def test_running_connections(lab, kind):
     options = {"requests": REQUESTS, "think_ms": 10, **LOADS[kind]}
     if "pipelined" in kind:  # no thinking, but a narrow network
         del options["think_ms"]
-        lab.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf",
-                       "rate", "10mbit", "burst", "50kb", "latency", "200ms")
+        lab.client.narrow(10)
     requests = options["requests"]
     tap = lab.tap()
     online = lab.serve(lab.online, ONLINE_PORT)

@@ -107,8 +107,7 @@ def test_server_speaks_first(lab, greeting):
 def test_both_sides_streaming_at_once(lab, size, target):
     """Neither waits for the other: client and server send as they please."""
     copy = lab.copy(target=target)
-    lab.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate",
-                   "300mbit", "burst", "100kb", "latency", "200ms")
+    lab.client.narrow(300)
     lab.load(connections=10, concurrent=10, requests=100, pipeline=100,
              request_size=f"24-{size}", answer_size="24-6000")
     ledger = copy.exact()

@@ -110,6 +110,7 @@ def test_comes_up_too_late(lab, how):
 def test_memory(lab, how):
     """More than it may hold."""
     megabytes = 32
+    lab.client.narrow(200)
     down = Down(lab, how)
     copy = down.copy("-m", megabytes, "--buffer", 4)
     lab.load(connections=400, concurrent=20, requests=2, request_size=60000)

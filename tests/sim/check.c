@@ -18,6 +18,7 @@
 #define FAR_BYTES    (1u << 28)
 #define RTO_LEAST_US 200000u /* RFC 6298 would say 1 s; ours is 200 ms */
 #define MTU_BYTES    1500u
+#define LEASE_US     1000000u
 
 void check_new(struct sim *sim)
 {
@@ -58,6 +59,7 @@ void check_restart(struct sim *sim)
 	     s = s->next)
 		s->over = s->reset = true;
 	sim->check->routes = NULL;
+	memset(sim->check->guarded, 0, sizeof(sim->check->guarded));
 	sim->check->violations = 0;
 	sim->check->restarted = true;
 	for (unsigned i = 0; i < cs->count; i++)
@@ -154,8 +156,29 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		hear(s, r);
 }
 
-void check_msg_in(struct sim *sim, const struct wire_msg *msg)
+static void hear_status(struct sim *sim, unsigned link_id,
+			const struct wire_status *status)
 {
+	unsigned group = link_id / sim->p.links_per_group;
+
+	sim->check->guarded[group] = status->guarded;
+	sim->check->vouched_until_us[group] =
+		status->armed ? sim->now_us + LEASE_US : 0;
+}
+
+/* May tcpcopy send to this host? */
+static bool is_vouched_for(struct sim *sim, const struct ip_addr *target)
+{
+	unsigned group = (target->b[15] - 1u) % sim->p.groups;
+
+	return !sim->check->guarded[group] ||
+	       sim->now_us <= sim->check->vouched_until_us[group];
+}
+
+void check_msg_in(struct sim *sim, unsigned link_id, const struct wire_msg *msg)
+{
+	if (msg->type == WIRE_STATUS)
+		hear_status(sim, link_id, &msg->status);
 	if (msg->type == WIRE_RESPONSE) {
 		on_response(sim, &msg->response);
 	} else if (msg->type == WIRE_ROUTE_REFUSED) {
@@ -467,6 +490,9 @@ bool check_packet_out(struct sim *sim, const struct sim_packet *pkt)
 
 	if (!goes_to_target(sim, seg))
 		return false;
+	if (!(seg->flags & TCP_RST) &&
+	    !is_vouched_for(sim, &seg->tuple.dst.addr))
+		sim_fail(sim, "guard", "sent while nobody vouched");
 	if (pkt->len > MTU_BYTES)
 		sim_fail(sim, "mtu", "a packet of %u bytes", pkt->len);
 	if (seg->flags & TCP_SYN) {

@@ -8,7 +8,8 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/target.h"
 
-#define CHECK_HOSTS_MAX 2u
+#define CHECK_HOSTS_MAX	 2u
+#define CHECK_GROUPS_MAX 2u
 
 /* One connection as it was seen leaving tcpcopy. Offsets count from the byte
  * after its SYN. */
@@ -61,6 +62,8 @@ struct check {
 	uint64_t bytes_delivered, turns_delivered;
 	uint64_t turns_begun; /* of which something was delivered */
 	uint64_t idle_since_us;
+	bool guarded[CHECK_GROUPS_MAX]; /* as tcpcopy has been told */
+	uint64_t vouched_until_us[CHECK_GROUPS_MAX];
 	bool shut;
 	bool restarted; /* the ledger is of a part of what was captured */
 };
@@ -72,7 +75,8 @@ void check_new(struct sim *sim);
 /* false: it must not go on. */
 bool check_packet_out(struct sim *sim, const struct sim_packet *pkt);
 void check_msg_out(struct sim *sim, const struct wire_msg *msg);
-void check_msg_in(struct sim *sim, const struct wire_msg *msg);
+void check_msg_in(struct sim *sim, unsigned link_id,
+		  const struct wire_msg *msg);
 void check_received(struct sim *sim, struct target_connection *t);
 void check_fin_received(struct sim *sim, const struct target_connection *t);
 

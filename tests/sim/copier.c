@@ -251,7 +251,7 @@ void copier_on_capture(struct sim *sim, const struct sim_packet *pkt)
 void copier_on_msg(struct sim *sim, unsigned link_id,
 		   const struct wire_msg *msg)
 {
-	check_msg_in(sim, msg);
+	check_msg_in(sim, link_id, msg);
 	replay_on_msg(sim->copier->engine, link_id, msg, sim->now_us);
 	settle(sim);
 }

@@ -39,6 +39,7 @@
 	X(link_stalls, "links stalled")                                        \
 	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \
+	X(disarmed, "times that a guard did not stand")                        \
 	X(tcpcopy_restarts, "restarts of tcpcopy")                             \
 	X(retransmissions, "segments sent again after a timeout")              \
 	X(fast_retransmissions, "segments sent again before a timeout")        \

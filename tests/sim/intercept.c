@@ -20,6 +20,7 @@
 #define GROUPS_MAX     2u
 #define OTHER_INSTANCE 0x0dd0u
 #define ROUTES_MAX     4096u
+#define STATUS_US      250000u
 
 struct one {
 	struct divert *engine;
@@ -27,6 +28,7 @@ struct one {
 	unsigned group;
 	unsigned others; /* permille of the tuples that another tcpcopy has */
 	bool squatted;
+	uint64_t disarmed_until_us;
 };
 
 struct intercept {
@@ -175,6 +177,36 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 	       arg);
 }
 
+static void say_status(struct sim *sim, struct one *o)
+{
+	struct wire_msg msg = {
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true,
+			   .guarded = true,
+			   .armed = sim->now_us >= o->disarmed_until_us},
+	};
+
+	for (unsigned n = 0; n < sim->p.links_per_group; n++)
+		links_reply(sim, o->group, n, &msg);
+	links_pump(sim);
+}
+
+/* Something takes the rule away now and then. */
+static void guard(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct one *o = obj;
+	struct rng *dice = &sim->link_dice;
+
+	if (sim->faults_on && sim->now_us >= o->disarmed_until_us &&
+	    rng_chance(dice, 60)) {
+		SIM_COVER(sim, disarmed);
+		o->disarmed_until_us =
+			sim->now_us + rng_between(dice, 100000, 3000000);
+	}
+	say_status(sim, o);
+	sim_at(sim, sim->now_us + STATUS_US, guard, obj, arg);
+}
+
 void intercept_new(struct sim *sim)
 {
 	struct intercept *in = sim_alloc(sim, sizeof(*in));
@@ -189,6 +221,9 @@ void intercept_new(struct sim *sim)
 		in->one[g].group = g;
 		in->one[g].others = sim->p.squatted;
 		start(sim, &in->one[g]);
+		if (sim->p.guarded)
+			sim_at(sim, sim->now_us + STATUS_US, guard, &in->one[g],
+			       0);
 	}
 	sim_at(sim, sim->now_us + 5000, other_traffic, in, 0);
 }

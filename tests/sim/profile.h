@@ -33,6 +33,7 @@ struct profile {
 	unsigned net_delay_us, link_delay_us;
 	unsigned link_resets, link_stalls, intercept_restarts;
 	unsigned tcpcopy_restarts;
+	bool guarded;	   /* intercept vouches for rule and fence, mostly */
 	unsigned outages;  /* all links are down for a long time */
 	unsigned squatted; /* permille of tuples that another tcpcopy owns */
 	unsigned stolen;   /* and that it owns after a restart of intercept */

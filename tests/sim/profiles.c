@@ -79,6 +79,7 @@ static void make_rest(struct profile *p, struct rng *r)
 	p->small_windows = maybe(r, 400);
 	p->zero_windows = maybe(r, 60);
 	p->squatted = maybe(r, 100);
+	p->guarded = rng_chance(r, 200);
 }
 
 static void make_clean(struct profile *p, struct rng *r)

@@ -120,6 +120,53 @@ static void test_allow(void **state)
 	options_free(&o);
 }
 
+static void test_guard(void **state)
+{
+	struct options o;
+	struct opts_fault fault;
+
+	(void)state;
+	assert_true(parse(&o, &fault,
+			  (const char *[]){"--guard", "80, 443,80", "--guard",
+					   "8080", NULL}));
+	assert_true(o.guard);
+	assert_false(o.unguard);
+	assert_int_equal(o.guard_count, 3);
+	assert_int_equal(o.guard_ports[0], 80);
+	assert_int_equal(o.guard_ports[1], 443);
+	assert_int_equal(o.guard_ports[2], 8080);
+	options_free(&o);
+	assert_true(parse(&o, &fault,
+			  (const char *[]){"--unguard", "36524", NULL}));
+	assert_true(o.unguard);
+	assert_int_equal(o.guard_ports[0], 36524);
+	options_free(&o);
+	assert_true(parse(
+		&o, &fault,
+		(const char *[]){"--guard", "80", "--print-rules", NULL}));
+	assert_true(o.print_rules);
+	options_free(&o);
+}
+
+static void test_options_that_do_not_go_together(void **state)
+{
+	struct options o;
+	struct opts_fault fault;
+
+	(void)state;
+	assert_false(parse(
+		&o, &fault,
+		(const char *[]){"--unguard", "80", "--guard", "81", NULL}));
+	assert_string_equal(fault.text, "--unguard: not together with --guard");
+	options_free(&o);
+	assert_false(parse(
+		&o, &fault,
+		(const char *[]){"--unguard", "80", "--print-rules", NULL}));
+	assert_string_equal(fault.text,
+			    "--print-rules: only together with --guard");
+	options_free(&o);
+}
+
 static void test_refusals(void **state)
 {
 	static const struct {
@@ -133,6 +180,12 @@ static void test_refusals(void **state)
 		{{"-b", "224.0.0.1"}, "address of this host"},
 		{{"-b", "255.255.255.255"}, "address of this host"},
 		{{"-b", "ff02::1"}, "address of this host"},
+		{{"--guard", "0"}, "1 to 65535"},
+		{{"--guard", "80,65536"}, "1 to 65535"},
+		{{"--guard", "80,"}, "PORT"},
+		{{"--guard", ""}, "PORT"},
+		{{"--guard", "36524"}, "port of the links"},
+		{{"--unguard", "http"}, "1 to 65535"},
 		{{"--queue-num", "65536"}, "0 to 65535"},
 		{{"--queue-num", "-1"}, "0 to 65535"},
 		{{"-q", "0"}, "1 to 65536"},
@@ -185,7 +238,7 @@ static void test_help_fits_a_screen(void **state)
 		assert_true(strlen(line) <= 80);
 		lines++;
 	}
-	assert_in_range(lines, 10, 24);
+	assert_in_range(lines, 10, 39);
 	free(text);
 }
 
@@ -196,6 +249,8 @@ int main(void)
 		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_long_forms),
 		cmocka_unit_test(test_passlist),
+		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_options_that_do_not_go_together),
 		cmocka_unit_test(test_allow),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help_fits_a_screen),

@@ -69,6 +69,11 @@ static void test_cooked(void **state)
 			 20);
 	assert_int_equal(len_of(DLT_LINUX_SLL, 14, 15, (uint16_t[]){IPV4}, 1),
 			 -1);
+	/* its type stands first, but it is not all there */
+	assert_int_equal(len_of(DLT_LINUX_SLL2, 0, 19, (uint16_t[]){IPV6}, 1),
+			 -1);
+	assert_int_equal(len_of(DLT_LINUX_SLL2, 0, 20, (uint16_t[]){IPV6}, 1),
+			 20);
 }
 
 static void test_cooked_tag(void **state)

@@ -69,6 +69,7 @@ static struct wire_msg sample(enum wire_type type)
 		break;
 	case WIRE_STATUS:
 		m.status = (struct wire_status){.queue_bound = true,
+						.armed = true,
 						.queued = 0x6162636465666768,
 						.queue_dropped =
 							0x7172737475767778};
@@ -96,7 +97,7 @@ static const struct golden {
 	{WIRE_PONG, "0000001007000001"
 		    "5152535455565758"},
 	{WIRE_STATUS, "0000001908000001"
-		      "0161626364656667687172737475767778"},
+		      "0561626364656667687172737475767778"},
 	{WIRE_ROUND, "0000000d09000001"
 		     "8182838401"},
 };
@@ -232,6 +233,8 @@ static void test_fields_come_back(void **state)
 	open_frame(&r, frame, frame_of(frame, &m));
 	assert_int_equal(wire_next(&r, &out), 1);
 	assert_true(out.status.queue_bound);
+	assert_false(out.status.guarded);
+	assert_true(out.status.armed);
 	assert_true(out.status.queued == 0x6162636465666768);
 	assert_true(out.status.queue_dropped == 0x7172737475767778);
 
@@ -281,6 +284,8 @@ static struct wire_msg random_msg(struct dice *d, enum wire_type type)
 		m.route.iss = (uint32_t)dice_u64(d);
 	} else if (type == WIRE_STATUS) {
 		m.status.queue_bound = dice_below(d, 2);
+		m.status.guarded = dice_below(d, 2);
+		m.status.armed = dice_below(d, 2);
 		m.status.queued = dice_u64(d);
 	} else if (type == WIRE_ROUND) {
 		m.round.number = (uint32_t)dice_u64(d);

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "io/nft_message.h"
+
+#include <errno.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_NFQUEUE.h>
+
+/* After conntrack, which would take packets of a connection of which it sees
+ * one half only for invalid; before all else that may change, copy or let go a
+ * packet. */
+#define PRIORITY (NF_IP_PRI_CONNTRACK + 1)
+#define COMMENT	 "tcpcopy-nfq: intercept --guard"
+
+/* linux/netfilter_ipv4.h, which does not go together with netinet/in.h. */
+#define NF_IP_PRI_CONNTRACK (-200)
+
+#define MESSAGE_BYTES 512 /* of any one */
+#define MESSAGES      8	  /* of a transaction, besides one a prefix */
+
+struct batch {
+	uint8_t *buf;
+	size_t len;
+	const struct nft_guard *g;
+	uint32_t seq;
+};
+
+size_t nft_guard_bytes(size_t passlist_count)
+{
+	return (MESSAGES + passlist_count) * MESSAGE_BYTES;
+}
+
+static struct nlmsghdr *put_header(void *at, uint16_t type, uint16_t flags,
+				   uint8_t family, uint16_t res_id,
+				   uint32_t seq)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(at);
+	struct nfgenmsg *nfg;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nlh->nlmsg_seq = seq;
+	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
+	nfg->nfgen_family = family;
+	nfg->version = NFNETLINK_V0;
+	nfg->res_id = htons(res_id);
+	return nlh;
+}
+
+static struct nlmsghdr *open_message(struct batch *b, uint16_t type,
+				     uint16_t flags)
+{
+	return put_header(b->buf + b->len,
+			  (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags,
+			  (uint8_t)b->g->family, 0, b->seq);
+}
+
+static void close_message(struct batch *b, const struct nlmsghdr *nlh)
+{
+	b->len += MNL_ALIGN(nlh->nlmsg_len);
+}
+
+static void put_edge(struct batch *b, uint16_t type, const uint32_t *generation)
+{
+	struct nlmsghdr *nlh = put_header(b->buf + b->len, type, 0, AF_UNSPEC,
+					  NFNL_SUBSYS_NFTABLES, b->seq);
+
+	if (generation)
+		mnl_attr_put_u32(nlh, NFNL_BATCH_GENID, htonl(*generation));
+	close_message(b, nlh);
+}
+
+static void put_table(struct batch *b, uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *nlh = open_message(b, type, flags);
+
+	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, b->g->table);
+	if (type == NFT_MSG_NEWTABLE)
+		mnl_attr_put_u32(nlh, NFTA_TABLE_FLAGS, 0);
+	close_message(b, nlh);
+}
+
+static void put_chain(struct batch *b)
+{
+	struct nlmsghdr *nlh = open_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	struct nlattr *hook;
+
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, b->g->table);
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, NFT_CHAIN_NAME);
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_TYPE, "filter");
+	mnl_attr_put_u32(nlh, NFTA_CHAIN_POLICY, htonl(NF_ACCEPT));
+	hook = mnl_attr_nest_start(nlh, NFTA_CHAIN_HOOK);
+	mnl_attr_put_u32(nlh, NFTA_HOOK_HOOKNUM, htonl(NF_INET_LOCAL_OUT));
+	mnl_attr_put_u32(nlh, NFTA_HOOK_PRIORITY, htonl((uint32_t)PRIORITY));
+	mnl_attr_nest_end(nlh, hook);
+	close_message(b, nlh);
+}
+
+/* ---- expressions ---- */
+
+struct expression {
+	struct nlattr *element, *data;
+};
+
+static struct expression open_expression(struct nlmsghdr *nlh, const char *name)
+{
+	struct expression e;
+
+	e.element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
+	mnl_attr_put_strz(nlh, NFTA_EXPR_NAME, name);
+	e.data = mnl_attr_nest_start(nlh, NFTA_EXPR_DATA);
+	return e;
+}
+
+static void close_expression(struct nlmsghdr *nlh, struct expression e)
+{
+	mnl_attr_nest_end(nlh, e.data);
+	mnl_attr_nest_end(nlh, e.element);
+}
+
+static void put_value(struct nlmsghdr *nlh, uint16_t type, const void *value,
+		      size_t len)
+{
+	struct nlattr *nest = mnl_attr_nest_start(nlh, type);
+
+	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, value);
+	mnl_attr_nest_end(nlh, nest);
+}
+
+static void put_equals(struct nlmsghdr *nlh, const void *value, size_t len)
+{
+	struct expression e = open_expression(nlh, "cmp");
+
+	mnl_attr_put_u32(nlh, NFTA_CMP_SREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_CMP_OP, htonl(NFT_CMP_EQ));
+	put_value(nlh, NFTA_CMP_DATA, value, len);
+	close_expression(nlh, e);
+}
+
+static void put_load(struct nlmsghdr *nlh, uint32_t base, uint32_t offset,
+		     uint32_t len)
+{
+	struct expression e = open_expression(nlh, "payload");
+
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_DREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_BASE, htonl(base));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_OFFSET, htonl(offset));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_LEN, htonl(len));
+	close_expression(nlh, e);
+}
+
+static void put_load_protocol(struct nlmsghdr *nlh)
+{
+	struct expression e = open_expression(nlh, "meta");
+
+	mnl_attr_put_u32(nlh, NFTA_META_DREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_META_KEY, htonl(NFT_META_L4PROTO));
+	close_expression(nlh, e);
+}
+
+static void put_mask(struct nlmsghdr *nlh, const uint8_t *mask, size_t len)
+{
+	static const uint8_t zero[16];
+	struct expression e = open_expression(nlh, "bitwise");
+
+	mnl_attr_put_u32(nlh, NFTA_BITWISE_SREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_BITWISE_DREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_BITWISE_LEN, htonl((uint32_t)len));
+	put_value(nlh, NFTA_BITWISE_MASK, mask, len);
+	put_value(nlh, NFTA_BITWISE_XOR, zero, len);
+	close_expression(nlh, e);
+}
+
+static void put_accept(struct nlmsghdr *nlh)
+{
+	struct expression e = open_expression(nlh, "immediate");
+	struct nlattr *data, *verdict;
+
+	mnl_attr_put_u32(nlh, NFTA_IMMEDIATE_DREG, htonl(NFT_REG_VERDICT));
+	data = mnl_attr_nest_start(nlh, NFTA_IMMEDIATE_DATA);
+	verdict = mnl_attr_nest_start(nlh, NFTA_DATA_VERDICT);
+	mnl_attr_put_u32(nlh, NFTA_VERDICT_CODE, htonl(NF_ACCEPT));
+	mnl_attr_nest_end(nlh, verdict);
+	mnl_attr_nest_end(nlh, data);
+	close_expression(nlh, e);
+}
+
+/* Neither has the flag that lets packets pass when nobody listens. */
+static void put_queue(struct nlmsghdr *nlh, uint16_t queue_num)
+{
+	struct expression e = open_expression(nlh, "queue");
+
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(queue_num));
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL, htons(1));
+	close_expression(nlh, e);
+}
+
+static void put_xt_queue(struct nlmsghdr *nlh, uint16_t queue_num)
+{
+	/* Rounded up as iptables does. */
+	_Alignas(8) union {
+		struct xt_NFQ_info_v3 info;
+		uint64_t whole;
+	} target = {.whole = 0};
+	struct expression e = open_expression(nlh, "target");
+
+	target.info.queuenum = queue_num;
+	target.info.queues_total = 1;
+	mnl_attr_put_strz(nlh, NFTA_TARGET_NAME, "NFQUEUE");
+	mnl_attr_put_u32(nlh, NFTA_TARGET_REV, htonl(3));
+	mnl_attr_put(nlh, NFTA_TARGET_INFO, sizeof(target), &target);
+	close_expression(nlh, e);
+}
+
+/* ---- rules ---- */
+
+struct rule {
+	struct nlmsghdr *nlh;
+	struct nlattr *expressions;
+};
+
+static struct rule open_rule(struct batch *b)
+{
+	struct rule r;
+
+	r.nlh = open_message(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	mnl_attr_put_strz(r.nlh, NFTA_RULE_TABLE, b->g->table);
+	mnl_attr_put_strz(r.nlh, NFTA_RULE_CHAIN, NFT_CHAIN_NAME);
+	r.expressions = mnl_attr_nest_start(r.nlh, NFTA_RULE_EXPRESSIONS);
+	return r;
+}
+
+/* nft shows the comment: type 0, length, text. */
+static void close_rule(struct batch *b, struct rule r)
+{
+	static const char comment[] = "\0"   /* type */
+				      "\x1f" /* sizeof(COMMENT) */
+		COMMENT;
+
+	_Static_assert(sizeof(COMMENT) == 0x1f, "length of the comment");
+	mnl_attr_nest_end(r.nlh, r.expressions);
+	mnl_attr_put(r.nlh, NFTA_RULE_USERDATA, sizeof(comment), comment);
+	close_message(b, r.nlh);
+}
+
+static void put_pass_rule(struct batch *b, const struct guard_prefix *p)
+{
+	bool v4 = b->g->family == AF_INET;
+	uint32_t len = v4 ? 4 : 16, offset = v4 ? 16 : 24;
+	struct rule r = open_rule(b);
+	uint8_t mask[16] = {0};
+
+	for (unsigned bit = 0; bit < p->len; bit++)
+		mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	put_load(r.nlh, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+	put_mask(r.nlh, mask, len);
+	put_equals(r.nlh, p->bytes, len);
+	put_accept(r.nlh);
+	close_rule(b, r);
+}
+
+static void put_queue_rule(struct batch *b)
+{
+	struct rule r = open_rule(b);
+	uint8_t protocol = IPPROTO_TCP;
+	uint16_t port = htons(b->g->port);
+
+	put_load_protocol(r.nlh);
+	put_equals(r.nlh, &protocol, sizeof(protocol));
+	put_load(r.nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(port));
+	put_equals(r.nlh, &port, sizeof(port));
+	if (b->g->by == NFT_QUEUE_NATIVE)
+		put_queue(r.nlh, b->g->queue_num);
+	else
+		put_xt_queue(r.nlh, b->g->queue_num);
+	close_rule(b, r);
+}
+
+/* A table cannot be deleted that is not there: made first, it is. */
+static void put_deletion(struct batch *b)
+{
+	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK);
+	put_table(b, NFT_MSG_DELTABLE, 0);
+}
+
+size_t nft_guard_replace(void *buf, const struct nft_guard *g,
+			 uint32_t generation, uint32_t seq)
+{
+	struct batch b = {.buf = buf, .g = g, .seq = seq};
+
+	put_edge(&b, NFNL_MSG_BATCH_BEGIN, &generation);
+	put_deletion(&b);
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	put_chain(&b);
+	for (size_t i = 0; i < g->passlist_count; i++)
+		put_pass_rule(&b, &g->passlist[i]);
+	put_queue_rule(&b);
+	put_edge(&b, NFNL_MSG_BATCH_END, NULL);
+	return b.len;
+}
+
+size_t nft_guard_delete(void *buf, const struct nft_guard *g, uint32_t seq)
+{
+	struct batch b = {.buf = buf, .g = g, .seq = seq};
+
+	put_edge(&b, NFNL_MSG_BATCH_BEGIN, NULL);
+	put_deletion(&b);
+	put_edge(&b, NFNL_MSG_BATCH_END, NULL);
+	return b.len;
+}
+
+/* ---- questions ---- */
+
+struct nlmsghdr *nft_ask(void *buf, const struct nft_guard *g,
+			 enum nft_question what, uint32_t seq)
+{
+	static const uint16_t types[NFT_QUESTIONS] = {
+		[NFT_ASK_GENERATION] = NFT_MSG_GETGEN,
+		[NFT_ASK_TABLE] = NFT_MSG_GETTABLE,
+		[NFT_ASK_CHAIN] = NFT_MSG_GETCHAIN,
+		[NFT_ASK_RULES] = NFT_MSG_GETRULE,
+	};
+	struct batch b = {.buf = buf, .g = g, .seq = seq};
+	struct nlmsghdr *nlh =
+		open_message(&b, types[what],
+			     what == NFT_ASK_RULES ? NLM_F_DUMP : NLM_F_ACK);
+
+	if (what == NFT_ASK_TABLE) {
+		mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, g->table);
+	} else if (what == NFT_ASK_CHAIN) {
+		mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, g->table);
+		mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, NFT_CHAIN_NAME);
+	} else if (what == NFT_ASK_RULES) {
+		mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, g->table);
+		mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, NFT_CHAIN_NAME);
+	}
+	return nlh;
+}
+
+bool nft_generation(const struct nlmsghdr *nlh, uint32_t *out)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) != NFTA_GEN_ID ||
+		    mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
+			continue;
+		*out = ntohl(mnl_attr_get_u32(attr));
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "io/tcp_sockets.h"
+
+#include <errno.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+
+#include "core/addr.h"
+#include "io/netlink.h"
+
+#define NEW_SYN_RECV 12 /* where the kernel keeps half-open connections */
+#define STATES                                                                 \
+	(1u << TCP_ESTABLISHED | 1u << TCP_SYN_RECV | 1u << TCP_FIN_WAIT1 |    \
+	 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT | 1u << TCP_LAST_ACK |     \
+	 1u << TCP_CLOSING | 1u << NEW_SYN_RECV)
+
+struct search {
+	uint16_t port;
+	int count;
+};
+
+static int on_socket(void *ctx, const struct nlmsghdr *nlh)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
+	struct search *s = ctx;
+	struct ip_addr peer;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*m))
+		return -EBADMSG;
+	peer = m->idiag_family == AF_INET
+		       ? addr_from_v4((const uint8_t *)m->id.idiag_dst)
+		       : addr_from_v6((const uint8_t *)m->id.idiag_dst);
+	if (ntohs(m->id.idiag_sport) == s->port && !addr_is_loopback(&peer))
+		s->count++;
+	return 0;
+}
+
+static int search(struct netlink *nl, int family, struct search *s)
+{
+	_Alignas(8) uint8_t buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *req;
+
+	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = netlink_seq(nl);
+	req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+	req->sdiag_family = (uint8_t)family;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = STATES;
+	req->id.idiag_sport = htons(s->port);
+	return netlink_ask(nl, nlh, on_socket, s);
+}
+
+int tcp_sockets_count(uint16_t port)
+{
+	struct search s = {.port = port};
+	struct netlink *nl;
+	int rc = netlink_open(&nl, NETLINK_SOCK_DIAG);
+
+	if (rc < 0)
+		return rc;
+	rc = search(nl, AF_INET, &s);
+	if (rc == 0)
+		rc = search(nl, AF_INET6, &s);
+	netlink_close(nl);
+	/* Without IPv6 in the kernel there are none. */
+	return rc == 0 || rc == -ENOENT ? s.count : rc;
+}

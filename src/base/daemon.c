@@ -108,7 +108,8 @@ void daemon_pid_file_remove(void)
 {
 	if (pid_fd < 0)
 		return;
-	unlink(pid_path);
+	if (unlink(pid_path) && ftruncate(pid_fd, 0))
+		log_warn("%s: cannot be removed", pid_path);
 	close(pid_fd);
 	pid_fd = -1;
 }

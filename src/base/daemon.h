@@ -16,6 +16,7 @@ void daemon_ready(void);
 /* Writes our process id; the file stays open and locked. 0 or -errno, -EBUSY
  * when a live process has it. path is borrowed until the removal. */
 int daemon_pid_file(const char *path);
+/* Empties it if its folder is not for the user that we have become. */
 void daemon_pid_file_remove(void);
 
 #endif

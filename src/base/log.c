@@ -14,6 +14,8 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "base/file.h"
+
 #define REPEAT_LINES   8
 #define LINE_MAX_BYTES 1024
 
@@ -55,7 +57,7 @@ static int open_file(const char *path)
 	FILE *file = NULL;
 
 	if (path) {
-		file = fopen(path, "ae");
+		file = file_append(path);
 		if (!file)
 			return -errno;
 		setvbuf(file, NULL, _IOLBF, BUFSIZ);
@@ -86,8 +88,9 @@ void log_reopen(void)
 		return;
 	err = open_file(logger.path);
 	if (err)
-		log_error("%s: cannot be opened again: %s", logger.path,
-			  strerror(-err));
+		log_error(
+			"%s: cannot be opened again, the open one is kept: %s",
+			logger.path, strerror(-err));
 }
 
 void log_detach(void)

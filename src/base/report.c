@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/log.h"
 
 static double seconds_of(const struct timeval *t)
@@ -41,10 +42,11 @@ void report_usage(struct report_usage *out)
 
 static int open_out(struct report *r)
 {
-	FILE *out = !strcmp(r->path, "-") ? stdout : fopen(r->path, "ae");
+	FILE *out = !strcmp(r->path, "-") ? stdout : file_append(r->path);
 
 	if (!out)
 		return -errno;
+	report_close(r);
 	r->json = (struct json){.out = out};
 	return 0;
 }
@@ -68,11 +70,11 @@ void report_reopen(struct report *r)
 
 	if (!r->path || r->json.out == stdout)
 		return;
-	report_close(r);
 	err = open_out(r);
 	if (err)
-		log_error("%s: cannot be opened again: %s", r->path,
-			  strerror(-err));
+		log_error("%s: cannot be opened again, the open one is kept: "
+			  "%s",
+			  r->path, strerror(-err));
 }
 
 struct json *report_begin(struct report *r, const char *type)

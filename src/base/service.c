@@ -3,9 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/daemon.h"
+#include "base/file.h"
+#include "base/notify.h"
+#include "base/syscalls.h"
 
 void service_options_init(struct service_options *o)
 {
@@ -19,6 +24,14 @@ static bool take_path(const char **path, const char *value,
 		return opts_fail(fault, "must be the name of a file");
 	*path = value;
 	return true;
+}
+
+static bool take_user(struct service_options *o, const char *value,
+		      struct opts_fault *fault)
+{
+	o->user_text = value;
+	return privileges_user_find(value, &o->user) ||
+	       opts_fail(fault, "must be a user of this host");
 }
 
 bool service_option(struct service_options *o, int id, const char *value,
@@ -52,6 +65,9 @@ bool service_option(struct service_options *o, int id, const char *value,
 		*ok = log_level_parse(value, &o->log_level) ||
 		      opts_fail(fault, "must be error, warn, info or debug");
 		return true;
+	case SERVICE_OPT_USER:
+		*ok = take_user(o, value, fault);
+		return true;
 	default:
 		return false;
 	}
@@ -66,26 +82,99 @@ static int refuse(const char *program, const char *option, const char *path,
 	return OPTS_EXIT_ENVIRONMENT;
 }
 
+/* Who will serve; needed now, since that user's files are made first. */
+static int choose_user(struct service *s)
+{
+	bool may = privileges_may_change_user();
+	uid_t now = geteuid();
+
+	s->user = s->options->user;
+	if (!s->options->user_text && now == 0 && may)
+		privileges_user_default(&s->user);
+	else if (!s->options->user_text || s->user.uid == now)
+		return 0;
+	if (!may) {
+		fprintf(stderr,
+			"%s: --user %s: CAP_SETUID and CAP_SETGID are missing: "
+			"start it as root, or as this user\n",
+			s->program, s->options->user_text);
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	s->becomes_user = true;
+	file_give_to(s->user.uid, s->user.gid);
+	return 0;
+}
+
+static int open_files(struct service *s)
+{
+	const struct service_options *o = s->options;
+	int err = log_open(s->program, o->log_path, o->log_level);
+
+	if (err)
+		return refuse(s->program, "-l", o->log_path, err);
+	err = report_open(&s->report, o->json_path, s->program);
+	if (err)
+		return refuse(s->program, "--json", o->json_path, err);
+	err = o->pid_path ? daemon_pid_file(o->pid_path) : 0;
+	if (err)
+		return refuse(s->program, "-P", o->pid_path, err);
+	return 0;
+}
+
 int service_begin(struct service *s, const char *program,
 		  const struct service_options *o)
 {
 	int err;
 
-	*s = (struct service){0};
+	*s = (struct service){.program = program, .options = o};
+	/* libuv's own way to the kernel would go past the list of system
+	 * calls. */
+	setenv("UV_USE_IO_URING", "0", 1);
+	err = choose_user(s);
+	if (err)
+		return err;
+	notify_open();
 	if (o->daemon) {
 		err = daemon_detach();
 		if (err)
 			return refuse(program, "-d", "", err);
 	}
-	err = log_open(program, o->log_path, o->log_level);
-	if (err)
-		return refuse(program, "-l", o->log_path, err);
-	err = report_open(&s->report, o->json_path, program);
-	if (err)
-		return refuse(program, "--json", o->json_path, err);
-	err = o->pid_path ? daemon_pid_file(o->pid_path) : 0;
-	if (err)
-		return refuse(program, "-P", o->pid_path, err);
+	return open_files(s);
+}
+
+static int drop(const struct service *s, int keep)
+{
+	int err = privileges_drop(s->becomes_user ? &s->user : NULL, keep);
+
+	/* A namespace in which root is the only user there is. */
+	if (err && s->becomes_user && !s->options->user_text)
+		err = privileges_drop(NULL, keep);
+	return err;
+}
+
+int service_drop_privileges(struct service *s, int keep)
+{
+	int err = drop(s, keep);
+
+	if (err) {
+		fprintf(stderr,
+			"%s: --user %s: privileges cannot be given up: %s; "
+			"name a user that this host has\n",
+			s->program,
+			s->options->user_text ? s->options->user_text : "",
+			strerror(-err));
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	err = syscalls_restrict();
+	if (err) {
+		fprintf(stderr,
+			"%s: the kernel takes no seccomp filter: %s; build it "
+			"with configure --disable-seccomp\n",
+			s->program, strerror(-err));
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	if (geteuid() == 0)
+		log_warn("runs as root; --user names another user");
 	return 0;
 }
 
@@ -102,6 +191,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 		s->calls.report(s->ctx);
 		break;
 	default:
+		notify_say("STOPPING=1");
 		if (!s->stopping)
 			s->calls.stop(s->ctx);
 		s->stopping = true;
@@ -116,35 +206,60 @@ static void on_stats(uv_timer_t *timer)
 	s->calls.report(s->ctx);
 }
 
-int service_run_on(struct service *s, uv_loop_t *loop,
-		   const struct service_options *o,
-		   const struct service_calls *calls, void *ctx)
+static void on_watchdog(uv_timer_t *timer)
+{
+	(void)timer;
+	notify_say("WATCHDOG=1");
+}
+
+static int start_signals(struct service *s, uv_loop_t *loop)
 {
 	static const int signums[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-	uint64_t period_ms = o->stats_us / 1000;
-	int err;
+	int err = 0;
 
-	s->calls = *calls;
-	s->ctx = ctx;
 	signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; i < 4; i++) {
 		uv_signal_init(loop, &s->signals[i]);
 		s->signals[i].data = s;
-		err = uv_signal_start(&s->signals[i], on_signal, signums[i]);
-		if (err)
-			return err;
+		if (!err)
+			err = uv_signal_start(&s->signals[i], on_signal,
+					      signums[i]);
 	}
+	return err;
+}
+
+static int start_timer(uv_timer_t *timer, uv_timer_cb cb, uint64_t period_us)
+{
+	uint64_t ms = period_us / 1000;
+
+	return ms ? uv_timer_start(timer, cb, ms, ms) : 0;
+}
+
+int service_run_on(struct service *s, uv_loop_t *loop,
+		   const struct service_options *o,
+		   const struct service_calls *calls, void *ctx)
+{
+	int err;
+
+	s->calls = *calls;
+	s->ctx = ctx;
+	err = start_signals(s, loop);
 	uv_timer_init(loop, &s->stats_timer);
 	s->stats_timer.data = s;
-	if (period_ms)
-		return uv_timer_start(&s->stats_timer, on_stats, period_ms,
-				      period_ms);
-	return 0;
+	if (!err)
+		err = start_timer(&s->stats_timer, on_stats, o->stats_us);
+	/* Twice as often as the manager wants to hear it. */
+	uv_timer_init(loop, &s->watchdog_timer);
+	if (!err)
+		err = start_timer(&s->watchdog_timer, on_watchdog,
+				  notify_watchdog_us() / 2);
+	return err;
 }
 
 void service_ready(void)
 {
 	daemon_ready();
+	notify_say("READY=1");
 }
 
 /* From here on nobody listens to signals, and they shall not cut the end short.
@@ -167,6 +282,7 @@ void service_leave_loop(struct service *s)
 	for (unsigned i = 0; i < 4; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->stats_timer, NULL);
+	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
 }
 
 void service_end(struct service *s)
@@ -174,4 +290,5 @@ void service_end(struct service *s)
 	report_close(&s->report);
 	log_flush();
 	daemon_pid_file_remove();
+	notify_close();
 }

@@ -10,19 +10,23 @@
 
 #include "base/log.h"
 #include "base/opts.h"
+#include "base/privileges.h"
 #include "base/report.h"
 
 struct service_options {
 	const char *log_path, *pid_path, *json_path; /* NULL: not given */
 	enum log_level log_level;
 	bool daemon, version, help;
-	uint64_t stats_us; /* 0: no periodic report */
+	uint64_t stats_us;     /* 0: no periodic report */
+	const char *user_text; /* NULL: not given */
+	struct privileges_user user;
 };
 
 enum {
 	SERVICE_OPT_STATS = OPTS_LONG_ONLY + 1000,
 	SERVICE_OPT_JSON,
-	SERVICE_OPT_LOG_LEVEL
+	SERVICE_OPT_LOG_LEVEL,
+	SERVICE_OPT_USER
 };
 
 /* The last rows of a program's table. */
@@ -36,6 +40,8 @@ enum {
 		 "reports as JSON to FILE, - is stdout"},                      \
 		{'P', "pid-file", "FILE", "write the process id to FILE"},     \
 		{'d', "daemon", NULL, "run in the background"},                \
+		{SERVICE_OPT_USER, "user", "USER",                             \
+		 "root becomes USER (tcpcopy if it exists, nobody)"},          \
 		{'v', "version", NULL, "print the version and end"},           \
 	{                                                                      \
 		'h', "help", NULL, "print this and end"                        \
@@ -55,8 +61,12 @@ struct service_calls {
 
 struct service {
 	struct report report;
+	const struct service_options *options;
+	const char *program;
+	struct privileges_user user;
+	bool becomes_user;
 	uv_signal_t signals[4];
-	uv_timer_t stats_timer;
+	uv_timer_t stats_timer, watchdog_timer;
 	struct service_calls calls;
 	void *ctx;
 	bool stopping;
@@ -67,6 +77,10 @@ struct service {
  * before the loop exists. */
 int service_begin(struct service *s, const char *program,
 		  const struct service_options *o);
+/* Everything that needs a privilege is open: gives up all of them but one
+ * capability (-1: this one as well), and all system calls but those that a
+ * service needs. 0, or the exit code, after one line on stderr. */
+int service_drop_privileges(struct service *s, int keep);
 /* Signals and timer; SIGPIPE is ignored from here on. 0 or -errno. */
 int service_run_on(struct service *s, uv_loop_t *loop,
 		   const struct service_options *o,

@@ -323,8 +323,11 @@ static int start(struct app *a)
 			    a);
 	if (rc != 0)
 		return app_refuse("signals: %s", strerror(-rc));
-	say_ready(a);
-	return 0;
+	/* Every verdict needs it. */
+	rc = service_drop_privileges(a->service, CAP_NET_ADMIN);
+	if (rc == 0)
+		say_ready(a);
+	return rc;
 }
 
 int app_open(struct app *a, const struct options *o, struct service *s)

@@ -37,7 +37,7 @@
 
 #include "io/nfq_message.h"
 
-#define PROC_FILE "/proc/net/netfilter/nfnetlink_queue"
+#define PROC_FILE "/proc/self/net/netfilter/nfnetlink_queue"
 
 /* IPv6, a few extension headers, TCP with all its options. */
 #define COPY_BYTES 160

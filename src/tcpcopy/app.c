@@ -408,6 +408,8 @@ static int open_all(struct app *a)
 		rc = make_engine(a);
 	if (!rc)
 		rc = app_open_io(a);
+	if (!rc)
+		rc = service_drop_privileges(&a->service, -1);
 	return rc ? rc : app_open_links(a);
 }
 

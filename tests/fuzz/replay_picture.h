@@ -21,8 +21,13 @@ struct picture_conn {
 	uint32_t rcv_nxt, snd_nxt; /* the target's */
 	bool begun;		   /* its SYN has come */
 	bool open;		   /* and has been answered */
+	bool heard;		   /* the target has said something */
 	bool placed;		   /* a byte of it has come */
+	bool fin;		   /* its FIN has, behind rcv_nxt - 1 */
 	uint8_t place;		   /* number - byte, the same for each */
+	uint8_t wscale;		   /* the largest that was said */
+	uint32_t said;		   /* the end of what the target has said */
+	uint32_t edge;		   /* of the window, where it was farthest */
 };
 
 struct picture {
@@ -118,8 +123,7 @@ static inline void picture_syn(struct picture_conn *c,
 	ASSERT(seg->opts.mss_bytes > 0 && !seg->opts.has_tstamp);
 	ASSERT(c->route.iss == seg->seq);
 	if (!c->begun)
-		c->open = c->placed = false;
-	c->begun = true;
+		*c = (struct picture_conn){.route = c->route, .begun = true};
 	c->rcv_nxt = seg->seq + 1;
 }
 
@@ -131,7 +135,8 @@ static inline void picture_payload(const struct picture *p,
 {
 	uint8_t place = (uint8_t)(seg->seq - seg->payload[0]);
 
-	ASSERT(seg->flags & TCP_ACK);
+	ASSERT(seq_leq(seg->seq + seg->payload_len, c->edge) ||
+	       seg->payload_len == 1); /* a probe */
 	ASSERT(!p->cfg->mss_bytes || seg->payload_len <= p->cfg->mss_bytes);
 	if (p->foreign)
 		return;
@@ -142,12 +147,30 @@ static inline void picture_payload(const struct picture *p,
 	c->place = place;
 }
 
+/* Nothing is left out, nothing comes behind the FIN, and what is acknowledged
+ * has been said. */
+static inline void picture_segment(const struct picture *p,
+				   struct picture_conn *c,
+				   const struct segment *seg)
+{
+	uint32_t end = seg->seq + seg->payload_len;
+	bool fin = seg->flags & TCP_FIN;
+
+	ASSERT(seg->flags & TCP_ACK);
+	ASSERT(seq_leq(seg->seq, c->rcv_nxt));
+	ASSERT(seq_leq(seg->ack, c->said));
+	ASSERT(!c->fin || seq_leq(end + fin, c->rcv_nxt));
+	if (seg->payload_len > 0)
+		picture_payload(p, c, seg);
+	c->rcv_nxt = seq_max(c->rcv_nxt, end + fin);
+	c->fin = c->fin || fin;
+}
+
 static inline void picture_packet(struct picture *p, const uint8_t *l3,
 				  size_t len)
 {
 	struct picture_conn *c;
 	struct segment seg;
-	uint32_t end;
 
 	picture_note(p, l3, len);
 	ASSERT(len <= p->cfg->mtu_bytes);
@@ -162,20 +185,27 @@ static inline void picture_packet(struct picture *p, const uint8_t *l3,
 		return;
 	}
 	ASSERT((c->begun && c->open) || !picture_is_whole(p));
-	if (seg.payload_len > 0)
-		picture_payload(p, c, &seg);
-	end = seg.seq + seg.payload_len + (seg.flags & TCP_FIN ? 1 : 0);
-	if (seq_gt(end, c->rcv_nxt))
-		c->rcv_nxt = end;
+	if (c->begun && c->open)
+		picture_segment(p, c, &seg);
 }
 
 /* The answer goes to the engine: the connection is open if this opens it. */
 static inline void picture_answer(struct picture_conn *c,
 				  const struct wire_response *resp)
 {
+	uint32_t len =
+		resp->payload_len + (resp->flags & (TCP_SYN | TCP_FIN) ? 1 : 0);
+	uint32_t edge;
+
 	c->open = c->open || resp->flags & TCP_SYN;
-	c->snd_nxt += resp->payload_len;
-	c->snd_nxt += resp->flags & (TCP_SYN | TCP_FIN) ? 1 : 0;
+	c->snd_nxt += len;
+	if (resp->opts.has_wscale && resp->opts.wscale > c->wscale)
+		c->wscale = resp->opts.wscale;
+	edge = resp->ack + ((uint32_t)resp->wnd << c->wscale);
+	c->said =
+		c->heard ? seq_max(c->said, resp->seq + len) : resp->seq + len;
+	c->edge = c->heard ? seq_max(c->edge, edge) : edge;
+	c->heard = true;
 }
 
 static inline void picture_unit(const struct ledger_unit *u)

@@ -580,7 +580,7 @@ class Lab:
     def __init__(self, onlines=1):
         self.processes, self.names = [], collections.Counter()
         self.dir = tempfile.mkdtemp(prefix=f"{PREFIX}-", dir="/tmp")
-        os.chmod(self.dir, 0o1777)
+        os.chmod(self.dir, 0o777)  # the programs are not root
         self.client = Host(self, "client")
         self.router = Host(self, "router")
         self.online = Host(self, "online")

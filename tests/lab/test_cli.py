@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 
 import pytest
 from lab import LINK_PORT, LabError, Process, lost, wait_until
@@ -198,7 +199,7 @@ def test_one_capability_suffices(lab):
     lab.rule()
     intercept = lab.start_intercept(wrap=only("net_admin"))
     tcpcopy = lab.start_tcpcopy(*X, wrap=only("net_raw"))
-    assert os.stat(f"/proc/{tcpcopy.pid}").st_uid == 65534
+    assert "Uid:\t65534\t65534" in read(f"/proc/{tcpcopy.pid}/status")
     lab.load(connections=100, concurrent=10, requests=10)
     from lab import Copy
     Copy(online, target, intercept, tcpcopy).exact()
@@ -339,6 +340,24 @@ def test_log_file_is_opened_again(lab, service):
     program.finish()
     assert "ledger at the end" in read(log)
     assert read(log + ".1") == before and "ready" in before
+
+
+def test_service_manager_hears(lab, service, monkeypatch):
+    """Ready, alive, at the end: sd_notify(3)."""
+    path = lab.path("manager")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    manager.settimeout(20)
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    program = service()
+    words = []
+    while words.count(b"READY=1") < 1 or words[-3:] != [b"WATCHDOG=1"] * 3:
+        words.append(manager.recv(100))
+    program.signal(signal.SIGTERM)
+    while words[-1] != b"STOPPING=1":
+        words.append(manager.recv(100))
+    assert set(words) == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])

@@ -16,7 +16,7 @@ FORBIDDEN = [
 ]
 NOT_OURS = {".git", "autom4te.cache", "build-aux", "corpus", "__pycache__",
             ".deps", "aclocal.m4", "Makefile", "Makefile.in"}
-BUILT = re.compile(r"config(ure~?$|\.)|.*\.(log|trs)$")
+BUILT = re.compile(r"config(ure~?$|\.)|.*(\.(log|trs)|@\.service)$")
 CODE = {".c", ".h", ".py", ".sh", ".am", ".ac", ".m4"}
 
 

@@ -4,7 +4,7 @@
 
 BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config
 	libnetfilter-queue-dev libmnl-dev libnfnetlink-dev libpcap-dev
-	libuv1-dev libsodium-dev"
+	libuv1-dev libsodium-dev libcap-ng-dev libseccomp-dev"
 RUN_PACKAGES="iproute2 iptables procps nginx python3"
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

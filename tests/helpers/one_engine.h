@@ -46,7 +46,7 @@ struct engine {
 	enum target_mode mode;
 	struct target_conn conns[ENGINE_CONNS];
 	unsigned conn_count;
-	unsigned packets, notices[8];
+	unsigned packets, notices[16];
 	uint64_t links_used; /* bit: a route went this way */
 	uint32_t link_rounds[64];
 	bool deaf; /* does not hear of the end of routes */

@@ -14,4 +14,12 @@ static inline uint64_t clock_us(void)
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/* Less than a second; a signal ends it early. */
+static inline void clock_sleep_us(uint32_t us)
+{
+	const struct timespec time = {.tv_nsec = (long)us * 1000};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
 #endif

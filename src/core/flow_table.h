@@ -26,9 +26,10 @@ struct flow {
 	uint32_t iss;	      /* the client's, if whole */
 	uint32_t share;	      /* copies that it should have */
 	uint32_t missing;     /* of these, refused for want of memory */
-	uint8_t joining_loss; /* joining: why its bytes are lost meanwhile */
+	uint8_t joining_loss; /* joining or left out: why its bytes are lost */
 	bool whole : 1;	      /* seen from its SYN on */
-	bool sampled : 1;     /* to be copied at all */
+	bool copied : 1;      /* is to become copies */
+	bool left_out : 1;    /* sampled, and not copied all the same */
 	bool joining : 1;     /* waits for a turn boundary */
 	bool joined : 1;      /* has copies, or had */
 	bool closed : 1;      /* the client has ended it */

@@ -18,6 +18,8 @@
 	X(MIDSTREAM, midstream, "before the first turn boundary seen")         \
 	X(TLS, tls, "TLS cannot be replayed")                                  \
 	X(MEMORY, memory, "over the memory limit")                             \
+	X(LIMIT, limit, "over --max-sessions, --max-rate or --max-cpu")        \
+	X(LOOP, loop, "copied before: packets of tcpcopy come back")           \
 	X(NO_TUPLE, no_tuple, "no client address and port free")               \
 	X(REFUSED, refused, "target refused the connection")                   \
 	X(TARGET_CLOSED, target_closed,                                        \
@@ -66,6 +68,9 @@ struct ledger_unit {
 	  "sessions under another address or port than the client's")          \
 	X(routes_refused, "tuples that intercept refused")                     \
 	X(idle_ended, "sessions ended by the idle limit")                      \
+	X(shed_sessions, "connections not copied: over --max-sessions")        \
+	X(shed_rate, "connections not copied: over --max-rate")                \
+	X(shed_cpu, "connections not copied: over --max-cpu")                  \
 	X(held_back, "sessions that waited for a target's first response")     \
 	X(guard_pauses, "times nothing was sent since a guard did not stand")
 

@@ -161,6 +161,7 @@ struct replay *replay_new(const struct replay_config *cfg,
 		replay_free(r, mem);
 		return NULL;
 	}
+	replay_init_limits(r, now_us);
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
 	r->round_begins = r->round_ends = (uint32_t)link_count(cfg);
@@ -203,14 +204,8 @@ static uint32_t share_of(const struct replay *r, const struct endpoint *online)
 {
 	uint32_t targets = 0;
 
-	for (size_t i = 0; i < r->cfg.mapping_count; i++) {
-		const struct endpoint *source = &r->mappings[i].source;
-
-		if (source->port == online->port &&
-		    (addr_is_none(&source->addr) ||
-		     addr_equal(&source->addr, &online->addr)))
-			targets++;
-	}
+	for (size_t i = 0; i < r->cfg.mapping_count; i++)
+		targets += replay_is_copied_to(&r->mappings[i], online);
 	return targets * r->cfg.copies;
 }
 
@@ -504,8 +499,10 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			continue;
 		}
 		len = build(r, c, &out, slot, slot_cap);
-		if (len > 0)
-			return len;
+		if (len == 0)
+			continue;
+		replay_note_sent(r, len, now_us);
+		return len;
 	}
 	return 0;
 }
@@ -525,7 +522,7 @@ bool replay_next_notice(struct replay *r, struct replay_notice *notice)
 		notice->target = i;
 		notice->type =
 			(enum replay_notice_type)__builtin_ctz(t->notices);
-		t->notices &= (uint8_t)(t->notices - 1);
+		t->notices &= (uint16_t)(t->notices - 1);
 		return true;
 	}
 	return false;

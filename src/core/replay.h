@@ -47,8 +47,13 @@ struct replay_config {
 	unsigned port_slice;	 /* 0..1023 */
 	unsigned sample_percent; /* 1..100 */
 	size_t memory_bytes;	 /* all of the engine's memory */
-	uint16_t mtu_bytes;	 /* largest packet to a target */
-	uint16_t mss_bytes;	 /* largest payload, 0: as the MTU allows */
+	/* Over these, new connections are not copied; 0: no limit. Of all
+	 * that is sent in a second at most BUCKET_RATE_MAX. */
+	uint32_t max_sessions;
+	uint64_t max_packets, max_bits;
+	bool live;	    /* what is sent may be captured again: see to it */
+	uint16_t mtu_bytes; /* largest packet to a target */
+	uint16_t mss_bytes; /* largest payload, 0: as the MTU allows */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend; /* turns thrown away by a closing target */
 	bool relay;  /* packets go by the links, see replay_packet_link() */
@@ -66,7 +71,11 @@ enum replay_notice_type {
 	NOTICE_MEMORY,
 	NOTICE_NO_TUPLE,
 	NOTICE_UNGUARDED, /* an intercept does not vouch: nothing is sent */
-	NOTICE_GUARDED	  /* it does again */
+	NOTICE_GUARDED,	  /* it does again */
+	NOTICE_MAX_SESSIONS,
+	NOTICE_MAX_RATE,
+	NOTICE_MAX_CPU,
+	NOTICE_LOOP /* packets of ours are captured as if from clients */
 };
 
 struct replay_notice {
@@ -93,6 +102,8 @@ void replay_on_timer(struct replay *r, uint64_t now_us);
 /* The capture is at its end (a file): no more packets will come; connections
  * that the capture left open end as if reset once their turns are done. */
 void replay_on_capture_end(struct replay *r, uint64_t now_us);
+/* While on, no new connection is copied (they are lost for LOSS_LIMIT). */
+void replay_set_shedding(struct replay *r, bool on);
 /* Ends every session with an RST, which the next replay_next_packet() calls
  * give out. */
 void replay_shutdown(struct replay *r, uint64_t now_us);

@@ -17,16 +17,18 @@
 /* Within which the copies of one connection follow each other. */
 #define SPREAD_US 10000ull
 
+#define TOLD_ONCE                                                              \
+	(1u << NOTICE_TLS | 1u << NOTICE_MEMORY | 1u << NOTICE_NO_TUPLE |      \
+	 1u << NOTICE_MAX_SESSIONS | 1u << NOTICE_MAX_RATE |                   \
+	 1u << NOTICE_MAX_CPU | 1u << NOTICE_LOOP)
+
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target)
 {
-	bool once = type == NOTICE_TLS || type == NOTICE_MEMORY ||
-		    type == NOTICE_NO_TUPLE;
-
-	if (once && r->told & 1u << type)
+	if (TOLD_ONCE & 1u << type && r->told & 1u << type)
 		return;
-	r->told |= (uint8_t)(1u << type);
-	r->targets[target].notices |= (uint8_t)(1u << type);
+	r->told |= (uint16_t)(1u << type);
+	r->targets[target].notices |= (uint16_t)(1u << type);
 }
 
 static void push_ready(struct replay *r, struct copy *c)
@@ -147,9 +149,7 @@ void replay_make_copies(struct replay *r, struct flow *f, uint32_t seq,
 	for (size_t i = r->cfg.mapping_count; i-- > 0;) {
 		const struct replay_mapping *m = &r->mappings[i];
 
-		if (m->source.port != f->tuple.dst.port ||
-		    (!addr_is_none(&m->source.addr) &&
-		     !addr_equal(&m->source.addr, &f->tuple.dst.addr)))
+		if (!replay_is_copied_to(m, &f->tuple.dst))
 			continue;
 		for (unsigned n = r->cfg.copies; n-- > 0;)
 			if (!make_copy(r, f, m->target, n, seq, now_us))
@@ -295,6 +295,7 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 	}
 	c->generation = r->next_generation++;
 	c->link = r->next_link++;
+	tuples_note_syn(r->tuples, c->tuple, iss);
 	session_open(&c->session, iss, now_us);
 	replay_trace_tuple(r, c, TRACE_OPENED);
 	replay_push_msg(r, c);

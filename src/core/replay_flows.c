@@ -6,8 +6,9 @@
  * begins with the client's SYN and is copied from there, or it is found in the
  * middle: then it is followed without being copied ("joining") until two
  * in-order segments show a turn boundary. A hole in the capture that lasts
- * puts the flow back into that state. A flow that is not sampled is followed
- * as well, so that what is not copied can be counted.
+ * puts the flow back into that state. A flow that is not sampled, or left out
+ * (replay_admit.c), is followed as well, so that what is not copied can be
+ * counted.
  *
  * Every byte and turn gets into the ledger here, as captured and expected, and
  * at once into a place of its own unless copies are there to decide it.
@@ -22,15 +23,6 @@
 #define HOLE_US		 3000000u
 #define CLOSED_LINGER_US 5000000u
 #define STRAY_BYTES	 (1 << 24)
-
-static bool sample(struct replay *r)
-{
-	r->sample_owed += r->cfg.sample_percent;
-	if (r->sample_owed < 100)
-		return false;
-	r->sample_owed -= 100;
-	return true;
-}
 
 static void arm_flow_timer(struct replay *r, struct flow *f)
 {
@@ -53,8 +45,27 @@ static void trace_captured(struct replay *r, const struct flow *f,
 	if (!f->traced)
 		return;
 	trace_about(r->trace, &f->tuple.src, 0, 0, r->now_us);
-	trace_segment(r->trace, f->sampled ? TRACE_CAPTURED : TRACE_NOT_COPIED,
+	trace_segment(r->trace,
+		      f->copied	    ? TRACE_CAPTURED
+		      : f->left_out ? TRACE_LEFT_OUT
+				    : TRACE_NOT_COPIED,
 		      seg);
+}
+
+/* Gives it its place: with the copies that it is to have, or where what is not
+ * copied belongs. */
+static void place_flow(struct replay *r, struct flow *f,
+		       const struct segment *seg, uint64_t now_us)
+{
+	enum loss why = replay_admit(r, seg, f->share, now_us);
+
+	f->copied = why == LOSS_NONE;
+	f->left_out = !f->copied;
+	if (f->copied)
+		r->ledger.conns.in_flight += f->share;
+	else
+		r->ledger.conns.lost[why] += f->share;
+	f->joining_loss = (uint8_t)(f->copied ? LOSS_MIDSTREAM : why);
 }
 
 static struct flow *new_flow(struct replay *r, const struct segment *seg,
@@ -70,7 +81,7 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 		return NULL;
 	conns->captured++;
 	conns->expected += share;
-	sampled = sample(r);
+	sampled = replay_sample(r);
 	if (!sampled)
 		conns->not_sampled += share;
 	if (!f) {
@@ -81,11 +92,9 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	}
 	f->share = share;
 	f->last_us = now_us;
-	f->sampled = sampled;
-	f->joining_loss = LOSS_MIDSTREAM;
 	f->traced = r->trace && trace_wants(r->trace, &seg->tuple.src);
 	if (sampled)
-		conns->in_flight += share;
+		place_flow(r, f, seg, now_us);
 	return f;
 }
 
@@ -101,7 +110,7 @@ static void begin_whole(struct replay *r, const struct segment *seg,
 	f->iss = seg->seq;
 	hold_init(&f->hold, seg->seq + 1);
 	arm_flow_timer(r, f);
-	if (f->sampled)
+	if (f->copied)
 		replay_make_copies(r, f, seg->seq + 1, now_us);
 }
 
@@ -112,7 +121,7 @@ static struct flow *begin_midstream(struct replay *r, const struct segment *seg,
 
 	if (!f)
 		return NULL;
-	f->joining = f->sampled;
+	f->joining = f->copied;
 	hold_init(&f->hold, seg->seq);
 	arm_flow_timer(r, f);
 	return f;
@@ -125,8 +134,9 @@ static void account(const struct flow *f, struct ledger_unit *unit, uint32_t n)
 
 	unit->captured += n;
 	unit->expected += (uint64_t)n * f->share;
-	if (!f->sampled) {
-		unit->not_sampled += (uint64_t)n * f->share;
+	if (!f->copied) {
+		*(f->left_out ? &unit->lost[f->joining_loss]
+			      : &unit->not_sampled) += (uint64_t)n * f->share;
 		return;
 	}
 	unit->lost[LOSS_MEMORY] += (uint64_t)n * f->missing;
@@ -256,11 +266,11 @@ static void on_payload(struct replay *r, struct flow *f,
 	uint32_t seq = seg->seq + (seg->flags & TCP_SYN ? 1 : 0);
 	struct hold_growth growth;
 
-	if (f->sampled && is_tls(f, seg, seq))
+	if (f->copied && is_tls(f, seg, seq))
 		bar_tls(r, f, now_us); /* before a byte of it can go out */
 	if (f->joining && at_boundary(f, seg))
 		join(r, f, seq, now_us);
-	if (f->sampled && !f->joining) {
+	if (f->copied && !f->joining) {
 		growth = insert(r, f, seg, seq, now_us);
 		if (growth.full)
 			relieve_memory(r, now_us);
@@ -269,10 +279,10 @@ static void on_payload(struct replay *r, struct flow *f,
 		if (growth.full && !f->joining)
 			leave_stream(r, f, LOSS_MEMORY, now_us);
 	}
-	if (!f->sampled || f->joining)
+	if (!f->copied || f->joining)
 		growth = skip(f, seg, seq, now_us);
 	account_growth(r, f, &growth);
-	if (growth.bytes > 0 && f->sampled && !f->joining)
+	if (growth.bytes > 0 && f->copied && !f->joining)
 		replay_tell_copies(r, f, &growth, now_us);
 }
 

@@ -3,6 +3,7 @@
 #ifndef CORE_REPLAY_INTERNAL_H
 #define CORE_REPLAY_INTERNAL_H
 
+#include "core/bucket.h"
 #include "core/flow_table.h"
 #include "core/replay.h"
 #include "core/session.h"
@@ -53,10 +54,10 @@ struct target {
 	uint64_t silent_at_us; /* when to complain that nothing came back */
 	bool proven;	       /* an answer has come through intercept */
 	bool silence_told;
-	bool linked;	 /* some link to an intercept of it is up */
-	bool unguarded;	 /* some intercept's guard may have fallen */
-	bool up;	 /* linked, and not unguarded */
-	uint8_t notices; /* bit: enum replay_notice_type */
+	bool linked;	  /* some link to an intercept of it is up */
+	bool unguarded;	  /* some intercept's guard may have fallen */
+	bool up;	  /* linked, and not unguarded */
+	uint16_t notices; /* bit: enum replay_notice_type */
 };
 
 #define REPLAY_LEASE_US 1000000u
@@ -98,8 +99,10 @@ struct replay {
 	uint64_t now_us;	/* of the last event */
 	uint16_t ip_id;
 	uint8_t next_link;
-	uint8_t told; /* notices that are given once: bit of type */
-	bool shut;    /* no packets are taken any more */
+	uint16_t told; /* notices that are given once: bit of type */
+	bool shut;     /* no packets are taken any more */
+	bool shedding; /* no new connection is copied */
+	struct bucket packets, bits; /* sent */
 };
 
 /* Where to tell about this copy, NULL: it is not traced. */
@@ -150,6 +153,20 @@ void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us);
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target);
+
+/* replay_admit.c */
+
+void replay_init_limits(struct replay *r, uint64_t now_us);
+/* What leaves counts for the limits of new connections. */
+void replay_note_sent(struct replay *r, size_t bytes, uint64_t now_us);
+/* Whether -r takes the next connection; to be asked once for each. */
+bool replay_sample(struct replay *r);
+/* LOSS_NONE: the connection that this segment shows first is to be copied so
+ * many times. Otherwise why not; the connection is told of and counted. */
+enum loss replay_admit(struct replay *r, const struct segment *seg,
+		       uint32_t share, uint64_t now_us);
+bool replay_is_copied_to(const struct replay_mapping *m,
+			 const struct endpoint *online);
 
 /* replay_flows.c */
 

@@ -14,6 +14,7 @@
 enum trace_what {
 	TRACE_CAPTURED,	  /* seq, len, ack, flags: as on the wire */
 	TRACE_NOT_COPIED, /* the same, of a connection left out by -r */
+	TRACE_LEFT_OUT,	  /* the same, over a limit or of our own packets */
 	TRACE_OPENED,	  /* at: the address that it has; seq: its iss */
 	TRACE_REFUSED,	  /* at: intercept says that another owns it */
 	TRACE_HELD,	  /* why: enum trace_hold; len of need bytes are in */

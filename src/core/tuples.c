@@ -32,8 +32,10 @@ enum { ALL, OWN, LISTS };
 struct entry {
 	uint32_t addr; /* its record */
 	uint16_t port;
-	bool live;
-	bool barred; /* somebody else's; in no address's list */
+	bool live : 1;
+	bool barred : 1;   /* somebody else's; in no address's list */
+	bool has_sent : 1; /* a SYN, with this iss: */
+	uint32_t iss;
 	uint32_t chain;
 	struct {
 		uint32_t older, newer;
@@ -461,6 +463,24 @@ struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 	if (claim.id == POOL_NONE)
 		claim = find_oldest(t, target, &w, all, now_us);
 	return claim;
+}
+
+void tuples_note_syn(struct tuples *t, uint32_t id, uint32_t iss)
+{
+	entry_at(t, id)->iss = iss;
+	entry_at(t, id)->has_sent = true;
+}
+
+bool tuples_has_sent(const struct tuples *t, uint32_t target,
+		     const struct endpoint *client, uint32_t iss)
+{
+	uint32_t addr = tuple_addrs_find(&t->addrs, target, &client->addr);
+	uint32_t id = POOL_NONE;
+
+	if (addr != POOL_NONE)
+		id = lookup(t, addr, client->port);
+	return id != POOL_NONE && entry_at(t, id)->has_sent &&
+	       entry_at(t, id)->iss == iss;
 }
 
 /* From now on it is remembered only. */

@@ -48,6 +48,12 @@ struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 			       const struct addr_range *addrs,
 			       size_t addr_count, unsigned refusals,
 			       uint64_t now_us);
+/* The SYN that now goes from there has this number. */
+void tuples_note_syn(struct tuples *t, uint32_t id, uint32_t iss);
+/* Whether the last SYN from this endpoint had this number; as long as it is
+ * live or remembered. */
+bool tuples_has_sent(const struct tuples *t, uint32_t target,
+		     const struct endpoint *client, uint32_t iss);
 /* Ends the session's use; remembers what the target's next SYN must exceed. */
 void tuples_release(struct tuples *t, uint32_t id, uint32_t snd_nxt,
 		    uint64_t now_us);

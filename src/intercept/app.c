@@ -9,6 +9,12 @@
  * links, writes, and sets the engine's timer. What is left in the queue is for
  * the next turn of the loop, so that links are read as well.
  *
+ * Every batch costs a wake-up, a system call for its verdicts and one for each
+ * link that has an answer of it. Under load the loop would wake up for a few
+ * packets at a time, since they come faster than one by one but slower than
+ * they are dealt with. So when the last batch was no small one, the next gets a
+ * moment to gather. What comes one by one, or after a pause, never waits.
+ *
  * The engine holds a bounded number of messages: they are pulled at least once
  * every DIVERT_BATCH events, also in the middle of a long read from a link.
  */
@@ -27,6 +33,11 @@
 #include "io/queue_nfq.h"
 
 #define ROUTES_MAX 1048576
+/* After a batch of so many packets the next one, if it comes so soon, has this
+ * long to gather. */
+#define BUSY_PACKETS 4
+#define BUSY_US	     5000
+#define GATHER_US    250
 
 /* ---- the engine's output ---- */
 
@@ -122,11 +133,18 @@ static void on_queue(uv_poll_t *poll, int status, int events)
 {
 	struct app *a = poll->data;
 	struct batch b = {.app = a, .now_us = clock_us()};
-	int n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packet, &b);
+	int n;
 
 	(void)events;
+	if (a->gather && b.now_us < a->batch_us + BUSY_US) {
+		clock_sleep_us(GATHER_US);
+		b.now_us = clock_us();
+	}
+	n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packet, &b);
 	if (n < 0)
 		log_error("reading the queue: %s", strerror(-n));
+	a->gather = n >= BUSY_PACKETS && n < DIVERT_BATCH;
+	a->batch_us = b.now_us;
 	app_settle(a);
 	/* libuv has stopped the poll after an error on the socket. */
 	if (status < 0)

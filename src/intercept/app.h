@@ -30,6 +30,8 @@ struct app {
 	uv_timer_t divert_timer, second_timer;
 	uint64_t divert_deadline_us; /* divert_timer is set for this */
 	unsigned since_pull;	     /* events given to the engine */
+	uint64_t batch_us;	     /* the last batch of packets */
+	bool gather;		     /* the next one is to be larger */
 	/* Devices that packets would have left by, and how many of these the
 	 * log has named. */
 	uint32_t seen[APP_DEVICES_MAX];

@@ -232,6 +232,25 @@ static void on_timer(uv_timer_t *timer)
 	pump(a);
 }
 
+static void on_cpu_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	replay_set_shedding(a->replay, cpu_limit_is_over(&a->cpu, cpu_used_us(),
+							 clock_us()));
+}
+
+static void watch_cpu(struct app *a)
+{
+	unsigned percent = a->options->max_cpu_percent;
+
+	if (!percent)
+		return;
+	cpu_limit_init(&a->cpu, percent, cpu_used_us(), clock_us());
+	uv_timer_start(&a->cpu_timer, on_cpu_timer, CPU_LIMIT_EACH_MS,
+		       CPU_LIMIT_EACH_MS);
+}
+
 static void on_check(uv_check_t *check)
 {
 	pump(check->data);
@@ -330,6 +349,7 @@ void app_start(struct app *a)
 		if (ac->polled)
 			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
 	}
+	watch_cpu(a);
 	service_ready();
 	log_info("ready: %s to %zu %s%s",
 		 a->options->file ? "replaying a file" : "copying",
@@ -354,6 +374,8 @@ static int make_handles(struct app *a)
 	a->loop_made = true;
 	uv_timer_init(&a->loop, &a->timer);
 	a->timer.data = a;
+	uv_timer_init(&a->loop, &a->cpu_timer);
+	a->cpu_timer.data = a;
 	uv_check_init(&a->loop, &a->check);
 	a->check.data = a;
 	uv_check_start(&a->check, on_check);
@@ -399,6 +421,7 @@ static void close_loop(struct app *a)
 		return;
 	if (a->handles_made) {
 		uv_close((uv_handle_t *)&a->timer, NULL);
+		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
 		service_leave_loop(&a->service);
 	}

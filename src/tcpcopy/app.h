@@ -12,6 +12,7 @@
 #include "io/capture.h"
 #include "io/link_client.h"
 #include "io/sender.h"
+#include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
 #include "tcpcopy/plan.h"
 
@@ -30,7 +31,9 @@ struct app {
 	struct service service;
 	uv_loop_t loop;
 	bool loop_made;
-	uv_timer_t timer; /* the engine's and the file's next deadline */
+	uv_timer_t timer;     /* the engine's and the file's next deadline */
+	uv_timer_t cpu_timer; /* only with --max-cpu */
+	struct cpu_limit cpu;
 	uv_check_t check; /* after the events of each turn of the loop */
 	bool handles_made;
 

@@ -202,6 +202,15 @@ static void tell_no_response(const struct app *a, uint32_t target,
 		 v4 ? "iptables" : "ip6tables", t->at.port);
 }
 
+static void tell_limit(enum replay_notice_type type)
+{
+	log_warn("over --max-%s: new connections are not copied until there "
+		 "is room; those that are copied go on",
+		 type == NOTICE_MAX_SESSIONS ? "sessions"
+		 : type == NOTICE_MAX_RATE   ? "rate"
+					     : "cpu");
+}
+
 static void tell(const struct app *a, const struct replay_notice *n)
 {
 	char at[ENDPOINT_TEXT_MAX];
@@ -223,6 +232,18 @@ static void tell(const struct app *a, const struct replay_notice *n)
 	case NOTICE_MEMORY:
 		log_warn("-m %u is used up: new connections are not copied",
 			 a->options->memory_mb);
+		break;
+	case NOTICE_MAX_SESSIONS:
+	case NOTICE_MAX_RATE:
+	case NOTICE_MAX_CPU:
+		tell_limit(n->type);
+		break;
+	case NOTICE_LOOP:
+		log_warn("packets that were copied to %s come back as if they "
+			 "were clients', they are not copied again: end a "
+			 "tcpcopy that copies from there to here, or capture "
+			 "only where clients come in (--device, --filter)",
+			 at);
 		break;
 	case NOTICE_UNGUARDED:
 		log_warn("intercept does not vouch that its guard stands: "

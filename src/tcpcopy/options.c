@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define MAX_PACKETS  100000000u
+#define MAX_MEGABITS 1000000u
+
 enum {
 	OPT_MAX_HOLD = OPTS_LONG_ONLY,
 	OPT_NO_RESEND,
@@ -12,6 +15,9 @@ enum {
 	OPT_BUFFER,
 	OPT_DRY_RUN,
 	OPT_KEY_FILE,
+	OPT_MAX_SESSIONS,
+	OPT_MAX_RATE,
+	OPT_MAX_CPU,
 	OPT_TRACE,
 	OPT_PATH
 };
@@ -30,6 +36,12 @@ static const struct opt table[] = {
 	{'r', "sample", "PERCENT",
 	 "copy PERCENT of the connections, 1-100 (100)"},
 	{'m', "memory", "MB", "use at most MB of memory, 16-1048576 (512)"},
+	{OPT_MAX_SESSIONS, "max-sessions", "N",
+	 "copies open at a time, 1-10000000 (as -m allows)"},
+	{OPT_MAX_RATE, "max-rate", "RATE",
+	 "packets/s or megabits/s sent: 50000, 200M, or both"},
+	{OPT_MAX_CPU, "max-cpu", "PERCENT",
+	 "of one core, 1-100 (over these: no new connections)"},
 	{'M', "mtu", "BYTES", "largest packet to a target, 576-65535 (1500)"},
 	{'S', "mss", "BYTES", "largest payload, 64-65495 (as the MTU allows)"},
 	{'C', "links", "N", "connections to each intercept, 1-16 (3)"},
@@ -74,6 +86,8 @@ static const struct number_option numbers[] = {
 	{'f', "the port slice", 0, 1023, FIELD(port_slice)},
 	{'r', "the percentage", 1, 100, FIELD(sample_percent)},
 	{'m', "megabytes", 16, 1048576, FIELD(memory_mb)},
+	{OPT_MAX_SESSIONS, "sessions", 1, 10000000, FIELD(max_sessions)},
+	{OPT_MAX_CPU, "the percentage", 1, 100, FIELD(max_cpu_percent)},
 	{'M', "the MTU", 576, 65535, FIELD(mtu_bytes)},
 	{'S', "the MSS", 64, 65495, FIELD(mss_bytes)},
 	{'C', "links", 1, 16, FIELD(links)},
@@ -193,6 +207,37 @@ static bool take_text(const char **out, const char *value,
 	return *value || opts_fail(fault, "must not be empty");
 }
 
+/* Digits, or digits and an M. */
+static bool take_one_rate(struct tcpcopy_options *o, char *item,
+			  struct opts_fault *fault)
+{
+	size_t len = strlen(item);
+	bool bits = len > 1 && item[len - 1] == 'M';
+	uint64_t *rate = bits ? &o->max_megabits : &o->max_packets;
+
+	if (bits)
+		item[len - 1] = '\0';
+	if (*rate)
+		return opts_fail(fault, "at most one rate of packets and one "
+					"of megabits");
+	return opts_number(item, bits ? "megabits" : "packets", 1,
+			   bits ? MAX_MEGABITS : MAX_PACKETS, rate, fault);
+}
+
+static bool take_rate(struct tcpcopy_options *o, const char *value,
+		      struct opts_fault *fault)
+{
+	char item[OPTS_ITEM_MAX];
+	int rc;
+
+	o->max_packets = o->max_megabits = 0;
+	while ((rc = opts_item(&value, item, sizeof(item))) > 0)
+		if (!take_one_rate(o, item, fault))
+			return false;
+	return rc == 0 || opts_fail(fault, "must be PACKETS, MEGABITSM or "
+					   "PACKETS,MEGABITSM a second");
+}
+
 static bool take_key(struct tcpcopy_options *o, const char *value,
 		     struct opts_fault *fault)
 {
@@ -238,6 +283,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_text(&o->filter, value, fault);
 	case OPT_KEY_FILE:
 		return take_key(o, value, fault);
+	case OPT_MAX_RATE:
+		return take_rate(o, value, fault);
 	case OPT_TRACE:
 		return take_trace(o, value, fault);
 	case OPT_DRY_RUN:

@@ -28,6 +28,9 @@ struct tcpcopy_options {
 	unsigned copies, port_slice, sample_percent;
 	unsigned memory_mb, mtu_bytes, mss_bytes, links, port, skip_idle_ms;
 	unsigned buffer_mb; /* 0: as memory_mb allows, see plan_memory() */
+	/* 0: no limit */
+	unsigned max_sessions, max_cpu_percent;
+	uint64_t max_packets, max_megabits; /* a second */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend;
 	enum tcpcopy_path path;

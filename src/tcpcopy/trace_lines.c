@@ -91,6 +91,11 @@ static void add_what(struct line *l, const struct trace_event *e)
 		add(l, "captured, but left out by -r");
 		add_packet(l, e);
 		return;
+	case TRACE_LEFT_OUT:
+		add(l, "captured, but left out: over a limit, or a copy "
+		       "itself");
+		add_packet(l, e);
+		return;
 	case TRACE_OPENED:
 		add(l, "opened as %s", endpoint_text(&e->at, text));
 		return;
@@ -144,7 +149,8 @@ static void add_what(struct line *l, const struct trace_event *e)
 /* About the captured connection, not one of its copies. */
 static bool is_captured(const struct trace_event *e)
 {
-	return e->what == TRACE_CAPTURED || e->what == TRACE_NOT_COPIED;
+	return e->what == TRACE_CAPTURED || e->what == TRACE_NOT_COPIED ||
+	       e->what == TRACE_LEFT_OUT;
 }
 
 char *trace_line(const struct trace_event *e, char buf[TRACE_LINE_MAX])

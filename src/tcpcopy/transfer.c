@@ -110,13 +110,16 @@ bool transfer_names_source(const struct transfer *t)
 	return false;
 }
 
-static bool is_copied(const struct transfer *t, const struct endpoint *e)
+/* As one of any address, or by its own name. */
+static bool is_copied(const struct transfer *t, const struct endpoint *e,
+		      bool by_name)
 {
 	for (size_t i = 0; i < t->mapping_count; i++) {
 		const struct endpoint *s = &t->mappings[i].source;
 
 		if (s->port == e->port &&
-		    (addr_is_none(&s->addr) || addr_equal(&s->addr, &e->addr)))
+		    (addr_is_none(&s->addr) ? !by_name
+					    : addr_equal(&s->addr, &e->addr)))
 			return true;
 	}
 	return false;
@@ -128,8 +131,10 @@ const struct endpoint *transfer_loop(const struct transfer *t,
 	for (size_t i = 0; i < t->target_count; i++) {
 		const struct endpoint *e = &t->targets[i];
 
-		if (!is_copied(t, e))
+		if (!is_copied(t, e, false))
 			continue;
+		if (is_copied(t, e, true)) /* seen on a mirror port */
+			return e;
 		if (addr_is_loopback(&e->addr))
 			return e;
 		for (size_t j = 0; j < count; j++)

@@ -22,8 +22,8 @@ bool transfer_parse(struct transfer *t, const char *text,
 /* Whether some source has an address, so that packets to other hosts (of a
  * mirror port) are wanted. */
 bool transfer_names_source(const struct transfer *t);
-/* A target that is itself copied, with one of these addresses of this host:
- * a loop. NULL: there is none. */
+/* A target that is itself copied, with one of these addresses of this host or
+ * as a source with its address: a loop. NULL: there is none. */
 const struct endpoint *transfer_loop(const struct transfer *t,
 				     const struct ip_addr *own, size_t count);
 

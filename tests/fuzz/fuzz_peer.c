@@ -62,14 +62,18 @@ static void carry(struct peer *p, struct peer *far, size_t len)
 
 static void send_many(struct peer *p, enum peer_role role, uint8_t how)
 {
-	static const enum wire_type types[2][4] = {
+	static const enum wire_type types[2][5] = {
 		[PEER_CLIENT] = {WIRE_ROUTE_ADD, WIRE_ROUTE_DEL, WIRE_PING,
-				 WIRE_ROUND},
+				 WIRE_ROUND, WIRE_RELAY},
 		[PEER_SERVER] = {WIRE_RESPONSE, WIRE_STATUS, WIRE_ROUTE_REFUSED,
-				 WIRE_PONG},
+				 WIRE_PONG, WIRE_STATUS},
 	};
-	struct wire_msg msg = {.type = types[role][how % 4]};
+	static const uint8_t packet[1500];
+	struct wire_msg msg = {.type = types[role][how % 5]};
 
+	if (msg.type == WIRE_RELAY)
+		msg.relay = (struct wire_relay){
+			.l3 = packet, .len = (uint16_t)(how * 7 % 1501)};
 	for (unsigned n = 1u << (how / 4 % 13); n > 0; n--)
 		peer_send(p, &msg);
 }

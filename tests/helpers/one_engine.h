@@ -33,6 +33,7 @@ struct target_conn {
 	uint32_t bytes;			   /* taken in order */
 	unsigned routes, syns, rsts, fins; /* how many came */
 	bool open, gone;		   /* gone: route deleted */
+	unsigned after_gone;		   /* packets that came then */
 	uint32_t round;			   /* the route was told in */
 };
 
@@ -46,7 +47,7 @@ struct engine {
 	enum target_mode mode;
 	struct target_conn conns[ENGINE_CONNS];
 	unsigned conn_count;
-	unsigned packets, notices[8];
+	unsigned packets, notices[16];
 	uint64_t links_used; /* bit: a route went this way */
 	uint32_t link_rounds[64];
 	bool deaf; /* does not hear of the end of routes */
@@ -205,6 +206,10 @@ static inline void engine_take(struct engine *e, const struct segment *seg)
 		engine_conn(e, &seg->tuple.src, &seg->tuple.dst);
 
 	assert_non_null(c); /* the route was here first */
+	c->after_gone += c->gone;
+	if (e->cfg.relay)
+		assert_true(replay_packet_link(e->r) <
+			    e->cfg.group_count * e->cfg.links_per_group);
 	if (seg->flags & TCP_SYN) {
 		assert_int_equal(seg->seq, c->route.iss);
 		c->syns++;

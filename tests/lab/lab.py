@@ -32,8 +32,8 @@ CLIENTS6 = [f"2001:db8:0:2::{n}" for n in range(1, 9)]
 SERVERS = {"online": 1, "target": 2, "online2": 3, "online3": 4, "online4": 5}
 UNITS = ("connections", "turns", "bytes")
 PLACES = ("not_sampled", "answered", "unanswered", "in_flight")
-REASONS = ("capture_gap", "midstream", "tls", "memory", "no_tuple", "refused",
-           "target_closed", "timeout", "shutdown")
+REASONS = ("capture_gap", "midstream", "tls", "memory", "limit", "loop",
+           "no_tuple", "refused", "target_closed", "timeout", "shutdown")
 
 
 class LabError(Exception):

@@ -48,6 +48,14 @@ TCPCOPY_BAD = [
       for value in ("0.0.0.0", "224.0.0.1", "255.255.255.255", "[ff02::1]")],
     *[("-s", value, "") for value in
       ("", "192.0.2.2:0", "192.0.2.2,", "no.such.host.invalid")],
+    *[("--max-sessions", value, "1 to 10000000")
+      for value in ("0", "x", "10000001")],
+    *[("--max-rate", value, "1 to 100000000") for value in
+      ("0", "x", "2G", "M", "100000001")],
+    *[("--max-rate", value, "1 to 1000000") for value in ("0M", "1000001M")],
+    *[("--max-rate", value, "") for value in
+      ("", "5,6", "5M,6M", "5M,", "1.5M")],
+    *[("--max-cpu", value, "1 to 100") for value in ("0", "x", "101")],
     ("-i", "", ""), ("-i", "/no/such/file", ""), ("-i", "/tmp", ""),
     ("--capture", "foo", "ring or pcap"),
     ("--device", "", ""), ("--device", "nosuch0", ""),

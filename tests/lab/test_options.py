@@ -310,6 +310,17 @@ def test_target_that_is_the_source(lab):
     assert len(program.err().splitlines()) == 1
 
 
+@pytest.mark.parametrize("transfer", [
+    "192.0.2.7:80-192.0.2.7:80", "192.0.2.7:80-192.0.2.2:80,"
+    "192.0.2.2:80-192.0.2.7:80"])
+def test_target_that_is_the_source_on_a_mirror_port(lab, transfer):
+    lab.start_intercept()
+    program = lab.start_tcpcopy("-x", transfer, ready=False)
+    assert program.wait() == 2
+    assert "would be a loop" in program.err()
+    assert len(program.err().splitlines()) == 1
+
+
 @pytest.mark.parametrize("with_port", [False, True])
 def test_intercept_elsewhere(lab, with_port):
     """-s, -p and -b: the links go to another address and port."""

@@ -80,8 +80,10 @@ def test_uploads_through_a_narrow_link(lab):
 
 def test_loss_on_the_links(lab):
     copy = relay(lab)
-    lab.router.run("tc", "qdisc", "add", "dev", "target", "root", "netem",
-                   "loss", "2%", "delay", "5ms")
+    for chain, host in (("INPUT", lab.target), ("INPUT", lab.online)):
+        host.iptables("-I", chain, "-p", "tcp", "-m", "multiport", "--ports",
+                      "36524", "-m", "statistic", "--mode", "random",
+                      "--probability", "0.02", "-j", "DROP", families=(4,))
     lab.load(connections=50, concurrent=25, requests=20, request_size=3000)
     copy.exact()
 

@@ -43,6 +43,10 @@ void check_ledger(struct sim *sim)
 	check_unit(sim, "turns", &l->turns);
 	check_unit(sim, "bytes", &l->bytes);
 	check_sample(sim);
+	if (sim->p.max_sessions && l->conns.in_flight > sim->p.max_sessions)
+		sim_fail(sim, "limit", "%llu sessions, %u allowed",
+			 (unsigned long long)l->conns.in_flight,
+			 sim->p.max_sessions);
 	if (l->packets_blocked)
 		sim_fail(sim, "targets", "the send guard had to stop a packet");
 	if (sim->check->violations > l->early_quiet + l->early_hold)
@@ -132,6 +136,19 @@ static void expect(struct sim *sim, const char *what, uint64_t is,
 			 (unsigned long long)is, (unsigned long long)should);
 }
 
+/* Nothing is left out but for what the world has made so. */
+static void check_left_out(struct sim *sim)
+{
+	const struct ledger *l = copier_ledger(sim);
+	uint64_t shed = l->shed_sessions + l->shed_rate + l->shed_cpu;
+	uint64_t share = (uint64_t)sim->p.copies * sim->p.targets;
+
+	expect(sim, "copies of loops", l->conns.lost[LOSS_LOOP], 0);
+	expect(sim, "copies left out", l->conns.lost[LOSS_LIMIT], shed * share);
+	if (!sim->p.limited)
+		expect(sim, "connections left out", shed, 0);
+}
+
 static void check_captured(struct sim *sim, struct tally *tls,
 			   struct tally *midstream)
 {
@@ -147,7 +164,8 @@ static void check_captured(struct sim *sim, struct tally *tls,
 		expect(sim, "connections captured", l->conns.captured,
 		       captured.conns);
 	/* of connections not copied, late bytes count as repeated */
-	if (sim->p.sample_percent < 100 || sim->p.short_of_memory) {
+	if (sim->p.sample_percent < 100 || sim->p.short_of_memory ||
+	    sim->p.limited) {
 		if (l->bytes.captured > captured.bytes)
 			sim_fail(sim, "ledger", "more captured than there was");
 		return;
@@ -233,6 +251,7 @@ void check_end(struct sim *sim)
 	expect(sim, "turns in flight", l->turns.in_flight, 0);
 	expect(sim, "bytes in flight", l->bytes.in_flight, 0);
 	check_captured(sim, &tls, &midstream);
+	check_left_out(sim);
 	if (sim->check->bytes_delivered <
 	    l->bytes.answered + l->bytes.unanswered)
 		sim_fail(sim, "ledger", "more bytes delivered than arrived");

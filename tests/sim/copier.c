@@ -8,7 +8,8 @@
 #include "tests/sim/link.h"
 #include "tests/sim/net.h"
 
-#define MTU_BYTES 1500u
+#define MTU_BYTES   1500u
+#define SHEDDING_US 100000u
 
 struct copier {
 	struct replay *engine;
@@ -82,6 +83,10 @@ static void configure(struct sim *sim, struct copier *c)
 		.port_slice = rng_below(&sim->plan, 1024),
 		.sample_percent = p->sample_percent,
 		.memory_bytes = p->memory_bytes,
+		.max_sessions = p->max_sessions,
+		.max_packets = p->max_packets,
+		.max_bits = p->max_bits,
+		.live = true,
 		.mtu_bytes = MTU_BYTES,
 		.mss_bytes = rng_chance(&sim->plan, 200) ? 700 : 0,
 		.timeout_us = p->timeout_us,
@@ -125,6 +130,19 @@ void copier_restart(struct sim *sim)
 	check_restart(sim);
 }
 
+/* The processor is used up at times, until there are no more faults. */
+static void on_shedding(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct copier *c = obj;
+	bool on = sim->faults_on &&
+		  rng_chance(&sim->capture_dice, sim->p.shedding);
+
+	(void)arg;
+	replay_set_shedding(c->engine, on);
+	if (sim->faults_on)
+		sim_at(sim, sim->now_us + SHEDDING_US, on_shedding, c, 0);
+}
+
 void copier_new(struct sim *sim)
 {
 	struct copier *c = sim_alloc(sim, sizeof(*c));
@@ -134,6 +152,8 @@ void copier_new(struct sim *sim)
 		.alloc = count_alloc, .free = count_free, .ctx = c};
 	configure(sim, c);
 	start(sim, c);
+	if (sim->p.shedding)
+		sim_at(sim, sim->now_us, on_shedding, c, 0);
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
 	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;
 	sim->coverage[COVER_several_copies] += sim->p.copies > 1;

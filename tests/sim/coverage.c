@@ -7,10 +7,11 @@ struct line {
 	const char *name, *text;
 };
 
-/* Stops that must never be needed, and the table that is never full. */
+/* Stops that must never be needed, the table that is never full, and what only
+ * a capture of our own packets would show. */
 static bool is_spare(enum cover c)
 {
-	return c == COVER_LEDGER_packets_blocked ||
+	return c == COVER_LEDGER_packets_blocked || c == COVER_LOST_loop ||
 	       c == COVER_DIVERT_routes_full;
 }
 

@@ -51,12 +51,15 @@ struct profile {
 	unsigned links_per_group;
 	size_t memory_bytes;
 	uint64_t timeout_us, idle_us, max_hold_us;
+	unsigned max_sessions, max_packets, max_bits; /* 0: no limit */
+	unsigned shedding;			      /* permille of the time */
 	bool resend;
 	bool shutdown;	  /* ended in the middle */
 	bool capture_end; /* the capture ends, as a file does */
 
 	/* What must come of it. */
 	bool short_of_memory;
+	bool limited;	/* some connections are left out for a limit */
 	bool exact;	/* every turn of every connection is delivered once */
 	bool quiet_net; /* no packet is lost or late between engine and target
 			 */

@@ -151,6 +151,17 @@ static void make_memory(struct profile *p, struct rng *r)
 	p->net = faults(r);
 }
 
+static void make_limits(struct profile *p, struct rng *r)
+{
+	make_swarm(p, r);
+	p->exact = false;
+	p->limited = true;
+	p->max_sessions = maybe(r, 20);
+	p->max_packets = maybe(r, 100);
+	p->max_bits = maybe(r, 200000);
+	p->shedding = maybe(r, 500);
+}
+
 static void make_shutdown(struct profile *p, struct rng *r)
 {
 	make_swarm(p, r);
@@ -184,7 +195,7 @@ static const struct {
 	{"capture", make_capture},   {"closing", make_closing},
 	{"failing", make_failing},   {"memory", make_memory},
 	{"shutdown", make_shutdown}, {"restarts", make_restarts},
-	{"tuples", make_tuples},
+	{"tuples", make_tuples},     {"limits", make_limits},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))

@@ -47,6 +47,10 @@ static void test_defaults(void **state)
 	assert_int_equal(o.port, 36524);
 	assert_int_equal(o.buffer_mb, 0);
 	assert_false(o.capture_pcap);
+	assert_int_equal(o.max_sessions, 0);
+	assert_int_equal(o.max_packets, 0);
+	assert_int_equal(o.max_megabits, 0);
+	assert_int_equal(o.max_cpu_percent, 0);
 	assert_null(o.file);
 	assert_null(o.dry_run);
 	assert_true(addr_is_none(&o.trace.addr));
@@ -75,6 +79,27 @@ static void test_numbers(void **state)
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.buffer_mb, 64);
 	assert_false(o.resend);
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	assert_true(parse(X "--max-sessions 10000000 --max-cpu 100 "
+			    "--max-rate 100000000"));
+	assert_int_equal(o.max_sessions, 10000000);
+	assert_int_equal(o.max_cpu_percent, 100);
+	assert_int_equal(o.max_packets, 100000000);
+	assert_int_equal(o.max_megabits, 0);
+	assert_true(parse(X "--max-rate 1000000M"));
+	assert_int_equal(o.max_packets, 0);
+	assert_int_equal(o.max_megabits, 1000000);
+	assert_true(parse(X "--max-rate 200M,50000"));
+	assert_int_equal(o.max_packets, 50000);
+	assert_int_equal(o.max_megabits, 200);
+	/* the last one holds, as with any option */
+	assert_true(parse(X "--max-rate 200M --max-rate 7"));
+	assert_int_equal(o.max_packets, 7);
+	assert_int_equal(o.max_megabits, 0);
 }
 
 static void test_trace(void **state)
@@ -149,6 +174,11 @@ static void test_capture(void **state)
 	assert_string_equal(o.devices[0], "eth0");
 	assert_string_equal(o.devices[1], "lo");
 	assert_string_equal(o.filter, "tcp");
+	assert_int_equal(o.path, PATH_RAW);
+	assert_true(parse(X "--path relay"));
+	assert_int_equal(o.path, PATH_RELAY);
+	assert_true(parse(X "--path raw"));
+	assert_int_equal(o.path, PATH_RAW);
 	assert_true(parse(X "--capture ring"));
 	assert_false(o.capture_pcap);
 }
@@ -182,6 +212,21 @@ static const char *const refused[][2] = {
 	{X "-r 0", "-r 0: the percentage must be 1 to 100"},
 	{X "-r 101", "-r 101: "},
 	{X "-m 15", "-m 15: megabytes must be 16 to 1048576"},
+	{X "--max-sessions 0",
+	 "--max-sessions 0: sessions must be 1 to 10000000"},
+	{X "--max-sessions 10000001", "--max-sessions 10000001: sessions"},
+	{X "--max-cpu 0", "--max-cpu 0: the percentage must be 1 to 100"},
+	{X "--max-cpu 101", "--max-cpu 101: the percentage must be 1 to 100"},
+	{X "--max-rate 0", "--max-rate 0: packets must be 1 to 100000000"},
+	{X "--max-rate 0M", "--max-rate 0M: megabits must be 1 to 1000000"},
+	{X "--max-rate 1000001M", "--max-rate 1000001M: megabits must be"},
+	{X "--max-rate 100000001", "--max-rate 100000001: packets must be"},
+	{X "--max-rate M", "--max-rate M: packets must be"},
+	{X "--max-rate 2G", "--max-rate 2G: packets must be"},
+	{X "--max-rate 5,6", "--max-rate 5,6: at most one rate of packets"},
+	{X "--max-rate 5M,6M", "--max-rate 5M,6M: at most one rate of"},
+	{X "--max-rate 5M,", "--max-rate 5M,: must be PACKETS"},
+	{X "--max-rate ,", "--max-rate ,: must be PACKETS"},
 	{X "-M 575", "-M 575: the MTU must be 576 to 65535"},
 	{X "-M 65536", "-M 65536: "},
 	{X "-S 63", "-S 63: the MSS must be 64 to 65495"},
@@ -200,6 +245,7 @@ static const char *const refused[][2] = {
 	{X "-i f --device eth0", "--device: not together with -i"},
 	{X "-i f --capture ring", "--capture: not together with -i"},
 	{X "-i f --buffer 9", "--buffer: not together with -i"},
+	{X "--path air", "--path air: must be raw or relay"},
 	{X "--capture dpdk", "--capture dpdk: must be ring or pcap"},
 	{X "--device a_name_that_is_too_long",
 	 "--device a_name_that_is_too_long: must be names of devices"},
@@ -274,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_hold_follows_timeout),
 		cmocka_unit_test(test_long_forms),

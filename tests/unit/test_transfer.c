@@ -163,6 +163,10 @@ static void test_loops(void **state)
 	assert_true(loops("80-[2001:db8::1]:80"));
 	assert_true(loops("80-127.0.0.1:80"));
 	assert_true(loops("80-192.0.2.1:81,81-192.0.2.9:81"));
+	assert_true(loops("192.0.2.7:80-192.0.2.7:80"));
+	assert_true(loops("192.0.2.7:80-192.0.2.8:81,"
+			  "192.0.2.8:81-192.0.2.7:80"));
+	assert_false(loops("80-192.0.2.8:81,81-192.0.2.9:80"));
 	assert_false(loops("80-192.0.2.1:8080"));
 	assert_false(loops("80-192.0.2.2:80"));
 	assert_false(loops("192.0.2.7:80-192.0.2.1:80"));

@@ -17,6 +17,7 @@
 #include <libmnl/libmnl.h>
 
 #define RECEIVE_BYTES 65536
+#define NEWS_AT_ONCE  256
 
 struct netlink {
 	struct mnl_socket *sock;
@@ -173,4 +174,37 @@ bool netlink_drain(int fd)
 		else if (errno != EINTR)
 			return news;
 	}
+}
+
+static int tell(const void *buf, ssize_t n, netlink_cb *cb, void *ctx)
+{
+	const struct nlmsghdr *nlh = buf;
+	int left = (int)n, rc = 0;
+
+	for (; rc == 0 && mnl_nlmsg_ok(nlh, left);
+	     nlh = mnl_nlmsg_next(nlh, &left))
+		if (nlh->nlmsg_type >= NLMSG_MIN_TYPE)
+			rc = cb(ctx, nlh);
+	return rc;
+}
+
+int netlink_news(int fd, netlink_cb *cb, void *ctx)
+{
+	_Alignas(8) uint8_t buf[RECEIVE_BYTES];
+	int rc = 0;
+
+	for (unsigned i = 0; i < NEWS_AT_ONCE; i++) {
+		struct sockaddr_nl from = {0};
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(fd, buf, sizeof(buf), 0,
+				     (struct sockaddr *)&from, &len);
+
+		if (n >= 0 && from.nl_pid == 0)
+			rc = rc ? rc : tell(buf, n, cb, ctx);
+		else if (n < 0 && errno == ENOBUFS)
+			rc = -ENOBUFS;
+		else if (n < 0 && errno != EINTR)
+			break;
+	}
+	return rc;
 }

@@ -32,5 +32,8 @@ int netlink_ask(struct netlink *nl, const struct nlmsghdr *request,
 int netlink_listen(int bus, const unsigned *groups, size_t count);
 /* Reads all there is. Whether there was any news, or some was lost. */
 bool netlink_drain(int fd);
+/* Reads what there is, up to a limit, and calls cb for each message. 0, or
+ * -errno: some was lost, or the callback's. */
+int netlink_news(int fd, netlink_cb *cb, void *ctx);
 
 #endif

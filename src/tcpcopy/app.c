@@ -428,6 +428,7 @@ static void close_loop(struct app *a)
 	for (size_t i = 0; i < a->capture_count; i++)
 		if (a->captures[i].polled)
 			uv_close((uv_handle_t *)&a->captures[i].poll, NULL);
+	app_leave_path(a);
 	if (a->links)
 		link_client_close(a->links);
 	uv_run(&a->loop, UV_RUN_DEFAULT);

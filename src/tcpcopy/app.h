@@ -11,6 +11,7 @@
 #include "base/service.h"
 #include "io/capture.h"
 #include "io/link_client.h"
+#include "io/next_hop.h"
 #include "io/sender.h"
 #include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
@@ -39,6 +40,9 @@ struct app {
 
 	struct replay *replay;
 	struct sender *sender;
+	struct next_hops *hops; /* NULL: packets do not go as frames */
+	uv_poll_t hops_poll;
+	bool hops_polled; /* the handle is in the loop */
 	struct app_capture captures[DEVICES_MAX];
 	size_t capture_count;
 	struct link_client *links;		      /* NULL: a dry run */
@@ -64,6 +68,12 @@ int app_refuse(int exit_code, const char *fmt, ...)
 /* Opens what the options ask for. 0 or the exit code, after one line. */
 int app_open_io(struct app *a);
 void app_close_io(struct app *a);
+/* The sender for packets that leave this host; app_open_io() and
+ * app_close_io() call these. */
+int app_open_path(struct app *a);
+void app_close_path(struct app *a);
+/* Before the loop is closed. */
+void app_leave_path(struct app *a);
 /* Opens the links, or stands in for them. */
 int app_open_links(struct app *a);
 /* Captures begin. */

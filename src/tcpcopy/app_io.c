@@ -10,7 +10,6 @@
 #include "io/capture_filter.h"
 #include "io/capture_live.h"
 #include "io/sender_file.h"
-#include "io/sender_raw.h"
 #include "io/sender_relay.h"
 #include "tcpcopy/app.h"
 
@@ -137,23 +136,6 @@ static int open_dry_sender(struct app *a)
 			  a->options->dry_run, reason);
 }
 
-static int open_raw_sender(struct app *a)
-{
-	struct sender_raw_config cfg = {.slot_bytes = a->plan.replay.mtu_bytes};
-	int err;
-
-	for (size_t i = 0; i < a->plan.replay.target_count; i++) {
-		bool v4 = addr_is_v4(&a->plan.targets[i].at.addr);
-
-		cfg.v4 |= v4;
-		cfg.v6 |= !v4;
-	}
-	err = sender_raw_open(&a->sender, &cfg);
-	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "raw socket: %s",
-				strerror(-err))
-		   : 0;
-}
-
 static unsigned link_of_packet(void *ctx)
 {
 	return replay_packet_link(((struct app *)ctx)->replay);
@@ -183,7 +165,7 @@ static int open_sender(struct app *a)
 {
 	if (a->options->dry_run)
 		return open_dry_sender(a);
-	return a->plan.replay.relay ? open_relay_sender(a) : open_raw_sender(a);
+	return a->plan.replay.relay ? open_relay_sender(a) : app_open_path(a);
 }
 
 static bool needs_raw(const struct app *a)
@@ -220,4 +202,5 @@ void app_close_io(struct app *a)
 	if (a->sender)
 		a->sender->ops->close(a->sender);
 	a->sender = NULL;
+	app_close_path(a);
 }

@@ -65,7 +65,7 @@ static const struct opt table[] = {
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
 	{OPT_PATH, "path", "WAY",
-	 "packets to a target go raw or by relay (raw)"},
+	 "packets go by auto, link, raw or relay (auto)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
 	{OPT_TRACE, "trace", "CLIENT",
@@ -195,9 +195,18 @@ static bool take_capture(struct tcpcopy_options *o, const char *value,
 static bool take_path(struct tcpcopy_options *o, const char *value,
 		      struct opts_fault *fault)
 {
-	o->path = !strcmp(value, "relay") ? PATH_RELAY : PATH_RAW;
-	return o->path == PATH_RELAY || !strcmp(value, "raw") ||
-	       opts_fail(fault, "must be raw or relay");
+	static const char *const names[] = {[PATH_AUTO] = "auto",
+					    [PATH_LINK] = "link",
+					    [PATH_RAW] = "raw",
+					    [PATH_RELAY] = "relay"};
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		o->path = (enum tcpcopy_path)i;
+		return true;
+	}
+	return opts_fail(fault, "must be auto, link, raw or relay");
 }
 
 static bool take_text(const char **out, const char *value,

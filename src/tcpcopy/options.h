@@ -13,6 +13,8 @@
 #define DEFAULT_PORT	36524
 
 enum tcpcopy_path {
+	PATH_AUTO, /* link where it can be, else raw */
+	PATH_LINK, /* frames to the next hop */
 	PATH_RAW,  /* raw sockets */
 	PATH_RELAY /* inside the links */
 };

@@ -16,8 +16,8 @@
 #define PROGRAM_BYTES (6u << 20)
 /* A link has frames half read and half written besides its output. */
 #define LINK_BYTES (LINK_CLIENT_TX_BYTES + (256u << 10))
-/* Packets of a sender's batch. */
-#define SENDER_SLOTS 64u
+/* Packets of the senders' batches: frames, and raw packets. */
+#define SENDER_SLOTS 128u
 /* A dry run's target has as many connections as the engine, and needs less for
  * each than this part of what the engine needs. */
 #define DRY_SHARE     16

@@ -105,6 +105,7 @@ struct session {
 	bool peer_closed : 1; /* the target's FIN is in */
 	bool fin_ready : 1;   /* our FIN may go */
 	bool fin_sent : 1;
+	bool fin_again : 1; /* the target has repeated its FIN */
 	bool syn_due : 1, ack_due : 1, probe_due : 1, rexmit_due : 1;
 	bool timing : 1;
 	bool syn_retried : 1; /* a challenged SYN was sent once more */
@@ -119,7 +120,9 @@ struct session {
 #define SESSION_RCV_WND	     65535u
 #define SESSION_DELAYED_US   10000u /* our ACK waits at most this long */
 #define SESSION_TIME_WAIT_US 4000000u
-#define SESSION_RESEND_MAX   (1u << 20) /* larger turns are not kept */
+/* And since the target's last FIN if it has repeated that: our ACK gets lost */
+#define SESSION_LOSSY_WAIT_US 20000000u
+#define SESSION_RESEND_MAX    (1u << 20) /* larger turns are not kept */
 
 /* Made for a connection whose bytes from seq on are to be copied; it begins as
  * WAITING. whole: seq is the first byte after the client's SYN. */

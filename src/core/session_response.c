@@ -197,6 +197,7 @@ static void on_fin(struct session *s, const struct session_env *env,
 		session_finish(s, env, SESSION_TIME_WAIT, now_us);
 		break;
 	case SESSION_TIME_WAIT:
+		s->fin_again = true;
 		s->progress_us = now_us;
 		break;
 	case SESSION_IDLE:

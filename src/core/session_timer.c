@@ -39,7 +39,8 @@ static uint64_t give_up_us(const struct session *s,
 			   const struct session_params *params)
 {
 	if (s->state == SESSION_TIME_WAIT)
-		return s->progress_us + SESSION_TIME_WAIT_US;
+		return s->progress_us + (s->fin_again ? SESSION_LOSSY_WAIT_US
+						      : SESSION_TIME_WAIT_US);
 	if (!waits_for_target(s) ||
 	    params->timeout_us > UINT64_MAX - s->progress_us)
 		return UINT64_MAX;

@@ -173,7 +173,6 @@ def test_every_limit_at_once(lab):
     ledger = over(copy)
     left_out = lost(ledger, "connections")
     assert left_out["limit"] == sum(counter(ledger, key) for key in SHED)
-    assert all(counter(ledger, key) for key in SHED), ledger
     assert left_out["memory"], ledger
     online = copy.online_app.finish()
     assert len(online) == 20301
@@ -196,7 +195,7 @@ def send_through_itself(lab):
         ip addr add 10.9.9.1/24 dev way0
         ip link set way0 up; ip link set way1 up
         ip neigh add 10.9.9.2 dev way0 \\
-            lladdr $(cat /sys/class/net/way1/address)
+            lladdr $(ip -br link show dev way1 | tr -s ' ' | cut -d ' ' -f 3)
         ip route add {lab.target.addr} via 10.9.9.2 dev way0 \\
             src {lab.online.addr}
         ip rule add iif way1 lookup 100

@@ -435,6 +435,8 @@ static void test_relay_timers_rest_while_a_link_is_full(void **state)
 	assert_int_equal(ledger(e)->packets_resent, 0);
 	for (unsigned i = 0; i < 3; i++)
 		replay_on_link_room(e->r, i, true);
+	engine_wait(e, 1000);
+	assert_int_equal(ledger(e)->packets_resent, 0);
 	engine_wait(e, 4000000);
 	assert_true(ledger(e)->packets_resent > 0);
 }

@@ -560,6 +560,28 @@ static void test_a_connection_without_a_byte(void **state)
 	assert_int_equal(o->s.state, SESSION_DONE);
 }
 
+/* Our last ACK got lost, and may again: the target asks at longer and longer
+ * intervals. */
+static void test_a_fin_that_is_repeated(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client_ends(o, HOLD_FIN, 0);
+	one_sends(o, "FA 1 a1");
+	one_target(o, TCP_FIN, 2, 0);
+	one_sends(o, "A 2 a2");
+	one_after(o, 3000000);
+	one_header(o, TCP_FIN | TCP_ACK, IRS + 1, ISS + 2, 0);
+	one_sends(o, "A 2 a2");
+	one_after(o, 15000000);
+	assert_int_equal(o->s.state, SESSION_TIME_WAIT);
+	one_header(o, TCP_FIN | TCP_ACK, IRS + 1, ISS + 2, 0);
+	one_sends(o, "A 2 a2");
+	one_after(o, 21000000);
+	assert_int_equal(o->s.state, SESSION_DONE);
+}
+
 /* Nobody listens there; an RST each time is no reason to go on for ever. */
 static void test_refused(void **state)
 {
@@ -771,6 +793,7 @@ int main(void)
 		TEST(test_opened_again_at_once),
 		TEST(test_both_close),
 		TEST(test_a_connection_without_a_byte),
+		TEST(test_a_fin_that_is_repeated),
 		TEST(test_refused),
 		TEST(test_refused_and_then_taken),
 		TEST(test_silence),

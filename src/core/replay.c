@@ -471,7 +471,8 @@ static void pop_ready(struct replay *r, uint64_t now_us)
 	struct copy *c = take_ready(r);
 
 	c->in_ready = false;
-	if (r->cfg.relay && c->registered && c->session.state == SESSION_DONE)
+	/* With relay, or when it was given up since. */
+	if (c->registered && c->session.state == SESSION_DONE)
 		replay_push_msg(r, c);
 	replay_arm_timer(r, c);
 	replay_free_if_done(r, c, now_us);
@@ -505,6 +506,15 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 		return len;
 	}
 	return 0;
+}
+
+void replay_set_relay(struct replay *r, bool relay, uint64_t now_us)
+{
+	r->cfg.relay = relay;
+	release_held(r);
+	for (size_t i = 0; i < r->cfg.target_count; i++)
+		if (!r->targets[i].proven)
+			replay_forget_proof(&r->targets[i], now_us);
 }
 
 unsigned replay_packet_link(const struct replay *r)

@@ -113,6 +113,9 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			  uint64_t now_us);
 /* With relay: the link by which the last packet is to go, that of its route. */
 unsigned replay_packet_link(const struct replay *r);
+/* From now on packets go by the links, or no longer. Targets that have not
+ * answered have time to do so anew. */
+void replay_set_relay(struct replay *r, bool relay, uint64_t now_us);
 /* With relay: the link takes packets, or not now. While it does not, its
  * sessions send nothing, and none of them takes the silence for a loss. */
 void replay_on_link_room(struct replay *r, unsigned link_id, bool room);

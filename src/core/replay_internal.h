@@ -189,6 +189,8 @@ void replay_on_first_response(struct replay *r, struct target *t,
 void replay_push_msg(struct replay *r, struct copy *c);
 /* The link of a group that serves who prefers this number, -1: none is up. */
 int replay_pick_link(const struct replay *r, unsigned group, unsigned number);
+/* It has to answer (again) before it gets more than one session a second. */
+void replay_forget_proof(struct target *t, uint64_t now_us);
 /* After what a target is reached by, or who vouches for it, has changed. */
 void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_links_timer(struct replay *r, uint64_t now_us);

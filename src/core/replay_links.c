@@ -219,7 +219,7 @@ static void pause_copies(struct replay *r, const struct target *t,
 	}
 }
 
-static void forget_proof(struct target *t, uint64_t now_us)
+void replay_forget_proof(struct target *t, uint64_t now_us)
 {
 	t->proven = false;
 	t->silence_told = false;
@@ -243,7 +243,7 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 	bool linked = target_linked(r, t), was_up = t->up;
 
 	if (linked != t->linked)
-		forget_proof(t, now_us);
+		replay_forget_proof(t, now_us);
 	t->linked = linked;
 	note_guard(r, t, linked && !replay_vouched(r, t, now_us));
 	t->up = linked && !t->unguarded;

@@ -20,6 +20,9 @@ uint32_t netlink_seq(struct netlink *nl);
  * first error that the kernel answers. */
 int netlink_order(struct netlink *nl, const void *msgs, size_t len);
 
+/* Whether a whole message stands at nlh, with left bytes from there on. */
+bool netlink_ok(const struct nlmsghdr *nlh, int left);
+
 /* Called for each message of an answer..
  * 0, or -errno, which becomes the result. */
 typedef int netlink_cb(void *ctx, const struct nlmsghdr *nlh);

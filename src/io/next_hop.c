@@ -10,6 +10,12 @@
  * again. So do news that were lost. The news are joined before the first
  * question, so that nothing happens in between.
  *
+ * Where an IPsec policy changes packets, a frame would leave as it was made, in
+ * the clear. Policies are not shown to who may not change them, and no route
+ * tells of them. But a socket that is connected by such a way is told of
+ * another size of packets than route and device have. There are no news of
+ * that; the owner asks now and then.
+ *
  * The kernel has no reason to look after a neighbour to which it sends nothing
  * itself: an entry grows stale and stays as it is. next_hop.unsure says when
  * one packet by a usual socket is due, which starts the kernel's own check.
@@ -27,8 +33,10 @@
 #include <linux/rtnetlink.h>
 
 #include "io/netlink.h"
+#include "io/way.h"
 
 #define NEWS_BYTES (4 << 20)
+#define ANY_PORT   9
 
 struct entry {
 	struct next_hop hop;
@@ -110,6 +118,36 @@ static void ask_neighbour(struct next_hops *h, struct next_hop *hop)
 	take_neighbour(hop, &n);
 }
 
+/* IPv6 may have a size of its own on a device. */
+static unsigned v6_mtu_of(const struct hop_device *device)
+{
+	char path[64 + HOP_DEVICE_MAX];
+	unsigned mtu_bytes;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/mtu",
+		 device->name);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%u", &mtu_bytes) != 1)
+		mtu_bytes = device->mtu_bytes;
+	if (f)
+		fclose(f);
+	return mtu_bytes;
+}
+
+static bool leaves_as_made(const struct next_hop *hop,
+			   const struct hop_route *route)
+{
+	const struct endpoint to = {.addr = hop->to, .port = ANY_PORT};
+	unsigned mtu_bytes = route->mtu_bytes;
+	struct way way;
+
+	if (!mtu_bytes)
+		mtu_bytes = addr_is_v4(&hop->to) ? hop->device.mtu_bytes
+						 : v6_mtu_of(&hop->device);
+	return !way_to(&to, &way) && way.mtu_bytes == mtu_bytes;
+}
+
 static void ask(struct next_hops *h, struct next_hop *hop)
 {
 	struct hop_route route;
@@ -121,6 +159,8 @@ static void ask(struct next_hops *h, struct next_hop *hop)
 	if (!addr_is_none(&route.gateway))
 		hop->via = route.gateway;
 	hop->state = ask_device(h, hop, route.ifindex);
+	if (next_hop_takes_frames(hop) && !leaves_as_made(hop, &route))
+		hop->state = NEXT_HOP_CHANGED;
 	if (next_hop_takes_frames(hop))
 		ask_neighbour(h, hop);
 }
@@ -198,11 +238,12 @@ bool next_hop_is_other(const struct next_hop *a, const struct next_hop *b)
 	return a->state != b->state || a->device.ifindex != b->device.ifindex;
 }
 
-void next_hops_update(struct next_hops *h, next_hops_cb *changed, void *ctx)
+static void update(struct next_hops *h, bool all, next_hops_cb *changed,
+		   void *ctx)
 {
 	for (size_t i = 0; i < h->count; i++)
 		h->entries[i].before = h->entries[i].hop;
-	if (netlink_news(h->fd, on_news, h))
+	if (netlink_news(h->fd, on_news, h) || all)
 		ask_all_again(h);
 	for (size_t i = 0; i < h->count; i++) {
 		struct entry *e = &h->entries[i];
@@ -214,6 +255,16 @@ void next_hops_update(struct next_hops *h, next_hops_cb *changed, void *ctx)
 		    next_hop_is_other(&e->before, &e->hop))
 			changed(ctx, &e->before, &e->hop);
 	}
+}
+
+void next_hops_update(struct next_hops *h, next_hops_cb *changed, void *ctx)
+{
+	update(h, false, changed, ctx);
+}
+
+void next_hops_ask(struct next_hops *h, next_hops_cb *changed, void *ctx)
+{
+	update(h, true, changed, ctx);
 }
 
 /* ---- life ---- */
@@ -304,6 +355,11 @@ char *next_hop_text(const struct next_hop *hop, char buf[NEXT_HOP_TEXT_MAX])
 		break;
 	case NEXT_HOP_TUNNEL:
 		snprintf(buf, NEXT_HOP_TEXT_MAX, "its route encapsulates");
+		break;
+	case NEXT_HOP_CHANGED:
+		snprintf(
+			buf, NEXT_HOP_TEXT_MAX,
+			"packets to it do not leave as they are made (IPsec?)");
 		break;
 	case NEXT_HOP_NO_ETHER:
 		snprintf(buf, NEXT_HOP_TEXT_MAX, "%s has no Ethernet header",

@@ -11,9 +11,10 @@ enum next_hop_state {
 	NEXT_HOP_UNRESOLVED, /* a packet by a usual socket has it resolved */
 	/* Not a matter of frames. */
 	NEXT_HOP_NO_ROUTE,
-	NEXT_HOP_OWN,	  /* the address is this host's */
-	NEXT_HOP_TUNNEL,  /* the route adds more than a device's header */
-	NEXT_HOP_NO_ETHER /* the device has no Ethernet header */
+	NEXT_HOP_OWN,	   /* the address is this host's */
+	NEXT_HOP_TUNNEL,   /* the route adds more than a device's header */
+	NEXT_HOP_CHANGED,  /* packets to it are changed on their way (IPsec) */
+	NEXT_HOP_NO_ETHER, /* the device has no Ethernet header */
 };
 
 struct next_hop {
@@ -39,6 +40,9 @@ int next_hops_fd(const struct next_hops *h);
 typedef void next_hops_cb(void *ctx, const struct next_hop *before,
 			  const struct next_hop *now);
 void next_hops_update(struct next_hops *h, next_hops_cb *changed, void *ctx);
+/* The same, and the kernel is asked for all of them: of some things there are
+ * no news. */
+void next_hops_ask(struct next_hops *h, next_hops_cb *changed, void *ctx);
 
 /* NULL: it was not asked for. */
 struct next_hop *next_hops_find(struct next_hops *h, const struct ip_addr *to);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "io/next_hop_message.h"
 
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -8,6 +9,8 @@
 #include <linux/if_arp.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+
+_Static_assert(HOP_DEVICE_MAX == IFNAMSIZ, "names are as long as that");
 
 #define NUD_KNOWN                                                              \
 	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE |   \
@@ -61,6 +64,19 @@ static bool parse_u32(uint32_t *out, const struct nlattr *attr)
 	return true;
 }
 
+static bool parse_metrics(struct hop_route *r, const struct nlattr *metrics)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, metrics)
+	{
+		if (mnl_attr_get_type(attr) == RTAX_MTU &&
+		    !parse_u32(&r->mtu_bytes, attr))
+			return false;
+	}
+	return true;
+}
+
 static bool parse_route_attr(struct hop_route *r, int family,
 			     const struct nlattr *attr)
 {
@@ -73,6 +89,8 @@ static bool parse_route_attr(struct hop_route *r, int family,
 		return parse_via(&r->gateway, attr);
 	case RTA_OIF:
 		return parse_u32(&r->ifindex, attr);
+	case RTA_METRICS:
+		return parse_metrics(r, attr);
 	case RTA_ENCAP_TYPE:
 		r->encapsulated = true;
 		return true;
@@ -133,10 +151,10 @@ bool hop_neighbour_parse(struct hop_neighbour *n, const struct nlmsghdr *nlh)
 	return !addr_is_none(&n->addr);
 }
 
-static bool parse_name(char name[IFNAMSIZ], const struct nlattr *attr)
+static bool parse_name(char name[HOP_DEVICE_MAX], const struct nlattr *attr)
 {
 	if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0 ||
-	    mnl_attr_get_payload_len(attr) > IFNAMSIZ)
+	    mnl_attr_get_payload_len(attr) > HOP_DEVICE_MAX)
 		return false;
 	strcpy(name, mnl_attr_get_str(attr));
 	return true;
@@ -159,6 +177,9 @@ bool hop_device_parse(struct hop_device *d, const struct nlmsghdr *nlh)
 	{
 		if (mnl_attr_get_type(attr) == IFLA_ADDRESS)
 			mac = parse_mac(d->mac, attr);
+		if (mnl_attr_get_type(attr) == IFLA_MTU &&
+		    !parse_u32(&d->mtu_bytes, attr))
+			return false;
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME &&
 		    !parse_name(d->name, attr))
 			return false;

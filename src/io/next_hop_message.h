@@ -4,13 +4,13 @@
 #ifndef IO_NEXT_HOP_MESSAGE_H
 #define IO_NEXT_HOP_MESSAGE_H
 
-#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/addr.h"
 
-#define MAC_BYTES 6
+#define MAC_BYTES      6
+#define HOP_DEVICE_MAX 16 /* a name, with the terminator */
 /* Of each question below; a multiple of what a message header needs. */
 #define NEXT_HOP_QUESTION_BYTES 256
 
@@ -20,9 +20,10 @@ struct hop_route {
 	struct addr_prefix to;
 	struct ip_addr gateway; /* addr_is_none(): to itself */
 	uint32_t ifindex;
-	bool unicast;	   /* to another host */
-	bool local;	   /* to this one */
-	bool encapsulated; /* by more than a device's header */
+	bool unicast;	    /* to another host */
+	bool local;	    /* to this one */
+	bool encapsulated;  /* by more than a device's header */
+	uint32_t mtu_bytes; /* 0: the device's */
 };
 
 struct hop_neighbour {
@@ -35,9 +36,10 @@ struct hop_neighbour {
 
 struct hop_device {
 	uint32_t ifindex;
+	uint32_t mtu_bytes;
 	bool ethernet; /* frames have an Ethernet header, neighbours a MAC */
 	uint8_t mac[MAC_BYTES];
-	char name[IFNAMSIZ];
+	char name[HOP_DEVICE_MAX];
 };
 
 /* false: it is another kind of message, or none of ours. A neighbour or device

@@ -153,6 +153,8 @@ static bool take_out(struct app *a)
 		more |= send_packets(a, now_us) > 0;
 		take_dry_answers(a, now_us);
 	}
+	/* What the last packets have left to say. */
+	send_messages(a);
 	return more;
 }
 
@@ -269,11 +271,21 @@ static void add_stats(struct capture_stats *sum, struct capture *c)
 	sum->dropped_unusual += s.dropped_unusual;
 }
 
+static void add_sent(struct sender_stats *sum, struct sender *sender)
+{
+	const struct sender_stats *s;
+
+	if (!sender)
+		return;
+	s = sender->ops->stats(sender);
+	sum->sent += s->sent;
+	sum->refused += s->refused;
+}
+
 static void report(struct app *a, bool final)
 {
 	struct ledger_view v = {
 		.ledger = replay_ledger(a->replay),
-		.send = a->sender->ops->stats(a->sender),
 		.links = a->links,
 		.flows = replay_flows(a->replay),
 		.sessions = replay_sessions(a->replay),
@@ -282,6 +294,8 @@ static void report(struct app *a, bool final)
 	struct json *j;
 	char *text;
 
+	add_sent(&v.send, a->own);
+	add_sent(&v.send, a->relay);
 	for (size_t i = 0; i < a->capture_count; i++)
 		add_stats(&v.kernel, a->captures[i].capture);
 	report_usage(&v.usage);

@@ -10,7 +10,6 @@
 #include "io/capture_filter.h"
 #include "io/capture_live.h"
 #include "io/sender_file.h"
-#include "io/sender_relay.h"
 #include "tcpcopy/app.h"
 
 #define REASON_BYTES 256
@@ -130,42 +129,24 @@ static int open_dry_sender(struct app *a)
 	};
 	char reason[REASON_BYTES] = "";
 
-	if (!sender_file_open(&a->sender, &cfg, reason, sizeof(reason)))
+	if (!sender_file_open(&a->own, &cfg, reason, sizeof(reason)))
 		return 0;
 	return app_refuse(OPTS_EXIT_BAD_INPUT, "--dry-run %s: %s",
 			  a->options->dry_run, reason);
 }
 
-static unsigned link_of_packet(void *ctx)
+static int open_senders(struct app *a)
 {
-	return replay_packet_link(((struct app *)ctx)->replay);
-}
+	int rc = 0;
 
-static void on_room(void *ctx, unsigned link_id, bool room)
-{
-	replay_on_link_room(((struct app *)ctx)->replay, link_id, room);
-}
-
-static int open_relay_sender(struct app *a)
-{
-	const struct replay_config *replay = &a->plan.replay;
-	const struct sender_relay_config cfg = {
-		.slot_bytes = replay->mtu_bytes,
-		.links_count = replay->group_count * replay->links_per_group,
-		.link_of = link_of_packet,
-		.room = on_room,
-		.ctx = a,
-	};
-
-	return sender_relay_open(&a->sender, &cfg) ? app_refuse(1, "no memory")
-						   : 0;
-}
-
-static int open_sender(struct app *a)
-{
 	if (a->options->dry_run)
-		return open_dry_sender(a);
-	return a->plan.replay.relay ? open_relay_sender(a) : app_open_path(a);
+		rc = open_dry_sender(a);
+	else if (!a->plan.replay.relay)
+		rc = app_open_path(a);
+	if (!rc && a->plan.may_relay)
+		rc = app_open_relay(a);
+	a->sender = a->own ? a->own : a->relay;
+	return rc;
 }
 
 static bool needs_raw(const struct app *a)
@@ -185,7 +166,7 @@ int app_open_io(struct app *a)
 				  "CAP_NET_RAW is missing: run it as root, or "
 				  "once: setcap cap_net_raw+ep "
 				  "\"$(command -v tcpcopy)\"");
-	rc = open_sender(a);
+	rc = open_senders(a);
 	if (rc)
 		return rc;
 	return o->file ? open_file(a) : open_live(a);
@@ -199,8 +180,10 @@ void app_close_io(struct app *a)
 		c->ops->close(c);
 	}
 	a->capture_count = 0;
-	if (a->sender)
-		a->sender->ops->close(a->sender);
-	a->sender = NULL;
+	if (a->own)
+		a->own->ops->close(a->own);
+	if (a->relay)
+		a->relay->ops->close(a->relay);
+	a->own = a->relay = a->sender = NULL;
 	app_close_path(a);
 }

@@ -8,6 +8,9 @@
 #include "io/sender_raw.h"
 #include "tcpcopy/app.h"
 
+/* Of some changes there are no news. */
+#define ASK_EACH_MS 5000
+
 static int open_raw(struct app *a, struct sender **out)
 {
 	struct sender_raw_config cfg = {.slot_bytes = a->plan.replay.mtu_bytes};
@@ -36,8 +39,10 @@ static void tell_one(enum log_level level, const struct endpoint *target,
 		  hop->state == NEXT_HOP_UNRESOLVED ? " (raw meanwhile)" : "");
 }
 
-static void tell(const struct app *a)
+void app_tell_path(const struct app *a)
 {
+	if (!a->hops)
+		return;
 	for (size_t i = 0; i < a->plan.replay.target_count; i++) {
 		const struct endpoint *target = &a->plan.targets[i].at;
 
@@ -51,12 +56,12 @@ static void on_changed(void *ctx, const struct next_hop *before,
 		       const struct next_hop *now)
 {
 	const struct app *a = ctx;
-	enum log_level level = next_hop_is_other(before, now) ? LOG_LEVEL_INFO
-							      : LOG_LEVEL_DEBUG;
+	bool matters = a->sender == a->own && next_hop_is_other(before, now);
 
 	for (size_t i = 0; i < a->plan.replay.target_count; i++)
 		if (addr_equal(&a->plan.targets[i].at.addr, &now->to))
-			tell_one(level, &a->plan.targets[i].at, now);
+			tell_one(matters ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+				 &a->plan.targets[i].at, now);
 }
 
 static void on_news(uv_poll_t *poll, int status, int events)
@@ -70,6 +75,13 @@ static void on_news(uv_poll_t *poll, int status, int events)
 		uv_poll_start(poll, UV_READABLE, on_news);
 }
 
+static void on_time_to_ask(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	next_hops_ask(a->hops, on_changed, a);
+}
+
 static int open_hops(struct app *a)
 {
 	struct ip_addr to[TRANSFERS_MAX];
@@ -80,14 +92,14 @@ static int open_hops(struct app *a)
 	return next_hops_open(&a->hops, to, count);
 }
 
-/* The first target that takes frames, or (want false) does not. */
-static const struct endpoint *target_for_frames(const struct app *a, bool want)
+/* NULL: all take frames. */
+static const struct endpoint *first_without_frames(const struct app *a)
 {
 	for (size_t i = 0; i < a->plan.replay.target_count; i++) {
 		const struct endpoint *target = &a->plan.targets[i].at;
 
-		if (next_hop_takes_frames(
-			    next_hops_find(a->hops, &target->addr)) == want)
+		if (!next_hop_takes_frames(
+			    next_hops_find(a->hops, &target->addr)))
 			return target;
 	}
 	return NULL;
@@ -109,15 +121,19 @@ static int start_link(struct app *a)
 	struct sender_link_config cfg = {
 		.slot_bytes = a->plan.replay.mtu_bytes,
 		.hops = a->hops,
-		.other = a->sender,
+		.other = a->own,
 	};
 	int err = uv_poll_init(&a->loop, &a->hops_poll, next_hops_fd(a->hops));
 
 	if (err)
 		return err;
-	a->hops_poll.data = a;
+	uv_timer_init(&a->loop, &a->hops_timer);
+	a->hops_poll.data = a->hops_timer.data = a;
 	a->hops_polled = true;
-	err = sender_link_open(&a->sender, &cfg);
+	err = sender_link_open(&a->own, &cfg);
+	if (!err)
+		err = uv_timer_start(&a->hops_timer, on_time_to_ask,
+				     ASK_EACH_MS, ASK_EACH_MS);
 	return err ? err : uv_poll_start(&a->hops_poll, UV_READABLE, on_news);
 }
 
@@ -142,13 +158,8 @@ static int add_link(struct app *a)
 		log_info("path raw: routes and neighbours: %s", strerror(-err));
 		return 0;
 	}
-	if (must && target_for_frames(a, false))
-		return refuse_link(a, target_for_frames(a, false));
-	tell(a);
-	if (!target_for_frames(a, true)) {
-		close_hops(a);
-		return 0;
-	}
+	if (must && first_without_frames(a))
+		return refuse_link(a, first_without_frames(a));
 	err = start_link(a);
 	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "packet socket: %s",
 				strerror(-err))
@@ -157,15 +168,17 @@ static int add_link(struct app *a)
 
 int app_open_path(struct app *a)
 {
-	int rc = open_raw(a, &a->sender);
+	int rc = open_raw(a, &a->own);
 
 	return rc || a->options->path == PATH_RAW ? rc : add_link(a);
 }
 
 void app_leave_path(struct app *a)
 {
-	if (a->hops_polled)
-		uv_close((uv_handle_t *)&a->hops_poll, NULL);
+	if (!a->hops_polled)
+		return;
+	uv_close((uv_handle_t *)&a->hops_poll, NULL);
+	uv_close((uv_handle_t *)&a->hops_timer, NULL);
 }
 
 void app_close_path(struct app *a)

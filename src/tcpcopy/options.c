@@ -64,7 +64,7 @@ static const struct opt table[] = {
 	 "and only what pcap-filter(7) EXPR takes"},
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
-	{OPT_PATH, "path", "WAY",
+	{OPT_PATH, "path", "PATH",
 	 "packets go by auto, link, raw or relay (auto)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},

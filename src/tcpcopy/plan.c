@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "io/capture_live.h"
 #include "io/link_client.h"
+#include "io/way.h"
 #include "tcpcopy/host.h"
 
 /* What an engine needs at least for its tables. */
@@ -76,11 +77,9 @@ static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 }
 
 /* Packets by the links go to one intercept: the only one, or the one at the
- * target's own address. */
-static int plan_relay(struct plan *p, struct opts_fault *fault)
+ * target's own address. The first target that has neither, NULL: none. */
+static const struct endpoint *plan_relay(struct plan *p)
 {
-	char text[ENDPOINT_TEXT_MAX];
-
 	for (size_t i = 0; i < p->replay.target_count; i++) {
 		struct replay_target *t = &p->targets[i];
 		unsigned g = (unsigned)__builtin_ctz(t->groups);
@@ -90,15 +89,41 @@ static int plan_relay(struct plan *p, struct opts_fault *fault)
 				if (addr_equal(&p->intercepts[g].addr,
 					       &t->at.addr))
 					break;
-		if (g == p->replay.group_count) {
-			opts_fail(fault,
-				  "--path relay: several intercepts (-s), and "
-				  "none of them at the address of target %s",
-				  endpoint_text(&t->at, text));
-			return OPTS_EXIT_BAD_INPUT;
-		}
+		if (g == p->replay.group_count)
+			return &t->at;
 		t->relay_group = g;
 	}
+	return NULL;
+}
+
+/* There intercept injects nothing. */
+static bool some_on_loopback(const struct plan *p)
+{
+	for (size_t i = 0; i < p->replay.target_count; i++)
+		if (addr_is_loopback(&p->targets[i].at.addr))
+			return true;
+	return false;
+}
+
+/* Whether packets can go by the links is for the intercepts to say. */
+static int plan_path(struct plan *p, const struct tcpcopy_options *o,
+		     struct opts_fault *fault)
+{
+	const struct endpoint *nobody = plan_relay(p);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (nobody && p->replay.relay) {
+		opts_fail(fault,
+			  "--path relay: several intercepts (-s), and none of "
+			  "them at the address of target %s",
+			  endpoint_text(nobody, text));
+		return OPTS_EXIT_BAD_INPUT;
+	}
+	p->may_relay =
+		p->replay.relay || (o->path == PATH_AUTO && !o->dry_run &&
+				    !nobody && !some_on_loopback(p));
+	if (p->may_relay && p->replay.mtu_bytes > WIRE_RELAY_MAX)
+		p->replay.mtu_bytes = WIRE_RELAY_MAX;
 	return 0;
 }
 
@@ -116,9 +141,9 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 {
 	const struct endpoint *at = &o->transfer.targets[i];
 	const struct ip_addr *local = local_option(o, at);
-	struct host_way way = {.source = at->addr, .mtu_bytes = 65535};
+	struct way way = {.source = at->addr, .mtu_bytes = 65535};
 	char text[ENDPOINT_TEXT_MAX];
-	int rc = host_way_to(at, &way);
+	int rc = way_to(at, &way);
 
 	/* What is not sent needs no way. */
 	if (rc && !o->dry_run) {
@@ -237,8 +262,6 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.relay = o->path == PATH_RELAY && !o->dry_run,
 		.trace = o->trace,
 	};
-	if (p->replay.relay && p->replay.mtu_bytes > WIRE_RELAY_MAX)
-		p->replay.mtu_bytes = WIRE_RELAY_MAX;
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));
 }
 
@@ -261,8 +284,8 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 		rc = plan_groups(p, o, fault);
 	for (size_t i = 0; !rc && i < o->transfer.target_count; i++)
 		rc = plan_target(p, o, i, fault);
-	if (!rc && p->replay.relay)
-		rc = plan_relay(p, fault);
+	if (!rc)
+		rc = plan_path(p, o, fault);
 	return rc ? rc : plan_memory(p, o, fault);
 }
 

@@ -231,25 +231,31 @@ static inline void engine_take(struct engine *e, const struct segment *seg)
 	}
 }
 
+static inline void engine_pull_messages(struct engine *e)
+{
+	struct wire_msg msg;
+	unsigned link_id;
+
+	while (replay_next_msg(e->r, &link_id, &msg)) {
+		if (msg.type == WIRE_ROUND)
+			engine_round(e, link_id, &msg.round);
+		else
+			engine_route(e, link_id, &msg);
+	}
+}
+
 /* Pulls all that comes out, answers included. */
 static inline void engine_pull(struct engine *e)
 {
 	static uint8_t slot[65536];
 	struct replay_notice notice;
-	struct wire_msg msg;
-	unsigned link_id;
 	size_t len;
 
 	do {
 		struct segment seg;
 
 		engine_check(e);
-		while (replay_next_msg(e->r, &link_id, &msg)) {
-			if (msg.type == WIRE_ROUND)
-				engine_round(e, link_id, &msg.round);
-			else
-				engine_route(e, link_id, &msg);
-		}
+		engine_pull_messages(e);
 		while (replay_next_notice(e->r, &notice))
 			e->notices[notice.type]++;
 		len = replay_next_packet(e->r, slot, sizeof(slot), e->now_us);
@@ -262,6 +268,7 @@ static inline void engine_pull(struct engine *e)
 		e->packets++;
 		engine_take(e, &seg);
 	} while (len > 0);
+	engine_pull_messages(e);
 }
 
 static inline void engine_links(struct engine *e, bool up)

@@ -461,6 +461,61 @@ static void test_relay_when_full_links_go(void **state)
 	assert_int_equal(e->conns[0].bytes, 100);
 }
 
+/* What waits for a link when that way is left goes at once by the other, and
+ * routes of sessions that ended meanwhile are given up. */
+static void test_relay_is_left(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &a);
+	client_syn(e, &b);
+	client_send(e, &a, 100, 0);
+	client_send(e, &b, 100, 0);
+	engine_wait(e, 100000);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, false);
+	client_send(e, &a, 100, 100);
+	client_end(e, &b, TCP_RST);
+	engine_wait(e, 100000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	replay_set_relay(e->r, false, e->now_us);
+	engine_wait(e, 1000000);
+	assert_int_equal(e->conns[0].bytes, 200);
+	assert_int_equal(e->conns[1].rsts, 1);
+	assert_true(e->conns[1].gone);
+	assert_int_equal(replay_sessions(e->r), 1);
+}
+
+/* A target that has not answered gets its time anew; one that has, goes on. */
+static void test_another_way_is_another_chance(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	e->mode = TARGET_SILENT;
+	client_syn(e, &a);
+	engine_wait(e, 6000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 1);
+	replay_set_relay(e->r, false, e->now_us);
+	a = client_at(2, 5000);
+	client_syn(e, &a);
+	engine_wait(e, 6000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 2);
+	e->mode = TARGET_ANSWERS;
+	a = client_at(3, 5000);
+	client_syn(e, &a);
+	engine_wait(e, 2000000);
+	assert_int_equal(e->notices[NOTICE_FIRST_RESPONSE], 1);
+	replay_set_relay(e->r, true, e->now_us);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 2);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
@@ -483,6 +538,8 @@ int main(void)
 		TEST(test_relay_waits_for_room),
 		TEST(test_relay_timers_rest_while_a_link_is_full),
 		TEST(test_relay_when_full_links_go),
+		TEST(test_relay_is_left),
+		TEST(test_another_way_is_another_chance),
 		cmocka_unit_test(test_anything),
 	};
 

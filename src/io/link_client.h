@@ -36,6 +36,9 @@ struct link_state {
 	bool up;
 	uint32_t features; /* of the intercept, WIRE_FEATURE_*; 0: not up */
 	uint64_t times_up;
+	/* Ended since what came was forged, altered, or of no intercept with
+	 * our version and key. */
+	uint64_t refused;
 	struct peer_stats stats; /* of all its connections */
 };
 

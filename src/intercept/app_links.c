@@ -23,10 +23,8 @@ static void on_link_up(void *ctx, unsigned link_id)
 		return;
 	a->foreign_said[link_id] = false;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
-	if (a->guard.used) {
-		app_fill_status(a, &msg);
-		link_server_send(a->server, link_id, &msg);
-	}
+	app_fill_status(a, &msg);
+	link_server_send(a->server, link_id, &msg);
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
 		 endpoint_text(&info.remote, remote), info.instance);
 }

@@ -51,7 +51,9 @@ static const char usage[] =
 	"and, before\n"
 	"the first request arrives, --guard PORT or a rule of your own for "
 	"it:\n"
-	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n\n";
+	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n"
+	"\"intercept check\" with the same options says what is in the way "
+	"(--json).\n\n";
 
 static bool add_prefix(struct prefix_list *list,
 		       const struct addr_prefix *prefix)

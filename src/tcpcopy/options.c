@@ -310,7 +310,9 @@ const struct opts_program tcpcopy_program = {
 		 "Copies the live requests of this host's clients to a target "
 		 "server,\n"
 		 "where intercept must be running. In parentheses: what holds "
-		 "by default.\n",
+		 "by default.\n"
+		 "\"tcpcopy check\" with the same options says what is in "
+		 "the way (--json).\n",
 	.table = table,
 	.count = COUNT(table),
 	.take = take,

@@ -29,8 +29,19 @@ static void note_refused(struct sender_stats *stats, unsigned count, int err)
 			 : "");
 }
 
-void sender_batch_send(int fd, struct mmsghdr *msgs, unsigned count,
-		       struct sender_stats *stats)
+static unsigned packets_in(const unsigned *packets, unsigned from, unsigned to)
+{
+	unsigned sum = 0;
+
+	if (!packets)
+		return to - from;
+	while (from < to)
+		sum += packets[from++];
+	return sum;
+}
+
+void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
+		       unsigned count, struct sender_stats *stats)
 {
 	unsigned at = 0;
 
@@ -38,14 +49,17 @@ void sender_batch_send(int fd, struct mmsghdr *msgs, unsigned count,
 		int n = sendmmsg(fd, msgs + at, count - at, 0);
 
 		if (n > 0) {
-			stats->sent += (unsigned)n;
+			stats->sent +=
+				packets_in(packets, at, at + (unsigned)n);
 			at += (unsigned)n;
 		} else if (errno == EAGAIN) {
 			/* No room: the others would meet the same. */
-			note_refused(stats, count - at, ENOBUFS);
+			note_refused(stats, packets_in(packets, at, count),
+				     ENOBUFS);
 			at = count;
 		} else if (errno != EINTR) {
-			note_refused(stats, 1, errno);
+			note_refused(stats, packets_in(packets, at, at + 1),
+				     errno);
 			at++;
 		}
 	}

@@ -13,8 +13,9 @@ struct mmsghdr;
 
 /* As much room for output as the kernel grants. */
 void sender_batch_room(int fd);
-/* Gives all of them to the kernel, counts, and says what was refused. */
-void sender_batch_send(int fd, struct mmsghdr *msgs, unsigned count,
-		       struct sender_stats *stats);
+/* Gives all of them to the kernel, counts, and says what was refused. packets
+ * are in each message; NULL: one. */
+void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
+		       unsigned count, struct sender_stats *stats);
 
 #endif

@@ -90,8 +90,8 @@ static void raw_flush(struct sender *s)
 {
 	struct sender_raw *r = raw_of(s);
 
-	sender_batch_send(r->v4.fd, r->v4.msgs, r->v4.count, &r->stats);
-	sender_batch_send(r->v6.fd, r->v6.msgs, r->v6.count, &r->stats);
+	sender_batch_send(r->v4.fd, r->v4.msgs, NULL, r->v4.count, &r->stats);
+	sender_batch_send(r->v6.fd, r->v6.msgs, NULL, r->v6.count, &r->stats);
 	r->used = r->v4.count = r->v6.count = 0;
 }
 

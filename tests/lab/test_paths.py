@@ -82,6 +82,34 @@ def test_exact(lab, way, v6):
         assert raw < packets / 10, (raw, packets)
 
 
+@pytest.mark.parametrize("v6", [False, True])
+def test_turns_in_one_frame(lab, v6):
+    """Long requests leave as frames of many segments each."""
+    large = f"dst port {TARGET_PORT} and greater 4000"
+    frames = Sniffer(lab.online, large)
+    count_raw(lab)
+    copy = lab.copy("--path", "link", transfer=transfer(lab, v6))
+    load(lab, v6, connections=20, concurrent=5, requests=10,
+         request_size="30000-60000")
+    ledger = copy.exact()
+    assert ledger["send"]["refused"] == 0
+    found = len(frames.packets())
+    assert found > 200, found
+    assert raw_packets(lab) < ledger["send"]["sent"] / 10
+
+
+@pytest.mark.parametrize("off", [("tso", "gso"), ("tx",)])
+def test_turns_where_the_device_cannot_cut(lab, off):
+    """Then the kernel does."""
+    for what in off:
+        lab.online.run("ethtool", "-K", "eth0", what, "off")
+    copy = lab.copy("--path", "link")
+    load(lab, connections=20, concurrent=5, requests=10,
+         request_size="30000-60000")
+    ledger = copy.exact()
+    assert ledger["send"]["refused"] == 0
+
+
 def test_through_a_gateway(lab):
     """The target is behind the router: its next hop is the router."""
     lab.client.run("iptables", "-w", "-I", "OUTPUT", "-p", "tcp", "--sport",

@@ -12,8 +12,8 @@ CORE_SYSTEM = {
     "sys/types.h", "sodium/crypto_shorthash.h",
 }
 IO_CORE = {
-    "core/addr.h", "core/bytes.h", "core/check.h", "core/divert.h",
-    "core/mem.h",
+    "core/addr.h", "core/bytes.h", "core/check.h", "core/checksum.h",
+    "core/divert.h", "core/mem.h",
     "core/packet.h", "core/peer.h", "core/segment.h", "core/tcp_opts.h",
     "core/verdict.h", "core/wire.h",
 }

@@ -214,7 +214,7 @@ static void test_the_largest(void **state)
 	gso_begin(&g, slots[0], lens[0]);
 	do
 		make(1, false, ++n * 1460, 1460, TCP_ACK);
-	while (gso_continue(&g, slots[0], slots[1], lens[1]));
+	while (n < 99 && gso_continue(&g, slots[0], slots[1], lens[1]));
 	assert_int_equal(n, (65535 - 40) / 1460);
 	assert_true(gso_end(&g, slots[0], &cut));
 	assert_int_equal(load_be16(slots[0] + 2), 40 + n * 1460);

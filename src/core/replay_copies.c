@@ -75,8 +75,8 @@ void replay_arm_timer(struct replay *r, struct copy *c)
 	const struct session *s = &c->session;
 	uint64_t at = session_deadline_us(s, &r->targets[c->target].params);
 
-	if (s->state == SESSION_WAITING && s->rst_left == 0 &&
-	    !c->in_waiting && s->retry_at_us < at)
+	if (s->state == SESSION_WAITING && s->rst_left == 0 && !c->in_waiting &&
+	    s->retry_at_us < at)
 		at = s->retry_at_us;
 	if (at == TIME_NEVER)
 		timers_cancel(r->copy_timers, &c->timer);

@@ -72,6 +72,19 @@ def influence(results):
           percent(r["exact_percent"])) for _, path, r in results])
 
 
+def limits(results):
+    return table(
+        ["influence over all limits, path", "without /s", "ring alone /s",
+         "with /s", "ring keeps %", "kept %",
+         "left out for sessions/rate/cpu/memory"],
+        [(f"saturated, {path}", number(median(r["without_per_s"])),
+          number(median(r["ring_per_s"])), number(median(r["with_per_s"])),
+          number(r["ring_kept_percent"]), number(r["kept_percent"]),
+          "/".join(f"{r['over'][key]:,.0f}"
+                   for key in ("sessions", "rate", "cpu", "memory")))
+         for _, path, r in results])
+
+
 def median(values):
     return sorted(values)[len(values) // 2]
 
@@ -96,6 +109,22 @@ def idle(results):
           number(r["bytes_each"]["intercept"]),
           number(r["idle_cpu_percent"]["tcpcopy"]),
           number(r["idle_cpu_percent"]["intercept"]),
+          percent(r["exact_percent"])) for _, path, r in results])
+
+
+def soak(results):
+    def memory(r, who):
+        at = r["memory_kb"]
+        return "/".join(f"{at[i][who] / 1024:.1f}" for i in
+                        (len(at) // 10, len(at) // 2, -1))
+    return table(
+        ["soak, path", "s", "requests", "machine busy %",
+         "tcpcopy MiB at 10/50/100 %", "intercept MiB", "turns lost",
+         "lost ring/send/queue/link", "exact %"],
+        [(f"mixed, {path}", number(r["wall_s"]), number(r["requests"]),
+          number(r["busy_percent"]), memory(r, "tcpcopy"),
+          memory(r, "intercept"), f"{r['lost']:,.0f}",
+          "/".join(f"{n:.0f}" for n in r["drops"].values()),
           percent(r["exact_percent"])) for _, path, r in results])
 
 

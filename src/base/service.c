@@ -9,6 +9,7 @@
 
 #include "base/daemon.h"
 #include "base/file.h"
+#include "base/netns.h"
 #include "base/notify.h"
 #include "base/syscalls.h"
 
@@ -64,6 +65,10 @@ bool service_option(struct service_options *o, int id, const char *value,
 	case SERVICE_OPT_LOG_LEVEL:
 		*ok = log_level_parse(value, &o->log_level) ||
 		      opts_fail(fault, "must be error, warn, info or debug");
+		return true;
+	case SERVICE_OPT_NETNS:
+		o->netns = value;
+		*ok = *value || opts_fail(fault, "must not be empty");
 		return true;
 	case SERVICE_OPT_USER:
 		*ok = take_user(o, value, fault);
@@ -121,6 +126,17 @@ static int open_files(struct service *s)
 	return 0;
 }
 
+int service_enter_netns(const char *program, const struct service_options *o)
+{
+	struct opts_fault fault;
+	int rc = o->netns ? netns_enter(o->netns, &fault) : 0;
+
+	if (rc)
+		fprintf(stderr, "%s: --netns %s: %s\n", program, o->netns,
+			fault.text);
+	return rc;
+}
+
 int service_begin(struct service *s, const char *program,
 		  const struct service_options *o)
 {
@@ -133,7 +149,11 @@ int service_begin(struct service *s, const char *program,
 	err = choose_user(s);
 	if (err)
 		return err;
+	/* Before, since the manager's socket may belong to the namespace. */
 	notify_open();
+	err = service_enter_netns(program, o);
+	if (err)
+		return err;
 	if (o->daemon) {
 		err = daemon_detach();
 		if (err)

@@ -17,6 +17,7 @@ struct service_options {
 	const char *log_path, *pid_path, *json_path; /* NULL: not given */
 	enum log_level log_level;
 	bool daemon, version, help;
+	const char *netns;     /* NULL: stays in its network namespace */
 	uint64_t stats_us;     /* 0: no periodic report */
 	const char *user_text; /* NULL: not given */
 	struct privileges_user user;
@@ -26,7 +27,8 @@ enum {
 	SERVICE_OPT_STATS = OPTS_LONG_ONLY + 1000,
 	SERVICE_OPT_JSON,
 	SERVICE_OPT_LOG_LEVEL,
-	SERVICE_OPT_USER
+	SERVICE_OPT_USER,
+	SERVICE_OPT_NETNS
 };
 
 /* The last rows of a program's table. */
@@ -42,6 +44,8 @@ enum {
 		{'d', "daemon", NULL, "run in the background"},                \
 		{SERVICE_OPT_USER, "user", "USER",                             \
 		 "root becomes USER (tcpcopy if it exists, nobody)"},          \
+		{SERVICE_OPT_NETNS, "netns", "NAME|PATH",                      \
+		 "network namespace to work in (its own)"},                    \
 		{'v', "version", NULL, "print the version and end"},           \
 	{                                                                      \
 		'h', "help", NULL, "print this and end"                        \
@@ -72,9 +76,12 @@ struct service {
 	bool stopping;
 };
 
-/* Opens log, report and pid file and detaches if asked for. 0, or the exit
- * code, after one line on stderr. Call it before anything else is opened and
- * before the loop exists. */
+/* Goes to the network namespace of --netns, if that was given. 0, or the exit
+ * code, after one line on stderr. */
+int service_enter_netns(const char *program, const struct service_options *o);
+/* Opens log, report and pid file, goes to its network namespace and detaches if
+ * asked for. 0, or the exit code, after one line on stderr. Call it before
+ * anything else is opened and before the loop exists. */
 int service_begin(struct service *s, const char *program,
 		  const struct service_options *o);
 /* Everything that needs a privilege is open: gives up all of them but one

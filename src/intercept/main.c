@@ -50,7 +50,9 @@ int main(int argc, char **argv)
 	} else if (o.print_rules) {
 		guard_print(&o, stdout);
 	} else if (o.unguard) {
-		rc = guard_remove(&o);
+		rc = service_enter_netns("intercept", &o.service);
+		if (rc == 0)
+			rc = guard_remove(&o);
 	} else if (o.make_key) {
 		rc = make_key(o.make_key);
 	} else {

@@ -260,6 +260,11 @@ static bool check(const struct options *o, struct opts_fault *fault)
 	if (o->print_rules && !o->guard)
 		return opts_fail(fault,
 				 "--print-rules: only together with --guard");
+	if (o->print_rules && o->service.netns)
+		return opts_fail(fault, "--print-rules: not together with "
+					"--netns: what it prints must be run "
+					"in that namespace (nsenter "
+					"--net=FILE)");
 	for (size_t i = 0; i < o->guard_count; i++)
 		if (o->guard && o->guard_ports[i] == o->port)
 			return opts_fail(fault,

@@ -26,7 +26,7 @@
 struct link {
 	struct link_client *client;
 	uint64_t opened_us, retry_us, backoff_us;
-	uint64_t times_up;
+	uint64_t times_up, refused;
 	struct peer_stats past; /* of connections that are over */
 	uv_connect_t connect;
 	struct link_stream stream; /* not in use: idle */
@@ -84,13 +84,28 @@ static void plan_retry(struct link *l, bool was_up)
 		l->backoff_us = BACKOFF_MAX_US;
 }
 
+/* It is we who want no more of it. */
+static bool is_refusal(enum link_cause cause)
+{
+	switch (cause) {
+	case LINK_STRANGE:
+	case LINK_OTHER_VERSION:
+	case LINK_WRONG_KEY:
+	case LINK_REPLAYED:
+	case LINK_ALTERED:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_end(struct link_stream *s, enum link_cause cause,
 		   const char *why)
 {
 	struct link *l = s->owner;
 	struct link_client *lc = l->client;
 
-	(void)cause;
+	l->refused += is_refusal(cause);
 	link_stats_add(&l->past, peer_stats(s->peer));
 	plan_retry(l, s->up);
 	if (lc->closed)
@@ -286,6 +301,7 @@ void link_client_state(const struct link_client *lc, unsigned link_id,
 	out->server = lc->servers[out->group];
 	out->up = is_up(l);
 	out->times_up = l->times_up;
+	out->refused = l->refused;
 	out->stats = l->past;
 	if (l->stream.peer && !l->stream.closing)
 		link_stats_add(&out->stats, peer_stats(l->stream.peer));

@@ -35,6 +35,9 @@ struct link_state {
 	struct endpoint server;
 	bool up;
 	uint64_t times_up;
+	/* Ended since what came was forged, altered, or of no intercept with
+	 * our version and key. */
+	uint64_t refused;
 	struct peer_stats stats; /* of all its connections */
 };
 

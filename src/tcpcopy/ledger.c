@@ -104,10 +104,14 @@ static void put_links(FILE *out, const struct link_client *links)
 		link_client_state(links, i, &s);
 		fprintf(out,
 			"  link %u to %s: %s, %" PRIu64 " records in, %" PRIu64
-			" out, up %" PRIu64 " times\n",
+			" out, up %" PRIu64 " times",
 			s.number, endpoint_text(&s.server, text),
 			s.up ? "up" : "down", s.stats.records_in,
 			s.stats.records_out, s.times_up);
+		if (s.refused)
+			fprintf(out, ", ended %" PRIu64 " times for what came",
+				s.refused);
+		fputc('\n', out);
 	}
 }
 
@@ -203,6 +207,7 @@ static void link_json(struct json *j, const struct link_state *s)
 	json_string(j, "intercept", endpoint_text(&s->server, text));
 	json_bool(j, "up", s->up);
 	json_uint(j, "times_up", s->times_up);
+	json_uint(j, "refused", s->refused);
 	json_uint(j, "records_in", s->stats.records_in);
 	json_uint(j, "records_out", s->stats.records_out);
 	json_uint(j, "bytes_in", s->stats.bytes_in);

@@ -95,6 +95,14 @@ INTERCEPT_BAD = [
 ]
 
 
+NO_NAMESPACE = ("nosuch", "..", "/no/such", "/proc/self/ns/mnt",
+                "/etc/hostname", "x" * 5000)
+for bad in (TCPCOPY_BAD, INTERCEPT_BAD):
+    bad += [("--netns", "", "")]
+    bad += [("--netns", value, "must be a network namespace")
+            for value in NO_NAMESPACE]
+
+
 def one_line(program, code):
     """It ends by itself with this code, after one line on stderr."""
     assert program.wait(30) == code, program.err()

@@ -2,12 +2,14 @@
 """--guard: no packet of the target's port reaches a client, whatever happens
 to intercept and to the firewall, and copying goes on afterwards. There is no
 rule in these tests but the guard's."""
+import shutil
 import signal
 import socket
 import subprocess
 import time
 
 import pytest
+from cgroup import MemoryGroup
 from lab import (CLIENTS, CLIENTS6, ONLINE_PORT, TARGET_PORT, Copy, Sniffer, Tap,
                  assert_balanced, counter, wait_until)
 from test_cli import only, without
@@ -99,10 +101,26 @@ def killed(family, copy):
     copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
 
 
-def ended_and_started(family, copy):
+def out_of_memory(family, copy):
+    """It needs more than it may have, and the kernel ends it."""
+    with MemoryGroup(family.lab) as group:
+        group.limit(65536)
+        group.take(copy.intercept.pid)
+        family.load(connections=300, concurrent=30, seed=7)
+        assert copy.intercept.wait() == -signal.SIGKILL
+        assert group.kills() == 1
+    family.forge_syns()
+    time.sleep(1)
+    copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
+
+
+def ended_and_another_started(family, copy):
+    """As when a new version is installed."""
     copy.intercept.finish()
     family.forge_syns()
     time.sleep(1)
+    family.lab.intercept_bin = shutil.copy(family.lab.intercept_bin,
+                                           family.lab.path("new-intercept"))
     copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
 
 
@@ -194,10 +212,10 @@ def fence_deleted_while_stopped(family, copy):
     copy.intercept.signal(signal.SIGCONT)
 
 
-EVENTS = [killed, ended_and_started, stopped, iptables_flushed, nft_flushed,
-          accepted_before, accepted_in_our_chain, asleep, fence_deleted,
-          routed_before, dead_end_gone, flushed_while_dead,
-          fence_deleted_while_stopped]
+EVENTS = [killed, out_of_memory, ended_and_another_started, stopped,
+          iptables_flushed, nft_flushed, accepted_before,
+          accepted_in_our_chain, asleep, fence_deleted, routed_before,
+          dead_end_gone, flushed_while_dead, fence_deleted_while_stopped]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.__name__)

@@ -3,6 +3,7 @@
 import glob
 import os
 import pwd
+import re
 import signal
 import subprocess
 
@@ -10,10 +11,32 @@ import pytest
 from lab import Copy, wait_until
 from test_cli import BAD_INPUT, ENVIRONMENT, X, one_line, only, read, run
 
-NET_ADMIN = 1 << 12
+HERE = os.path.dirname(os.path.abspath(__file__))
+CAPABILITIES = {name: int(number) for name, number in re.findall(
+    r"^#define (CAP_\w+)\s+(\d+)$", read("/usr/include/linux/capability.h"),
+    re.M)}
+
+
+def stated(program, pattern):
+    """The capabilities in what the man page says there, whose beginning is
+    the pattern's group."""
+    page = read(os.path.join(HERE, "..", "..", "man", f"{program}.8"))
+    section = page.split(".SH PRIVILEGES")[1].split(".SH ")[0]
+    found = re.findall(pattern, section)
+    assert len(found) == 1, (program, found)
+    return re.findall(r"CAP_[A-Z_]+", found[0])
+
+
+def stated_both(pattern):
+    return {name: stated(name, pattern) for name in ("tcpcopy", "intercept")}
+
+
 # As the man pages say.
-KEPT = {"tcpcopy": 0, "intercept": NET_ADMIN}
-NEEDED = {"tcpcopy": "net_raw", "intercept": "net_admin"}
+KEPT = {name: sum(1 << CAPABILITIES[each] for each in capabilities)
+        for name, capabilities in
+        stated_both(r"(.*capabilit(?:y|ies) .*left):").items()}
+NEEDED = {name: capability[len("CAP_"):].lower() for name, (capability,) in
+          stated_both(r"To start it, (.*) is enough").items()}
 NOBODY = pwd.getpwnam("nobody")
 
 
@@ -119,7 +142,7 @@ def test_root_that_may_not_change_its_user(lab):
     program.wait_for("runs as root")
     status = statuses(program.pid)[0]
     assert status["Uid"] == ["0"] * 4
-    assert int(status["CapEff"][0], 16) == NET_ADMIN
+    assert int(status["CapEff"][0], 16) == KEPT["intercept"]
     line = one_line(run(lab, "intercept", "--user", "daemon", "-p", 40000,
                         "--queue-num", 1,
                         wrap=("setpriv", "--bounding-set", "-setuid")),

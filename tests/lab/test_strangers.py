@@ -354,7 +354,10 @@ class Between:
 
     def __init__(self, lab):
         self.lab, self.port = lab, LINK_PORT + 1
-        self.change = None  # (to intercept?, how many bytes from now)
+        # (to intercept?, byte of a piece, negative ones from its end)
+        self.change = None
+        self.of_greeting = False
+        self.carried = []
         self.listener = lab.online.socket()
         self.listener.bind(("127.0.0.1", self.port))
         self.listener.listen()
@@ -370,47 +373,100 @@ class Between:
                 near, _ = self.listener.accept()
                 far = reach(self.lab.online, self.lab)
                 far.settimeout(None)
+                self.carried.append(near)
                 self._run(self._carry, near, far, True)
                 self._run(self._carry, far, near, False)
 
+    def _changed(self, data, up, is_greeting):
+        change = self.change
+        if not change or change[0] != up or is_greeting != self.of_greeting \
+                or not -len(data) <= change[1] < len(data):
+            return data
+        self.change = None
+        data = bytearray(data)
+        data[change[1]] ^= 1 << change[1] % 8
+        return data
+
     def _carry(self, source, to, up):
         with contextlib.suppress(OSError):
+            greeting = source.recv(GREETING, socket.MSG_WAITALL)
+            to.sendall(self._changed(greeting, up, True))
             while data := source.recv(65536):
-                change = self.change
-                if change and change[0] == up and change[1] < len(data):
-                    self.change = None
-                    data = bytearray(data)
-                    data[change[1]] ^= 1 << change[1] % 8
-                to.sendall(data)
+                to.sendall(self._changed(data, up, False))
         for sock in (source, to):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        """A link, as a network does that is gone for a moment."""
+        self.carried[-1].shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self.listener.close()
 
 
-def test_changed_bits_under_load(lab):
-    """Each ends its link and is counted; not a request is lost."""
+@pytest.fixture
+def between(lab):
+    """A load that is copied with somebody between, who changes what changes()
+    tells; not a request is lost."""
     between = Between(lab)
-    copy = keyed_copy(lab, "-s", f"127.0.0.1:{between.port}")
+    between.copy = keyed_copy(lab, "-s", f"127.0.0.1:{between.port}")
     load = lab.load_start(connections=40, concurrent=40, requests=400,
                           think_ms=20, seed=100)
-    wait_until(lambda: copy.target_app.totals()["requests"] > 100)
-
-    def links_up():
-        return sum(link["up"] for link in copy.tcpcopy.ledger()["links"]) == 3
-    changes = [(up, at) for at in (0, 19, 30) for up in (True, False)]
-    for change in changes:
-        between.change = change
-        wait_until(lambda: between.change is None, what="a byte to change")
-        time.sleep(0.3)
-        wait_until(links_up, what="all links again")
+    wait_until(lambda: between.copy.target_app.totals()["requests"] > 100)
+    yield between
     assert load.alive()
-    ended = copy.intercept.ledger()["links_ended"]
-    assert ended["count"] == len(changes)
-    assert ended["altered"] == sum(up for up, _ in changes)
-    assert "forged or altered" in copy.tcpcopy.err()
     load.done()
-    copy.exact()
+    between.copy.exact()
     between.close()
+
+
+def links(copy):
+    return copy.tcpcopy.ledger()["links"]
+
+
+def change_one(between, change):
+    """Done when the links are up again."""
+    before = sum(link["times_up"] for link in links(between.copy))
+    between.change = change
+    if between.of_greeting:
+        between.cut()
+
+    def again():
+        now = links(between.copy)
+        return between.change is None and all(x["up"] for x in now) and \
+            sum(x["times_up"] for x in now) > before
+    wait_until(again, what=f"the links after {change}")
+
+
+def refused_by_tcpcopy(copy):
+    return sum(link["refused"] for link in links(copy))
+
+
+def test_changed_bits_under_load(between):
+    """In any record, wherever: its link ends, and that is counted where it
+    was seen."""
+    changes = [(up, at) for at in (0, 19, -1) for up in (True, False)]
+    for change in changes:
+        change_one(between, change)
+    ended = between.copy.intercept.ledger()["links_ended"]
+    assert ended["count"] == len(changes)
+    assert ended["altered"] == len(changes) // 2
+    assert refused_by_tcpcopy(between.copy) == len(changes) // 2
+    assert "forged or altered" in between.copy.tcpcopy.err()
+
+
+def test_changed_greetings_under_load(between):
+    """The handshake's too, in both directions."""
+    between.of_greeting = True
+    wheres = (0, 5, 30, -1)
+    for at in wheres:
+        change_one(between, (True, at))
+    program = between.copy.intercept.ledger()
+    assert program["strangers"] == len(wheres)
+    assert sum(program["refused"][cause] for cause in (
+        "strange", "other_version", "wrong_key")) == len(wheres)
+    for at in wheres:
+        change_one(between, (False, at))
+    assert refused_by_tcpcopy(between.copy) == len(wheres)
+    assert between.copy.intercept.ledger()["links_ended"]["altered"] == 0

@@ -43,6 +43,8 @@ completion() {
 	touch "$scratch/file"
 	same '-l FILE' "$scratch/file" \
 		"$(complete_words "$program" -l "$scratch/fi")" || rc=1
+	same '--netns FILE' "$scratch/file" \
+		"$(complete_words "$program" --netns "$scratch/fi")" || rc=1
 	same '-p ' '' "$(complete_words "$program" -p '')" || rc=1
 	return $rc
 }

@@ -228,12 +228,25 @@ static void test_both_ways(void **state)
 	assert_int_equal(online.failed, 0);
 }
 
+static uint64_t refused_by_us(void)
+{
+	struct link_state s;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LINKS; i++) {
+		link_client_state(client, i, &s);
+		n += s.refused;
+	}
+	return n;
+}
+
 static void test_refused_and_tried_again(void **state)
 {
 	(void)state;
 	start_client();
 	run_until(&online.failed, 2 * LINKS);
 	assert_string_equal(online.why, "connection refused");
+	assert_int_equal(refused_by_us(), 0);
 	assert_int_equal(online.ups, 0);
 	start_server();
 	run_until(&online.ups, LINKS);
@@ -325,6 +338,7 @@ static void test_something_else(void **state)
 	assert_int_equal(write(conn, "SSH-2.0-OpenSSH\r\n", 17), 17);
 	run_until(&online.failed, 1);
 	assert_int_equal(online.ups, 0);
+	assert_int_equal(refused_by_us(), 1);
 	close(conn);
 	close(fd);
 }

@@ -64,6 +64,21 @@ bool privileges_may_change_user(void)
 	return privileges_have(CAP_SETUID) && privileges_have(CAP_SETGID);
 }
 
+void privileges_hand_down(void)
+{
+	if (capng_get_caps_process())
+		return;
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (capng_have_capability(CAPNG_PERMITTED, cap))
+			capng_update(CAPNG_ADD,
+				     (capng_type_t)(CAPNG_INHERITABLE |
+						    CAPNG_AMBIENT),
+				     cap);
+	/* Nothing is lost when the kernel will not: then a tool says less. */
+	(void)!capng_apply(
+		(capng_select_t)(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT));
+}
+
 /* The library changes what it was told in between by itself. */
 static int change_user(const struct privileges_user *user, bool bounding)
 {

@@ -27,6 +27,10 @@ void privileges_user_default(struct privileges_user *out);
 /* Whether this process may become somebody else. */
 bool privileges_may_change_user(void);
 
+/* From here on the programs that we start have what we have. Without it they
+ * have nothing unless we are root. */
+void privileges_hand_down(void);
+
 /*
  * For good: becomes user (NULL: stays who it is), without supplementary groups,
  * keeps only this capability of those it has (-1: none), can gain none, and

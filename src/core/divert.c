@@ -6,6 +6,10 @@
  * header goes to the session's owner if there is a route (router.c). The
  * answer to a SYN that has no route yet is kept for a moment (early.c) and
  * sent when the route comes. Messages wait in a ring until they are pulled.
+ *
+ * A packet that comes by a link may be injected if it is a plain TCP packet to
+ * a port that is served, and of a session that the link's own instance has
+ * registered: nobody can say anything in another's name.
  */
 #include "core/divert.h"
 
@@ -30,6 +34,8 @@ struct divert {
 	struct early early;
 	struct addr_prefix *passlist;
 	size_t passlist_count;
+	uint16_t *relay_ports;
+	size_t relay_port_count;
 	struct divert_counters counters;
 	struct out out[OUT_MAX];
 	uint32_t out_first, out_count;
@@ -39,6 +45,11 @@ struct divert {
 static size_t passlist_bytes(const struct divert *d)
 {
 	return (d->passlist_count + 1) * sizeof(d->passlist[0]);
+}
+
+static size_t relay_ports_bytes(const struct divert *d)
+{
+	return (d->relay_port_count + 1) * sizeof(d->relay_ports[0]);
 }
 
 struct divert *divert_new(const struct divert_config *cfg,
@@ -52,14 +63,18 @@ struct divert *divert_new(const struct divert_config *cfg,
 	d->routes_us = TIME_NEVER;
 	d->passlist_count = cfg->passlist_count;
 	d->passlist = mem->alloc(mem->ctx, passlist_bytes(d));
+	d->relay_port_count = cfg->relay_port_count;
+	d->relay_ports = mem->alloc(mem->ctx, relay_ports_bytes(d));
 	d->router = router_new(cfg->routes_max, cfg->links_max, &cfg->hash_key,
 			       mem);
-	if (!d->passlist || !d->router) {
+	if (!d->passlist || !d->relay_ports || !d->router) {
 		divert_free(d, mem);
 		return NULL;
 	}
 	for (size_t i = 0; i < cfg->passlist_count; i++)
 		d->passlist[i] = cfg->passlist[i];
+	for (size_t i = 0; i < cfg->relay_port_count; i++)
+		d->relay_ports[i] = cfg->relay_ports[i];
 	return d;
 }
 
@@ -69,6 +84,8 @@ void divert_free(struct divert *d, const struct mem *mem)
 		router_free(d->router, mem);
 	if (d->passlist)
 		mem->free(mem->ctx, d->passlist, passlist_bytes(d));
+	if (d->relay_ports)
+		mem->free(mem->ctx, d->relay_ports, relay_ports_bytes(d));
 	mem->free(mem->ctx, d, sizeof(*d));
 }
 
@@ -249,6 +266,48 @@ void divert_on_msg(struct divert *d, unsigned link_id,
 	else if (msg->type == WIRE_ROUND &&
 		 router_round(d->router, link_id, &msg->round))
 		d->routes_us = now_us;
+}
+
+static bool serves(const struct divert *d, uint16_t port)
+{
+	for (size_t i = 0; i < d->relay_port_count; i++)
+		if (d->relay_ports[i] == port)
+			return true;
+	return false;
+}
+
+/* What IPv6 calls an IPv4-mapped address is no address of an IPv6 packet. */
+static bool is_of_its_family(const uint8_t *l3, const struct four_tuple *ends)
+{
+	bool v4 = l3[0] >> 4 == 4;
+
+	return addr_is_v4(&ends->src.addr) == v4 &&
+	       addr_is_v4(&ends->dst.addr) == v4;
+}
+
+bool divert_on_relay(struct divert *d, unsigned link_id,
+		     const struct wire_relay *relay, struct four_tuple *ends)
+{
+	struct segment seg;
+
+	if (!packet_is_plain(relay->l3, relay->len) ||
+	    packet_parse(&seg, relay->l3, relay->len, relay->len) !=
+		    PACKET_OK ||
+	    !is_of_its_family(relay->l3, &seg.tuple)) {
+		d->counters.relay_malformed++;
+		return false;
+	}
+	if (!serves(d, seg.tuple.dst.port)) {
+		d->counters.relay_unserved++;
+		return false;
+	}
+	if (!router_owns(d->router, link_id, &seg.tuple)) {
+		d->counters.relay_unrouted++;
+		return false;
+	}
+	d->counters.relayed++;
+	*ends = seg.tuple;
+	return true;
 }
 
 /* One step of giving up routes. */

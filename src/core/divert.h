@@ -30,7 +30,11 @@
 	X(routes_expired, "routes given up with their owner")                  \
 	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
-	X(routes_full, "refused: the table is full")
+	X(routes_full, "refused: the table is full")                           \
+	X(relayed, "packets from links, to be injected here")                  \
+	X(relay_malformed, "not injected: not a plain TCP packet")             \
+	X(relay_unserved, "not injected: to a port not named by --relay")      \
+	X(relay_unrouted, "not injected: not of a session of that tcpcopy")
 
 struct divert_counters {
 #define X(name, text) uint64_t name;
@@ -41,6 +45,8 @@ struct divert_counters {
 struct divert_config {
 	const struct addr_prefix *passlist; /* copied */
 	size_t passlist_count;
+	const uint16_t *relay_ports; /* copied; none: nothing is injected */
+	size_t relay_port_count;
 	uint32_t routes_max;
 	uint32_t links_max; /* link ids are below this */
 	struct hash_key hash_key;
@@ -60,9 +66,14 @@ enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
 void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us);
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us);
-/* A message from a link that is up. */
+/* A message from a link that is up, but a RELAY. */
 void divert_on_msg(struct divert *d, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us);
+/* A RELAY from a link that is up. true: it may be injected, as far as we can
+ * say: its ends are in *ends. That the target is an address of this host, and
+ * the client is not, is for the caller to see. */
+bool divert_on_relay(struct divert *d, unsigned link_id,
+		     const struct wire_relay *relay, struct four_tuple *ends);
 void divert_on_timer(struct divert *d, uint64_t now_us);
 uint64_t divert_deadline_us(const struct divert *d);
 /* The next message to send; call until false after each batch of events. No

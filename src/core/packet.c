@@ -110,6 +110,17 @@ static enum packet_error parse_v6(struct segment *seg, struct ip_payload *out,
 		   IPV6_HEADER + before - r.left_bytes, wire_len);
 }
 
+bool packet_is_plain(const uint8_t *l3, size_t len)
+{
+	if (len >= IPV4_HEADER && l3[0] == 0x45)
+		return load_be16(l3 + 2) == len && l3[9] == PROTO_TCP &&
+		       !(load_be16(l3 + 6) & 0x3fff);
+	if (len >= IPV6_HEADER && l3[0] >> 4 == 6)
+		return load_be16(l3 + 4) == len - IPV6_HEADER &&
+		       l3[6] == PROTO_TCP;
+	return false;
+}
+
 static enum packet_error parse_tcp(struct segment *seg, struct ip_payload *ip)
 {
 	const uint8_t *h = reader_take(&ip->bytes, TCP_HEADER), *opts;

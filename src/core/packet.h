@@ -31,6 +31,11 @@ enum packet_error {
 enum packet_error packet_parse(struct segment *seg, const uint8_t *l3,
 			       size_t cap_len, size_t wire_len);
 
+/* These bytes are one packet with nothing special about it: no IP options or
+ * extension headers, which could send it elsewhere, no fragment, the length
+ * that it says, and TCP. */
+bool packet_is_plain(const uint8_t *l3, size_t len);
+
 /* Bytes of IP and TCP header that packet_build() will put before the payload.
  */
 size_t packet_header_len(const struct segment *seg);

@@ -4,7 +4,8 @@
  *
  * Out: messages are written as frames into one linear buffer. The last frame
  * stays open for more records of its type until its bytes are handed out.
- * CONTROL_ROOM of the buffer is kept for everything that is not a RESPONSE.
+ * CONTROL_ROOM of the buffer is kept for everything that is not a RESPONSE or a
+ * RELAY.
  *
  * In: whole frames are decoded where the caller has them; only the beginning
  * of a frame that is not all there is kept, and completed by the next bytes.
@@ -50,7 +51,9 @@ static void send_hello(struct peer *p)
 {
 	struct wire_msg hello = {
 		.type = WIRE_HELLO,
-		.hello = {.version = WIRE_VERSION, .instance = p->cfg.instance},
+		.hello = {.version = WIRE_VERSION,
+			  .features = p->cfg.features,
+			  .instance = p->cfg.instance},
 	};
 
 	peer_send(p, &hello);
@@ -160,6 +163,7 @@ static bool for_caller(struct peer *p, const struct wire_msg *msg)
 	case WIRE_ROUTE_ADD:
 	case WIRE_ROUTE_DEL:
 	case WIRE_ROUND:
+	case WIRE_RELAY:
 		if (p->cfg.role != PEER_SERVER)
 			fail(p, PEER_GARBAGE);
 		return p->fault == PEER_FINE;
@@ -318,14 +322,30 @@ static bool may_speak(const struct peer *p)
 	       (p->heard_hello || p->cfg.role == PEER_CLIENT);
 }
 
+static size_t room_for(const struct wire_msg *msg)
+{
+	size_t packet = msg->type == WIRE_RELAY ? msg->relay.len : 0;
+
+	return WIRE_HEADER_BYTES + WIRE_RECORD_MAX + packet;
+}
+
+/* A record never costs more than a frame of its own. */
+size_t peer_relay_room(const struct peer *p)
+{
+	size_t used = p->tx_end - p->tx_start;
+	size_t limit = p->cfg.tx_bytes - CONTROL_ROOM;
+
+	return may_speak(p) && used < limit ? limit - used : 0;
+}
+
 bool peer_send(struct peer *p, const struct wire_msg *msg)
 {
-	bool may_shed = msg->type == WIRE_RESPONSE;
+	bool may_shed = msg->type == WIRE_RESPONSE || msg->type == WIRE_RELAY;
 	size_t limit = p->cfg.tx_bytes - (may_shed ? CONTROL_ROOM : 0);
 
 	if (!may_speak(p))
 		return false;
-	if (p->tx_end + WIRE_HEADER_BYTES + WIRE_RECORD_MAX > limit)
+	if (p->tx_end + room_for(msg) > limit)
 		compact(p);
 	if (append(p, msg, limit)) {
 		p->stats.records_out++;

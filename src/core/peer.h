@@ -31,6 +31,7 @@ enum peer_fault {
 struct peer_config {
 	enum peer_role role;
 	uint64_t instance;    /* ours */
+	uint32_t features;    /* ours, WIRE_FEATURE_* */
 	unsigned max_records; /* in a frame, >= 1 */
 	size_t tx_bytes;      /* output buffer; >= 2 * WIRE_FRAME_MAX */
 };
@@ -64,10 +65,13 @@ void peer_on_bytes(struct peer *p, const uint8_t *buf, size_t len,
  * inside); buf of peer_on_bytes() must still be there. */
 bool peer_next_msg(struct peer *p, struct wire_msg *msg);
 
-/* Queues a message. A RESPONSE that does not fit is shed and counted (false);
- * any other one that does not fit is a PEER_OVERFLOW. After a fault, and from
+/* Queues a message. A RESPONSE that does not fit is shed and counted (false),
+ * and so is a RELAY: who sends these looks at peer_relay_room() before. Any
+ * other one that does not fit is a PEER_OVERFLOW. After a fault, and from
  * a server before the HELLO, nothing is taken. */
 bool peer_send(struct peer *p, const struct wire_msg *msg);
+/* Bytes of RELAY records that are sure to fit. */
+size_t peer_relay_room(const struct peer *p);
 /* Bytes to write now, borrowed until the next peer_ call; 0: none. */
 size_t peer_tx_peek(struct peer *p, const uint8_t **buf);
 /* n of them have been written. */

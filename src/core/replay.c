@@ -6,6 +6,12 @@
  * link messages (here), link changes and first contact with a target
  * (replay_links.c), timers (here). Whatever they change is settled
  * (replay_copies.c) and then pulled from here: messages, packets, notices.
+ *
+ * With relay, packets go by the link of their session's route, behind its
+ * registration and before its end. Copies whose link takes no packets now are
+ * held: they leave the list of those that are ready, and come back to its head
+ * when any link has room, or has come or gone. Meanwhile nothing is lost but
+ * time, so their retransmission timers begin anew instead of going off.
  */
 #include "core/replay_internal.h"
 
@@ -59,6 +65,7 @@ static bool copy_config(struct replay *r, const struct replay_config *cfg,
 	r->clients = TAKE(clients, cfg->client_count);
 	r->own_addrs = TAKE(own_addrs, cfg->own_addr_count);
 	r->link_up = TAKE(link_up, link_count(cfg));
+	r->link_full = TAKE(link_full, link_count(cfg));
 	r->link_unarmed = TAKE(link_unarmed, link_count(cfg));
 	r->vouches = TAKE(vouches, cfg->group_count);
 #undef TAKE
@@ -187,6 +194,7 @@ void replay_free(struct replay *r, const struct mem *mem)
 	GIVE(clients, r->cfg.client_count);
 	GIVE(own_addrs, r->cfg.own_addr_count);
 	GIVE(link_up, link_count(&r->cfg));
+	GIVE(link_full, link_count(&r->cfg));
 	GIVE(link_unarmed, link_count(&r->cfg));
 	GIVE(vouches, r->cfg.group_count);
 #undef GIVE
@@ -316,6 +324,33 @@ void replay_on_msg(struct replay *r, unsigned link_id,
 		replay_on_status(r, link_id, &msg->status, now_us);
 }
 
+/* Where a copy's packets go now, -1: nowhere. */
+static int relay_link(const struct replay *r, const struct copy *c)
+{
+	unsigned group = r->targets[c->target].cfg.relay_group;
+	int link = replay_pick_link(r, group, c->link);
+
+	return link >= 0 && r->link_full[link] ? -1 : link;
+}
+
+static void release_held(struct replay *r)
+{
+	if (!r->held.head)
+		return;
+	r->held.tail->work->ready_next = r->ready.head;
+	if (!r->ready.head)
+		r->ready.tail = r->held.tail;
+	r->ready.head = r->held.head;
+	r->held = (struct copy_list){0};
+}
+
+void replay_on_link_room(struct replay *r, unsigned link_id, bool room)
+{
+	r->link_full[link_id] = !room;
+	if (room)
+		release_held(r);
+}
+
 #define OWNER(timer_ptr, type)                                                 \
 	((type *)(void *)((uint8_t *)(timer_ptr)-offsetof(type, timer)))
 
@@ -328,6 +363,8 @@ void replay_on_timer(struct replay *r, uint64_t now_us)
 		struct copy *c = OWNER(timer, struct copy_work)->copy;
 		struct session_env env = replay_env(r, c);
 
+		if (r->cfg.relay && relay_link(r, c) < 0)
+			session_defer_rto(&c->work->session, now_us);
 		session_on_timer(&c->work->session, &env, now_us);
 		replay_settle(r, c, now_us);
 	}
@@ -401,14 +438,47 @@ static size_t build(struct replay *r, struct copy *c,
 	return packet_build(slot, cap, seg, r->ip_id++);
 }
 
-static void pop_ready(struct replay *r, uint64_t now_us)
+static struct copy *take_ready(struct replay *r)
 {
 	struct copy *c = r->ready.head;
 
 	r->ready.head = c->work->ready_next;
 	if (!r->ready.head)
 		r->ready.tail = NULL;
+	return c;
+}
+
+/* The head of the list is ready, but its link is not. */
+static void hold_back(struct replay *r)
+{
+	struct copy *c = take_ready(r);
+
+	c->work->ready_next = NULL;
+	if (r->held.tail)
+		r->held.tail->work->ready_next = c;
+	else
+		r->held.head = c;
+	r->held.tail = c;
+}
+
+/* Whether its packets can go, and by which link. */
+static bool may_go(struct replay *r, const struct copy *c)
+{
+	int link = r->cfg.relay ? relay_link(r, c) : 0;
+
+	if (link >= 0)
+		r->packet_link = (unsigned)link;
+	return link >= 0;
+}
+
+static void pop_ready(struct replay *r, uint64_t now_us)
+{
+	struct copy *c = take_ready(r);
+
 	c->in_ready = false;
+	/* With relay, or when it was given up since. */
+	if (c->registered && c->work->session.state == SESSION_DONE)
+		replay_push_msg(r, c);
 	replay_arm_timer(r, c);
 	replay_put_down(r, c, now_us);
 }
@@ -425,6 +495,10 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 	while ((c = r->ready.head)) {
 		struct session_env env = replay_env(r, c);
 
+		if (!may_go(r, c)) {
+			hold_back(r);
+			continue;
+		}
 		if (c->tuple == POOL_NONE ||
 		    !session_next_segment(&c->work->session, &env, &out,
 					  now_us)) {
@@ -438,6 +512,20 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 		return len;
 	}
 	return 0;
+}
+
+void replay_set_relay(struct replay *r, bool relay, uint64_t now_us)
+{
+	r->cfg.relay = relay;
+	release_held(r);
+	for (size_t i = 0; i < r->cfg.target_count; i++)
+		if (!r->targets[i].proven)
+			replay_forget_proof(&r->targets[i], now_us);
+}
+
+unsigned replay_packet_link(const struct replay *r)
+{
+	return r->packet_link;
 }
 
 bool replay_next_notice(struct replay *r, struct replay_notice *notice)

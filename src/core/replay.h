@@ -23,6 +23,7 @@ struct replay_mapping {
 struct replay_target {
 	struct endpoint at;
 	uint32_t groups; /* bit g: intercept g sees this target's answers */
+	unsigned relay_group; /* intercept that is to inject its packets */
 	/* What a loopback, link-local or own client address becomes. */
 	struct ip_addr local_source;
 };
@@ -55,6 +56,7 @@ struct replay_config {
 	uint16_t mss_bytes; /* largest payload, 0: as the MTU allows */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend; /* turns thrown away by a closing target */
+	bool relay;  /* packets go by the links, see replay_packet_link() */
 	struct hash_key hash_key;
 	/* The client whose connections are traced, port 0: any of its; none:
 	 * addr_is_none() */
@@ -109,6 +111,14 @@ void replay_shutdown(struct replay *r, uint64_t now_us);
 /* One whole L3 packet into slot; 0: nothing to send. slot_cap >= mtu_bytes. */
 size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			  uint64_t now_us);
+/* With relay: the link by which the last packet is to go, that of its route. */
+unsigned replay_packet_link(const struct replay *r);
+/* From now on packets go by the links, or no longer. Targets that have not
+ * answered have time to do so anew. */
+void replay_set_relay(struct replay *r, bool relay, uint64_t now_us);
+/* With relay: the link takes packets, or not now. While it does not, its
+ * sessions send nothing, and none of them takes the silence for a loss. */
+void replay_on_link_room(struct replay *r, unsigned link_id, bool room);
 bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg);
 bool replay_next_notice(struct replay *r, struct replay_notice *notice);
 /* What a traced connection has gone through. *missed: events that were too

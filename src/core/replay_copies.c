@@ -99,7 +99,8 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 		replay_pump_target(r, t, now_us);
 		r->ledger.held_back += c->in_waiting;
 	}
-	if (s->state == SESSION_DONE && c->registered)
+	/* With relay its last packets need the route, see replay.c. */
+	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
 		replay_push_msg(r, c);
 	release_hold(r, c->flow);
 	replay_arm_timer(r, c);

@@ -37,7 +37,8 @@ struct copy {
 	uint8_t link; /* number within a group that it prefers */
 	uint8_t refusals;
 	bool live : 1;
-	bool in_ready : 1, in_msgs : 1, in_waiting : 1;
+	bool in_ready : 1; /* or held */
+	bool in_msgs : 1, in_waiting : 1;
 	bool tuple_refused : 1; /* to be given up when the next is taken */
 	bool registered : 1;	/* a ROUTE_ADD has been made for it */
 };
@@ -77,6 +78,7 @@ struct replay {
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
 	bool *link_up;	       /* by link id */
+	bool *link_full;       /* with relay: it takes no packets now */
 	bool *link_unarmed;    /* last heard there: the guard has fallen */
 	struct vouch *vouches; /* by group */
 	uint64_t lease_us;     /* when the first of their leases ends */
@@ -90,7 +92,9 @@ struct replay {
 	struct tuples *tuples;
 	struct timers *flow_timers, *copy_timers;
 	struct copy_list ready, msgs;
-	unsigned msg_group; /* next group to tell about msgs.head */
+	struct copy_list held; /* with relay: ready, but no link takes it */
+	unsigned packet_link;  /* with relay: of the last packet */
+	unsigned msg_group;    /* next group to tell about msgs.head */
 
 	uint32_t sample_owed;
 	uint32_t next_generation;
@@ -204,6 +208,10 @@ void replay_pump_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_first_response(struct replay *r, struct target *t,
 			      uint64_t now_us);
 void replay_push_msg(struct replay *r, struct copy *c);
+/* The link of a group that serves who prefers this number, -1: none is up. */
+int replay_pick_link(const struct replay *r, unsigned group, unsigned number);
+/* It has to answer (again) before it gets more than one session a second. */
+void replay_forget_proof(struct target *t, uint64_t now_us);
 /* After what a target is reached by, or who vouches for it, has changed. */
 void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us);
 void replay_on_links_timer(struct replay *r, uint64_t now_us);

@@ -26,7 +26,7 @@
 #define REREGISTER_BATCH     512u
 #define REREGISTER_PERIOD_US 1000u
 
-static int pick_link(const struct replay *r, unsigned group, unsigned number)
+int replay_pick_link(const struct replay *r, unsigned group, unsigned number)
 {
 	for (unsigned i = 0; i < r->cfg.links_per_group; i++) {
 		unsigned id = group * r->cfg.links_per_group +
@@ -174,7 +174,7 @@ static bool next_route_msg(struct replay *r, unsigned *link_id,
 		while (c->tuple != POOL_NONE &&
 		       r->msg_group < r->cfg.group_count) {
 			unsigned group = r->msg_group++;
-			int link = pick_link(r, group, c->link);
+			int link = replay_pick_link(r, group, c->link);
 
 			if (!(t->cfg.groups & 1u << group) || link < 0)
 				continue;
@@ -202,7 +202,7 @@ bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
 static bool target_linked(const struct replay *r, const struct target *t)
 {
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
-		if (t->cfg.groups & 1u << g && pick_link(r, g, 0) >= 0)
+		if (t->cfg.groups & 1u << g && replay_pick_link(r, g, 0) >= 0)
 			return true;
 	return false;
 }
@@ -224,7 +224,7 @@ static void pause_copies(struct replay *r, const struct target *t,
 	}
 }
 
-static void forget_proof(struct target *t, uint64_t now_us)
+void replay_forget_proof(struct target *t, uint64_t now_us)
 {
 	t->proven = false;
 	t->silence_told = false;
@@ -248,7 +248,7 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 	bool linked = target_linked(r, t), was_up = t->up;
 
 	if (linked != t->linked)
-		forget_proof(t, now_us);
+		replay_forget_proof(t, now_us);
 	t->linked = linked;
 	note_guard(r, t, linked && !replay_vouched(r, t, now_us));
 	t->up = linked && !t->unguarded;
@@ -265,6 +265,7 @@ void replay_on_link(struct replay *r, unsigned link_id, bool up,
 {
 	ASSERT(link_id < link_count(r));
 	r->link_up[link_id] = up;
+	replay_on_link_room(r, link_id, true);
 	replay_link_vouches_no_more(r, link_id);
 	replay_on_leases(r, now_us);
 	r->round++;

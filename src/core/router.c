@@ -296,6 +296,14 @@ bool router_find(const struct router *rt, const struct four_tuple *tuple,
 	return true;
 }
 
+bool router_owns(const struct router *rt, uint32_t link_id,
+		 const struct four_tuple *tuple)
+{
+	const struct route *r = lookup(rt, &tuple->src, &tuple->dst);
+
+	return r && r->owner == rt->links[link_id].owner;
+}
+
 static void begin_round(struct instance *in, struct link *link, uint32_t number)
 {
 	link->round = number;

@@ -46,6 +46,10 @@ bool router_del(struct router *rt, uint32_t link_id,
 /* The route of target -> client. false: none. */
 bool router_find(const struct router *rt, const struct four_tuple *tuple,
 		 struct router_hit *hit);
+/* The link's instance has registered the session that this packet, client ->
+ * target, belongs to. */
+bool router_owns(const struct router *rt, uint32_t link_id,
+		 const struct four_tuple *tuple);
 /* The link's instance begins to tell all its routes again, or has told them.
  * true: all of them are told, and router_expire() is to be called soon. */
 bool router_round(struct router *rt, uint32_t link_id,

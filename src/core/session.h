@@ -161,6 +161,8 @@ void session_on_response(struct session *s, const struct session_env *env,
 			 const struct wire_response *resp, uint64_t now_us);
 void session_on_timer(struct session *s, const struct session_env *env,
 		      uint64_t now_us);
+/* What it has to send cannot go now: no loss shall be seen in that. */
+void session_defer_rto(struct session *s, uint64_t now_us);
 /* The links to its intercept are gone, or back. */
 void session_set_paused(struct session *s, bool paused, uint64_t now_us);
 /* What is not delivered, and all that may still come, is lost (TLS). */

@@ -106,6 +106,12 @@ static void give_up(struct session *s, const struct session_env *env,
 	session_advance(s, env, now_us);
 }
 
+void session_defer_rto(struct session *s, uint64_t now_us)
+{
+	if (s->rto_at_us <= now_us)
+		s->rto_at_us = now_us + rtt_rto_us(&s->rtt);
+}
+
 void session_on_timer(struct session *s, const struct session_env *env,
 		      uint64_t now_us)
 {

@@ -86,6 +86,12 @@ static uint8_t *put_round(uint8_t *to, const struct wire_round *round)
 	return put_u8(to, round->ended);
 }
 
+/* Its packet is put behind it by wire_append(). */
+static uint8_t *put_relay(uint8_t *to, const struct wire_relay *relay)
+{
+	return put_u16(to, relay->len);
+}
+
 static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 {
 	switch (msg->type) {
@@ -101,6 +107,8 @@ static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 		return put_status(to, &msg->status);
 	case WIRE_ROUND:
 		return put_round(to, &msg->round);
+	case WIRE_RELAY:
+		return put_relay(to, &msg->relay);
 	case WIRE_PING:
 	case WIRE_PONG:
 		return put_u64(to, msg->token);
@@ -113,6 +121,7 @@ size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
 {
 	uint8_t record[WIRE_RECORD_MAX];
 	size_t len = (size_t)(put_record(record, msg) - record);
+	size_t more = msg->type == WIRE_RELAY ? msg->relay.len : 0;
 	uint16_t count = 0;
 
 	if (frame_len > 0) {
@@ -125,10 +134,13 @@ size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
 	}
 	if (cap > WIRE_FRAME_MAX)
 		cap = WIRE_FRAME_MAX;
-	if (frame_len + len > cap)
+	if (frame_len + len + more > cap)
 		return 0;
 	memcpy(frame + frame_len, record, len);
 	frame_len += len;
+	if (more > 0)
+		memcpy(frame + frame_len, msg->relay.l3, more);
+	frame_len += more;
 	store_be32(frame, (uint32_t)frame_len);
 	frame[4] = (uint8_t)msg->type;
 	frame[5] = 0;
@@ -221,6 +233,12 @@ static void get_round(struct reader *r, struct wire_round *round)
 	round->ended = reader_u8(r);
 }
 
+static void get_relay(struct reader *r, struct wire_relay *relay)
+{
+	relay->len = reader_u16(r);
+	relay->l3 = reader_take(r, relay->len);
+}
+
 /* false: a type we do not know. */
 static bool get_record(struct reader *r, struct wire_msg *msg)
 {
@@ -241,6 +259,9 @@ static bool get_record(struct reader *r, struct wire_msg *msg)
 		return true;
 	case WIRE_ROUND:
 		get_round(r, &msg->round);
+		return true;
+	case WIRE_RELAY:
+		get_relay(r, &msg->relay);
 		return true;
 	case WIRE_PING:
 	case WIRE_PONG:

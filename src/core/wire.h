@@ -18,8 +18,14 @@
 #define WIRE_VERSION	  1u
 #define WIRE_HEADER_BYTES 8u
 #define WIRE_FRAME_MAX	  65536u
-/* Largest single record of any type. */
+/* Largest single record of any type but RELAY. */
 #define WIRE_RECORD_MAX 64u
+/* Largest packet of a RELAY, and what stands before it in its record. */
+#define WIRE_RELAY_HEAD_BYTES 2u
+#define WIRE_RELAY_MAX	      (WIRE_FRAME_MAX - WIRE_HEADER_BYTES - 2u)
+
+/* Bits of a HELLO. */
+#define WIRE_FEATURE_RELAY 1u /* intercept takes packets for its host */
 
 enum wire_type {
 	WIRE_HELLO = 1,	    /* both ways, first on a link */
@@ -30,12 +36,13 @@ enum wire_type {
 	WIRE_PING,	    /* either way */
 	WIRE_PONG,
 	WIRE_STATUS, /* intercept -> tcpcopy, once a second or more often */
-	WIRE_ROUND   /* tcpcopy -> intercept: all routes are told again */
+	WIRE_ROUND,  /* tcpcopy -> intercept: all routes are told again */
+	WIRE_RELAY   /* tcpcopy -> intercept: a packet for the target */
 };
 
 struct wire_hello {
 	uint16_t version;
-	uint32_t features; /* none defined in version 1 */
+	uint32_t features; /* WIRE_FEATURE_* */
 	uint64_t instance; /* random, one a process */
 };
 
@@ -69,6 +76,13 @@ struct wire_round {
 	bool ended;	 /* otherwise it begins */
 };
 
+/* One whole IP packet. The bytes are borrowed: by a message read from those of
+ * its frame. */
+struct wire_relay {
+	const uint8_t *l3;
+	uint16_t len; /* <= WIRE_RELAY_MAX */
+};
+
 struct wire_msg {
 	enum wire_type type;
 	union {
@@ -77,6 +91,7 @@ struct wire_msg {
 		struct wire_response response;
 		struct wire_status status;
 		struct wire_round round;
+		struct wire_relay relay;
 		uint64_t token; /* PING, PONG */
 	};
 };

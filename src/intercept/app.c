@@ -87,6 +87,7 @@ static void name_new_devices(struct app *a)
 
 void app_settle(struct app *a)
 {
+	app_flush_relay(a);
 	app_pull(a);
 	link_server_flush(a->server);
 	set_divert_timer(a);
@@ -283,6 +284,8 @@ static int open_engine(struct app *a)
 	struct divert_config cfg = {
 		.passlist = a->options->passlist.items,
 		.passlist_count = a->options->passlist.count,
+		.relay_ports = a->options->relay_ports,
+		.relay_port_count = a->options->relay_count,
 		.routes_max = ROUTES_MAX,
 		.links_max = APP_LINKS_MAX,
 	};
@@ -360,6 +363,8 @@ int app_open(struct app *a, const struct options *o, struct service *s)
 	if (rc == 0)
 		rc = app_guard_open(&a->guard, o);
 	if (rc == 0)
+		rc = app_open_relay(a);
+	if (rc == 0)
 		rc = app_open_links(a);
 	if (rc == 0)
 		rc = start(a);
@@ -382,6 +387,7 @@ void app_free(struct app *a)
 	app_free_links(a);
 	if (a->devices)
 		devices_close(a->devices);
+	app_free_relay(a);
 	app_guard_free(&a->guard);
 	if (a->queue)
 		a->queue->ops->close(a->queue);

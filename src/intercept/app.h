@@ -10,6 +10,7 @@
 #include "io/link_access.h"
 #include "io/link_server.h"
 #include "io/queue.h"
+#include "io/sender.h"
 
 #define APP_LINKS_MAX	256
 #define APP_DEVICES_MAX 64
@@ -22,6 +23,7 @@ struct app {
 	struct queue *queue;
 	struct link_access *access;
 	struct link_server *server;
+	struct sender *inject;	 /* NULL: no --relay */
 	struct devices *devices; /* NULL: names are not known */
 	struct app_guard guard;
 	uv_poll_t queue_poll, devices_poll;
@@ -36,6 +38,7 @@ struct app {
 	unsigned seen_count, named_count;
 	uint64_t routes_foreign; /* asked for, of other hosts */
 	bool foreign_said[APP_LINKS_MAX];
+	uint64_t relay_foreign;	 /* packets to or from where they may not be */
 	unsigned strangers_said; /* on the log in this second */
 	uint64_t dropped;	 /* by the kernel, as of the last second */
 };
@@ -63,6 +66,14 @@ int app_open_links(struct app *a);
 void app_free_links(struct app *a);
 /* Who may connect, on the log. */
 void app_say_access(const struct app *a);
+
+/* app_relay.c: opens what injects, if it is asked for. 0 or the exit code. */
+int app_open_relay(struct app *a);
+void app_free_relay(struct app *a);
+/* A packet that has come by a link: injected, or counted. */
+void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
+	       uint64_t now_us);
+void app_flush_relay(struct app *a);
 
 /* report.c: the ledger, to the log and to --json. */
 void app_report(struct app *a, bool final);

@@ -23,10 +23,8 @@ static void on_link_up(void *ctx, unsigned link_id)
 		return;
 	a->foreign_said[link_id] = false;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
-	if (a->guard.used) {
-		app_fill_status(a, &msg);
-		link_server_send(a->server, link_id, &msg);
-	}
+	app_fill_status(a, &msg);
+	link_server_send(a->server, link_id, &msg);
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
 		 endpoint_text(&info.remote, remote), info.instance);
 }
@@ -51,6 +49,10 @@ static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 	struct app *a = ctx;
 	uint64_t now_us = clock_us();
 
+	if (msg->type == WIRE_RELAY) {
+		app_relay(a, link_id, &msg->relay, now_us);
+		return; /* it makes no messages */
+	}
 	if (msg->type == WIRE_ROUTE_ADD &&
 	    !link_access_is_own(a->access, &msg->route.target.addr, now_us))
 		refuse_route(a, link_id, &msg->route);
@@ -99,6 +101,7 @@ static int open_server(struct app *a)
 		.address = a->options->address,
 		.port = a->options->port,
 		.instance = random_u64(),
+		.features = a->inject ? WIRE_FEATURE_RELAY : 0,
 		.max_records = a->options->records,
 		.links_max = APP_LINKS_MAX,
 		.key = a->options->key,

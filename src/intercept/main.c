@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "intercept/app.h"
+#include "intercept/check.h"
 #include "intercept/guard_once.h"
 
 static int run(const struct options *o)
@@ -38,6 +39,8 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct opts_fault fault;
+	bool check = check_asked(argc, argv);
+	bool json = check && check_arguments(&argc, argv);
 	int rc = 0;
 
 	if (!options_parse(&o, argc, argv, &fault)) {
@@ -47,6 +50,10 @@ int main(int argc, char **argv)
 		options_help(stdout);
 	} else if (o.service.version) {
 		puts("intercept " PACKAGE_VERSION);
+	} else if (check) {
+		rc = service_enter_netns("intercept", &o.service);
+		if (rc == 0)
+			rc = intercept_check(&o, json);
 	} else if (o.print_rules) {
 		guard_print(&o, stdout);
 	} else if (o.unguard) {

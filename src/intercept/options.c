@@ -14,6 +14,7 @@ enum {
 	OPT_UNGUARD,
 	OPT_PRINT_RULES,
 	OPT_ALLOW,
+	OPT_RELAY,
 	OPT_KEY_FILE,
 	OPT_MAKE_KEY
 };
@@ -29,6 +30,8 @@ static const struct opt table[] = {
 	 "with --guard: print commands that do it, and end"},
 	{'p', "port", "PORT", "port for the links of tcpcopy (36524)"},
 	{'b', "bind", "ADDRESS", "local address for that port (all)"},
+	{OPT_RELAY, "relay", "PORT,...",
+	 "inject what tcpcopy --path relay has for PORT"},
 	{OPT_ALLOW, "allow", "LIST",
 	 "connect from these too, not just own subnets"},
 	{OPT_KEY_FILE, "key-file", "FILE",
@@ -48,7 +51,9 @@ static const char usage[] =
 	"and, before\n"
 	"the first request arrives, --guard PORT or a rule of your own for "
 	"it:\n"
-	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n\n";
+	"  iptables -I OUTPUT -p tcp --sport PORT -j NFQUEUE\n"
+	"\"intercept check\" with the same options says what is in the way "
+	"(--json).\n\n";
 
 static bool add_prefix(struct prefix_list *list,
 		       const struct addr_prefix *prefix)
@@ -110,22 +115,21 @@ static bool is_any(const struct ip_addr *a)
 			     : addr_equal(a, &any);
 }
 
-static bool add_port(struct options *o, uint16_t port)
+static bool add_port(uint16_t **ports, size_t *count, uint16_t port)
 {
-	uint16_t *more =
-		reallocarray(o->guard_ports, o->guard_count + 1, sizeof(*more));
+	uint16_t *more = reallocarray(*ports, *count + 1, sizeof(*more));
 
 	if (!more)
 		return false;
-	o->guard_ports = more;
-	for (size_t i = 0; i < o->guard_count; i++)
+	*ports = more;
+	for (size_t i = 0; i < *count; i++)
 		if (more[i] == port)
 			return true;
-	more[o->guard_count++] = port;
+	more[(*count)++] = port;
 	return true;
 }
 
-static bool take_ports(struct options *o, const char *list,
+static bool take_ports(uint16_t **ports, size_t *count, const char *list,
 		       struct opts_fault *fault)
 {
 	char item[OPTS_ITEM_MAX];
@@ -135,10 +139,10 @@ static bool take_ports(struct options *o, const char *list,
 	while ((rc = opts_item(&list, item, sizeof(item))) == 1) {
 		if (!opts_port(item, &port, fault))
 			return false;
-		if (!add_port(o, port))
+		if (!add_port(ports, count, port))
 			return opts_fail(fault, "no memory");
 	}
-	if (rc < 0 || o->guard_count == 0)
+	if (rc < 0 || *count == 0)
 		return opts_fail(fault, "must be PORT, several with commas "
 					"between");
 	return true;
@@ -216,10 +220,15 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_address(o, value, fault);
 	case OPT_GUARD:
 		o->guard = true;
-		return take_ports(o, value, fault);
+		return take_ports(&o->guard_ports, &o->guard_count, value,
+				  fault);
 	case OPT_UNGUARD:
 		o->unguard = true;
-		return take_ports(o, value, fault);
+		return take_ports(&o->guard_ports, &o->guard_count, value,
+				  fault);
+	case OPT_RELAY:
+		return take_ports(&o->relay_ports, &o->relay_count, value,
+				  fault);
 	case OPT_PRINT_RULES:
 		o->print_rules = true;
 		return true;
@@ -296,6 +305,7 @@ void options_help(FILE *out)
 void options_free(struct options *o)
 {
 	free(o->guard_ports);
+	free(o->relay_ports);
 	free(o->passlist.items);
 	free(o->allow.items);
 	link_key_free(o->key);

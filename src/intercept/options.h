@@ -22,6 +22,8 @@ struct options {
 	uint16_t *guard_ports;	  /* of --guard or --unguard, owned */
 	size_t guard_count;
 	bool guard, unguard, print_rules;
+	uint16_t *relay_ports; /* packets for these come by links; owned */
+	size_t relay_count;
 	struct ip_addr address; /* addr_is_none(): all */
 	uint16_t port;
 	uint16_t queue_num;

@@ -27,6 +27,19 @@ static void json_queue(struct json *j, const struct queue_stats *q)
 	json_object_end(j);
 }
 
+static void json_inject(struct json *j, const struct sender *inject)
+{
+	const struct sender_stats *s;
+
+	if (!inject)
+		return;
+	s = inject->ops->stats(inject);
+	json_object(j, "inject");
+	json_uint(j, "sent", s->sent);
+	json_uint(j, "refused", s->refused);
+	json_object_end(j);
+}
+
 static void json_stats(struct json *j, const struct peer_stats *s)
 {
 	json_uint(j, "records_in", s->records_in);
@@ -86,6 +99,8 @@ static void report_json(struct app *a, bool final,
 	json_packets(j, divert_counters(a->divert));
 	json_uint(j, "routes", divert_routes(a->divert));
 	json_uint(j, "routes_foreign", a->routes_foreign);
+	json_uint(j, "relay_foreign", a->relay_foreign);
+	json_inject(j, a->inject);
 	json_queue(j, queue);
 	json_links(j, a->server);
 	app_guard_json(&a->guard, j);
@@ -114,6 +129,17 @@ static void text_queue(FILE *f, const struct queue_stats *q)
 	row(f, q->user_dropped, "dropped by the kernel: receive buffer full");
 	row(f, q->lost, "missing in the packet numbers");
 	row(f, q->verdict_errors, "verdicts that the kernel refused");
+}
+
+static void text_inject(FILE *f, const struct sender *inject)
+{
+	const struct sender_stats *s;
+
+	if (!inject)
+		return;
+	s = inject->ops->stats(inject);
+	row(f, s->sent, "packets injected here");
+	row(f, s->refused, "not injected: refused by this host");
 }
 
 static void text_link(FILE *f, const char *name, const struct peer_stats *s)
@@ -164,6 +190,9 @@ static void report_text(struct app *a, bool final,
 	text_packets(f, divert_counters(a->divert));
 	row(f, divert_routes(a->divert), "routes registered now");
 	row(f, a->routes_foreign, "routes not taken: not this host's target");
+	row(f, a->relay_foreign,
+	    "not injected: not to this host, or in its own name");
+	text_inject(f, a->inject);
 	text_queue(f, queue);
 	text_links(f, a->server);
 	app_guard_text(&a->guard, f);

@@ -121,6 +121,12 @@ bool link_access_is_own(struct link_access *la, const struct ip_addr *addr,
 	return ask(la, addr, now_us, is_own);
 }
 
+bool link_access_is_own_now(const struct link_access *la,
+			    const struct ip_addr *addr)
+{
+	return is_own(la, addr);
+}
+
 /* ---- text ---- */
 
 static struct ip_addr network_of(const struct addr_prefix *p)

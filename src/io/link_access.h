@@ -22,6 +22,10 @@ bool link_access_may_connect(struct link_access *la, const struct ip_addr *who,
 /* An address of this host. */
 bool link_access_is_own(struct link_access *la, const struct ip_addr *addr,
 			uint64_t now_us);
+/* The same as far as it is known: an address that is new may be missed for a
+ * moment, but asking costs no system call, whoever asks how often. */
+bool link_access_is_own_now(const struct link_access *la,
+			    const struct ip_addr *addr);
 /* The prefixes from which connections may come, as far as they fit. */
 void link_access_text(const struct link_access *la, char *out, size_t cap);
 

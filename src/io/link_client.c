@@ -137,6 +137,13 @@ void link_client_send(struct link_client *lc, unsigned link_id,
 		peer_send(l->stream.peer, msg);
 }
 
+size_t link_client_room(const struct link_client *lc, unsigned link_id)
+{
+	const struct link *l = &lc->links[link_id];
+
+	return is_up(l) ? peer_relay_room(l->stream.peer) : 0;
+}
+
 void link_client_flush(struct link_client *lc)
 {
 	for (unsigned i = 0; i < lc->count; i++)
@@ -300,6 +307,7 @@ void link_client_state(const struct link_client *lc, unsigned link_id,
 	out->number = link_id % lc->cfg.links_each;
 	out->server = lc->servers[out->group];
 	out->up = is_up(l);
+	out->features = out->up ? peer_remote(l->stream.peer)->features : 0;
 	out->times_up = l->times_up;
 	out->refused = l->refused;
 	out->stats = l->past;

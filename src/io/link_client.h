@@ -34,6 +34,7 @@ struct link_state {
 	unsigned group, number;
 	struct endpoint server;
 	bool up;
+	uint32_t features; /* of the intercept, WIRE_FEATURE_*; 0: not up */
 	uint64_t times_up;
 	/* Ended since what came was forged, altered, or of no intercept with
 	 * our version and key. */
@@ -56,6 +57,8 @@ void link_client_free(struct link_client *lc);
 /* Queues a message for a link; lost when that is not up. */
 void link_client_send(struct link_client *lc, unsigned link_id,
 		      const struct wire_msg *msg);
+/* Bytes of RELAY records that the link is sure to take. */
+size_t link_client_room(const struct link_client *lc, unsigned link_id);
 /* Writes what was queued, as far as the kernel takes it now; the rest follows
  * by itself. */
 void link_client_flush(struct link_client *lc);

@@ -274,6 +274,7 @@ static bool link_open(struct link *l, struct link_server *ls)
 	struct peer_config cfg = {
 		.role = PEER_SERVER,
 		.instance = ls->cfg.instance,
+		.features = ls->cfg.features,
 		.max_records = ls->cfg.max_records,
 		.tx_bytes = TX_BYTES,
 	};

@@ -14,6 +14,7 @@ struct link_server_config {
 	struct ip_addr address; /* addr_is_none(): all, IPv4 and IPv6 */
 	uint16_t port;
 	uint64_t instance;
+	uint32_t features;	    /* WIRE_FEATURE_* */
 	unsigned max_records;	    /* in a frame */
 	unsigned links_max;	    /* link ids are below this */
 	const struct link_key *key; /* kept; NULL: links in the clear */

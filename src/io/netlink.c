@@ -9,6 +9,7 @@
 #include "io/netlink.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <libmnl/libmnl.h>
 
 #define RECEIVE_BYTES 65536
+#define NEWS_AT_ONCE  256
 
 struct netlink {
 	struct mnl_socket *sock;
@@ -59,6 +61,12 @@ uint32_t netlink_seq(struct netlink *nl)
 	return ++nl->seq;
 }
 
+/* The library takes a length beyond INT_MAX for a negative one. */
+bool netlink_ok(const struct nlmsghdr *nlh, int left)
+{
+	return mnl_nlmsg_ok(nlh, left) && nlh->nlmsg_len <= INT_MAX;
+}
+
 static int error_of(const struct nlmsghdr *nlh)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
@@ -78,7 +86,7 @@ int netlink_order(struct netlink *nl, const void *msgs, size_t len)
 		const struct nlmsghdr *nlh = (const void *)nl->buf;
 		int left = (int)n;
 
-		for (; mnl_nlmsg_ok(nlh, left);
+		for (; netlink_ok(nlh, left);
 		     nlh = mnl_nlmsg_next(nlh, &left)) {
 			if (nlh->nlmsg_type != NLMSG_ERROR)
 				continue;
@@ -96,7 +104,7 @@ static int take(const void *buf, ssize_t n, netlink_cb *cb, void *ctx,
 	const struct nlmsghdr *nlh = buf;
 	int left = (int)n, rc;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; netlink_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		*interrupted |= !!(nlh->nlmsg_flags & NLM_F_DUMP_INTR);
 		if (nlh->nlmsg_type == NLMSG_DONE)
 			return 0;
@@ -173,4 +181,37 @@ bool netlink_drain(int fd)
 		else if (errno != EINTR)
 			return news;
 	}
+}
+
+static int tell(const void *buf, ssize_t n, netlink_cb *cb, void *ctx)
+{
+	const struct nlmsghdr *nlh = buf;
+	int left = (int)n, rc = 0;
+
+	for (; rc == 0 && netlink_ok(nlh, left);
+	     nlh = mnl_nlmsg_next(nlh, &left))
+		if (nlh->nlmsg_type >= NLMSG_MIN_TYPE)
+			rc = cb(ctx, nlh);
+	return rc;
+}
+
+int netlink_news(int fd, netlink_cb *cb, void *ctx)
+{
+	_Alignas(8) uint8_t buf[RECEIVE_BYTES];
+	int rc = 0;
+
+	for (unsigned i = 0; i < NEWS_AT_ONCE; i++) {
+		struct sockaddr_nl from = {0};
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(fd, buf, sizeof(buf), 0,
+				     (struct sockaddr *)&from, &len);
+
+		if (n >= 0 && from.nl_pid == 0)
+			rc = rc ? rc : tell(buf, n, cb, ctx);
+		else if (n < 0 && errno == ENOBUFS)
+			rc = -ENOBUFS;
+		else if (n < 0 && errno != EINTR)
+			break;
+	}
+	return rc;
 }

@@ -20,6 +20,9 @@ uint32_t netlink_seq(struct netlink *nl);
  * first error that the kernel answers. */
 int netlink_order(struct netlink *nl, const void *msgs, size_t len);
 
+/* Whether a whole message stands at nlh, with left bytes from there on. */
+bool netlink_ok(const struct nlmsghdr *nlh, int left);
+
 /* Called for each message of an answer..
  * 0, or -errno, which becomes the result. */
 typedef int netlink_cb(void *ctx, const struct nlmsghdr *nlh);
@@ -32,5 +35,8 @@ int netlink_ask(struct netlink *nl, const struct nlmsghdr *request,
 int netlink_listen(int bus, const unsigned *groups, size_t count);
 /* Reads all there is. Whether there was any news, or some was lost. */
 bool netlink_drain(int fd);
+/* Reads what there is, up to a limit, and calls cb for each message. 0, or
+ * -errno: some was lost, or the callback's. */
+int netlink_news(int fd, netlink_cb *cb, void *ctx);
 
 #endif

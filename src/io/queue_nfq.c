@@ -296,13 +296,19 @@ static int set_copy_mode(struct queue_nfq *q)
 	return request(q, nlh);
 }
 
+int queue_nfq_buffer_bytes(uint32_t length)
+{
+	uint64_t wanted = (uint64_t)length * CHARGE_BYTES;
+
+	return wanted < RCVBUF_BYTES_MAX ? (int)wanted : RCVBUF_BYTES_MAX;
+}
+
 /* The kernel grants twice what is asked for; more than its limit only to
  * CAP_NET_ADMIN. */
 static void size_receive_buffer(struct queue_nfq *q, uint32_t length)
 {
 	int fd = mnl_socket_get_fd(q->nl), on = 1, granted = 0;
-	uint64_t wanted = (uint64_t)length * CHARGE_BYTES;
-	int bytes = wanted < RCVBUF_BYTES_MAX ? (int)wanted : RCVBUF_BYTES_MAX;
+	int bytes = queue_nfq_buffer_bytes(length);
 	socklen_t len = sizeof(granted);
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) <

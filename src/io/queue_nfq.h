@@ -17,4 +17,7 @@ struct queue_nfq_config {
  */
 int queue_nfq_open(struct queue **out, const struct queue_nfq_config *cfg);
 
+/* Of the receive buffer that is asked for with a queue so long. */
+int queue_nfq_buffer_bytes(uint32_t length);
+
 #endif

@@ -17,12 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "io/sender_batch.h"
 
-#define BATCH	     64
-#define BUFFER_BYTES (4 << 20)
-#define V4_DST_AT    16
-#define V6_DST_AT    24
+#define V4_DST_AT 16
+#define V6_DST_AT 24
 
 union raw_addr {
 	struct sockaddr_in v4;
@@ -32,9 +30,9 @@ union raw_addr {
 struct family {
 	int fd;
 	unsigned count;
-	struct mmsghdr msgs[BATCH];
-	struct iovec iov[BATCH];
-	union raw_addr dst[BATCH];
+	struct mmsghdr msgs[SENDER_BATCH];
+	struct iovec iov[SENDER_BATCH];
+	union raw_addr dst[SENDER_BATCH];
 };
 
 struct sender_raw {
@@ -56,7 +54,8 @@ static uint8_t *raw_reserve(struct sender *s, size_t *cap)
 	struct sender_raw *r = raw_of(s);
 
 	*cap = r->slot_bytes;
-	return r->used < BATCH ? r->slots + r->used * r->slot_bytes : NULL;
+	return r->used < SENDER_BATCH ? r->slots + r->used * r->slot_bytes
+				      : NULL;
 }
 
 static void set_dst(union raw_addr *dst, socklen_t *len, const uint8_t *l3)
@@ -87,47 +86,13 @@ static void raw_commit(struct sender *s, size_t len)
 	set_dst(&f->dst[i], &h->msg_namelen, l3);
 }
 
-static void note_refused(struct sender_raw *r, unsigned count, int err)
-{
-	r->stats.refused += count;
-	r->stats.last_errno = err;
-	log_warn("packets to the target were refused by this host: %s%s",
-		 strerror(err),
-		 err == EPERM ? " (a firewall rule, or conntrack is full)"
-		 : err == EMSGSIZE
-			 ? " (lower -M to the MTU of the way to the target)"
-			 : "");
-}
-
-static void send_family(struct sender_raw *r, struct family *f)
-{
-	unsigned at = 0;
-
-	while (at < f->count) {
-		int n = sendmmsg(f->fd, f->msgs + at, f->count - at, 0);
-
-		if (n > 0) {
-			r->stats.sent += (unsigned)n;
-			at += (unsigned)n;
-		} else if (errno == EAGAIN) {
-			/* No room: the others would meet the same. */
-			note_refused(r, f->count - at, ENOBUFS);
-			at = f->count;
-		} else if (errno != EINTR) {
-			note_refused(r, 1, errno);
-			at++;
-		}
-	}
-	f->count = 0;
-}
-
 static void raw_flush(struct sender *s)
 {
 	struct sender_raw *r = raw_of(s);
 
-	send_family(r, &r->v4);
-	send_family(r, &r->v6);
-	r->used = 0;
+	sender_batch_send(r->v4.fd, r->v4.msgs, r->v4.count, &r->stats);
+	sender_batch_send(r->v6.fd, r->v6.msgs, r->v6.count, &r->stats);
+	r->used = r->v4.count = r->v6.count = 0;
 }
 
 static const struct sender_stats *raw_stats(const struct sender *s)
@@ -160,13 +125,10 @@ static int open_family(int family)
 {
 	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			IPPROTO_RAW);
-	int bytes = BUFFER_BYTES;
 
 	if (fd < 0)
 		return -errno;
-	/* The first needs CAP_NET_ADMIN, the second may grant less. */
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	sender_batch_room(fd);
 	return fd;
 }
 
@@ -179,7 +141,7 @@ int sender_raw_open(struct sender **out, const struct sender_raw_config *cfg)
 		return -ENOMEM;
 	r->base.ops = &raw_ops;
 	r->slot_bytes = cfg->slot_bytes;
-	r->slots = calloc(BATCH, cfg->slot_bytes);
+	r->slots = calloc(SENDER_BATCH, cfg->slot_bytes);
 	r->v4.fd = cfg->v4 ? open_family(AF_INET) : -1;
 	r->v6.fd = cfg->v6 ? open_family(AF_INET6) : -1;
 	if (!r->slots)

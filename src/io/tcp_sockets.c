@@ -22,7 +22,8 @@
 
 struct search {
 	uint16_t port;
-	int count;
+	uint32_t states;
+	int count, listening;
 };
 
 static int on_socket(void *ctx, const struct nlmsghdr *nlh)
@@ -36,7 +37,12 @@ static int on_socket(void *ctx, const struct nlmsghdr *nlh)
 	peer = m->idiag_family == AF_INET
 		       ? addr_from_v4((const uint8_t *)m->id.idiag_dst)
 		       : addr_from_v6((const uint8_t *)m->id.idiag_dst);
-	if (ntohs(m->id.idiag_sport) == s->port && !addr_is_loopback(&peer))
+	if (ntohs(m->id.idiag_sport) != s->port)
+		return 0;
+	if (m->idiag_state == TCP_LISTEN)
+		s->listening |= m->idiag_family == AF_INET ? TCP_SOCKETS_V4
+							   : TCP_SOCKETS_V6;
+	else if (!addr_is_loopback(&peer))
 		s->count++;
 	return 0;
 }
@@ -53,23 +59,38 @@ static int search(struct netlink *nl, int family, struct search *s)
 	req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
 	req->sdiag_family = (uint8_t)family;
 	req->sdiag_protocol = IPPROTO_TCP;
-	req->idiag_states = STATES;
+	req->idiag_states = s->states;
 	req->id.idiag_sport = htons(s->port);
 	return netlink_ask(nl, nlh, on_socket, s);
 }
 
-int tcp_sockets_count(uint16_t port)
+static int search_all(struct search *s)
 {
-	struct search s = {.port = port};
 	struct netlink *nl;
 	int rc = netlink_open(&nl, NETLINK_SOCK_DIAG);
 
 	if (rc < 0)
 		return rc;
-	rc = search(nl, AF_INET, &s);
+	rc = search(nl, AF_INET, s);
 	if (rc == 0)
-		rc = search(nl, AF_INET6, &s);
+		rc = search(nl, AF_INET6, s);
 	netlink_close(nl);
 	/* Without IPv6 in the kernel there are none. */
-	return rc == 0 || rc == -ENOENT ? s.count : rc;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int tcp_sockets_count(uint16_t port)
+{
+	struct search s = {.port = port, .states = STATES};
+	int rc = search_all(&s);
+
+	return rc < 0 ? rc : s.count;
+}
+
+int tcp_sockets_listening(uint16_t port)
+{
+	struct search s = {.port = port, .states = 1u << TCP_LISTEN};
+	int rc = search_all(&s);
+
+	return rc < 0 ? rc : s.listening;
 }

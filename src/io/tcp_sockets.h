@@ -9,4 +9,9 @@
  * something of themselves: not those in TIME_WAIT. -errno. */
 int tcp_sockets_count(uint16_t port);
 
+/* By which families somebody listens on this port here (one of IPv6 may take
+ * IPv4 as well), 0: nobody. -errno. */
+enum { TCP_SOCKETS_V4 = 1, TCP_SOCKETS_V6 = 2 };
+int tcp_sockets_listening(uint16_t port);
+
 #endif

@@ -146,11 +146,15 @@ static bool take_out(struct app *a)
 	uint64_t now_us = clock_us();
 	bool more = true;
 
+	/* What had no room may have some now. */
+	a->sender->ops->flush(a->sender);
 	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {
 		more = send_messages(a);
 		more |= send_packets(a, now_us) > 0;
 		take_dry_answers(a, now_us);
 	}
+	/* What the last packets have left to say. */
+	send_messages(a);
 	return more;
 }
 
@@ -267,11 +271,21 @@ static void add_stats(struct capture_stats *sum, struct capture *c)
 	sum->dropped_unusual += s.dropped_unusual;
 }
 
+static void add_sent(struct sender_stats *sum, struct sender *sender)
+{
+	const struct sender_stats *s;
+
+	if (!sender)
+		return;
+	s = sender->ops->stats(sender);
+	sum->sent += s->sent;
+	sum->refused += s->refused;
+}
+
 static void report(struct app *a, bool final)
 {
 	struct ledger_view v = {
 		.ledger = replay_ledger(a->replay),
-		.send = a->sender->ops->stats(a->sender),
 		.links = a->links,
 		.flows = replay_flows(a->replay),
 		.sessions = replay_sessions(a->replay),
@@ -280,6 +294,8 @@ static void report(struct app *a, bool final)
 	struct json *j;
 	char *text;
 
+	add_sent(&v.send, a->own);
+	add_sent(&v.send, a->relay);
 	for (size_t i = 0; i < a->capture_count; i++)
 		add_stats(&v.kernel, a->captures[i].capture);
 	report_usage(&v.usage);
@@ -426,6 +442,7 @@ static void close_loop(struct app *a)
 	for (size_t i = 0; i < a->capture_count; i++)
 		if (a->captures[i].polled)
 			uv_close((uv_handle_t *)&a->captures[i].poll, NULL);
+	app_leave_path(a);
 	if (a->links)
 		link_client_close(a->links);
 	uv_run(&a->loop, UV_RUN_DEFAULT);

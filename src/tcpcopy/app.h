@@ -11,6 +11,7 @@
 #include "base/service.h"
 #include "io/capture.h"
 #include "io/link_client.h"
+#include "io/next_hop.h"
 #include "io/sender.h"
 #include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
@@ -38,7 +39,14 @@ struct app {
 	bool handles_made;
 
 	struct replay *replay;
-	struct sender *sender;
+	struct sender *own;	/* from this host, or to a file; NULL: none */
+	struct sender *relay;	/* by the links; NULL: none */
+	struct sender *sender;	/* the one of these that is used */
+	bool relay_answered;	/* something has come back by it */
+	struct next_hops *hops; /* NULL: packets do not go as frames */
+	uv_poll_t hops_poll;
+	uv_timer_t hops_timer;
+	bool hops_polled; /* the handles are in the loop */
 	struct app_capture captures[DEVICES_MAX];
 	size_t capture_count;
 	struct link_client *links;		      /* NULL: a dry run */
@@ -64,6 +72,25 @@ int app_refuse(int exit_code, const char *fmt, ...)
 /* Opens what the options ask for. 0 or the exit code, after one line. */
 int app_open_io(struct app *a);
 void app_close_io(struct app *a);
+
+/* app_path.c: the sender for packets that leave this host. app_open_io() and
+ * app_close_io() call these. */
+int app_open_path(struct app *a);
+void app_close_path(struct app *a);
+/* Before the loop is closed. */
+void app_leave_path(struct app *a);
+/* How they go, and why. */
+void app_tell_path(const struct app *a);
+
+/* app_relay.c: packets by the links. */
+int app_open_relay(struct app *a);
+/* All links are up. */
+void app_choose_path(struct app *a);
+/* A link is up again, or for the first time. false: it ends. */
+bool app_check_relay(struct app *a, unsigned link_id, const char *intercept);
+/* A target is silent. true: that is said, and another way taken. */
+bool app_leave_silent_relay(struct app *a);
+
 /* Opens the links, or stands in for them. */
 int app_open_links(struct app *a);
 /* Captures begin. */

@@ -10,7 +10,6 @@
 #include "io/capture_filter.h"
 #include "io/capture_live.h"
 #include "io/sender_file.h"
-#include "io/sender_raw.h"
 #include "tcpcopy/app.h"
 
 #define REASON_BYTES 256
@@ -130,27 +129,31 @@ static int open_dry_sender(struct app *a)
 	};
 	char reason[REASON_BYTES] = "";
 
-	if (!sender_file_open(&a->sender, &cfg, reason, sizeof(reason)))
+	if (!sender_file_open(&a->own, &cfg, reason, sizeof(reason)))
 		return 0;
 	return app_refuse(OPTS_EXIT_BAD_INPUT, "--dry-run %s: %s",
 			  a->options->dry_run, reason);
 }
 
-static int open_raw_sender(struct app *a)
+static int open_senders(struct app *a)
 {
-	struct sender_raw_config cfg = {.slot_bytes = a->plan.replay.mtu_bytes};
-	int err;
+	int rc = 0;
 
-	for (size_t i = 0; i < a->plan.replay.target_count; i++) {
-		bool v4 = addr_is_v4(&a->plan.targets[i].at.addr);
+	if (a->options->dry_run)
+		rc = open_dry_sender(a);
+	else if (!a->plan.replay.relay)
+		rc = app_open_path(a);
+	if (!rc && a->plan.may_relay)
+		rc = app_open_relay(a);
+	a->sender = a->own ? a->own : a->relay;
+	return rc;
+}
 
-		cfg.v4 |= v4;
-		cfg.v6 |= !v4;
-	}
-	err = sender_raw_open(&a->sender, &cfg);
-	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "raw socket: %s",
-				strerror(-err))
-		   : 0;
+static bool needs_raw(const struct app *a)
+{
+	const struct tcpcopy_options *o = a->options;
+
+	return !o->file || (!o->dry_run && !a->plan.replay.relay);
 }
 
 int app_open_io(struct app *a)
@@ -158,12 +161,12 @@ int app_open_io(struct app *a)
 	const struct tcpcopy_options *o = a->options;
 	int rc;
 
-	if ((!o->file || !o->dry_run) && !privileges_have(CAP_NET_RAW))
+	if (needs_raw(a) && !privileges_have(CAP_NET_RAW))
 		return app_refuse(OPTS_EXIT_ENVIRONMENT,
 				  "CAP_NET_RAW is missing: run it as root, or "
 				  "once: setcap cap_net_raw+ep "
 				  "\"$(command -v tcpcopy)\"");
-	rc = o->dry_run ? open_dry_sender(a) : open_raw_sender(a);
+	rc = open_senders(a);
 	if (rc)
 		return rc;
 	return o->file ? open_file(a) : open_live(a);
@@ -177,7 +180,10 @@ void app_close_io(struct app *a)
 		c->ops->close(c);
 	}
 	a->capture_count = 0;
-	if (a->sender)
-		a->sender->ops->close(a->sender);
-	a->sender = NULL;
+	if (a->own)
+		a->own->ops->close(a->own);
+	if (a->relay)
+		a->relay->ops->close(a->relay);
+	a->own = a->relay = a->sender = NULL;
+	app_close_path(a);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/random.h"
+#include "io/sender_relay.h"
 #include "tcpcopy/app.h"
 #include "tcpcopy/trace_lines.h"
 
@@ -24,13 +25,17 @@ static void on_up(void *ctx, unsigned link_id)
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
 
+	intercept_of(a, link_id, text);
+	if (!app_check_relay(a, link_id, text))
+		return;
 	log_write(a->ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-		  "link %u to intercept at %s is up", link_id,
-		  intercept_of(a, link_id, text));
+		  "link %u to intercept at %s is up", link_id, text);
 	replay_on_link(a->replay, link_id, true, clock_us());
 	if (!a->ready &&
-	    link_client_up(a->links) == link_client_count(a->links))
+	    link_client_up(a->links) == link_client_count(a->links)) {
+		app_choose_path(a);
 		app_start(a);
+	}
 }
 
 static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
@@ -104,6 +109,8 @@ int app_open_links(struct app *a)
 		return open_dry_target(a);
 	if (link_client_open(&a->links, &a->loop, &cfg, &events, &heap_mem))
 		return app_refuse(1, "no memory");
+	if (a->relay)
+		sender_relay_use(a->relay, a->links);
 	return 0;
 }
 
@@ -144,6 +151,12 @@ static void describe_queue(const struct app *a, unsigned group, char *out,
 static void tell_no_response(const struct app *a, uint32_t target,
 			     const char *at)
 {
+	static const char by_network[] =
+		"does rp_filter drop foreign sources (sysctl "
+		"net.ipv4.conf.all.rp_filter=0). Check on the way: do filters "
+		"drop packets with clients' addresses as source (then see "
+		"--path relay, or -c)";
+	static const char by_relay[] = "is that port in --relay of intercept";
 	const struct replay_target *t = &a->plan.targets[target];
 	unsigned group = first_group(t->groups);
 	bool v4 = addr_is_v4(&t->at.addr);
@@ -156,11 +169,10 @@ static void tell_no_response(const struct app *a, uint32_t target,
 		 "one session a second is opened to it; %u of %u links to its "
 		 "intercept are up, %s. Check on the target: is there the rule "
 		 "\"%s -I OUTPUT -p tcp --sport %u -j NFQUEUE\"; does the "
-		 "server listen; does rp_filter drop foreign sources (sysctl "
-		 "net.ipv4.conf.all.rp_filter=0). Check on the way: do filters "
-		 "drop packets with clients' addresses as source (then see -c)",
+		 "server listen; %s",
 		 at, links_up(a, group), a->plan.replay.links_per_group, queue,
-		 v4 ? "iptables" : "ip6tables", t->at.port);
+		 v4 ? "iptables" : "ip6tables", t->at.port,
+		 a->sender == a->relay ? by_relay : by_network);
 }
 
 static void tell_limit(enum replay_notice_type type)
@@ -243,7 +255,11 @@ void app_tell_notices(struct app *a)
 {
 	struct replay_notice n;
 
-	while (replay_next_notice(a->replay, &n))
-		tell(a, &n);
+	while (replay_next_notice(a->replay, &n)) {
+		if (n.type == NOTICE_FIRST_RESPONSE && a->sender == a->relay)
+			a->relay_answered = true;
+		if (n.type != NOTICE_NO_RESPONSE || !app_leave_silent_relay(a))
+			tell(a, &n);
+	}
 	tell_trace(a);
 }

@@ -92,7 +92,7 @@ static void put_kernel(FILE *out, const struct ledger_view *v)
 		v->kernel.dropped_device, v->kernel.dropped_unusual);
 	fprintf(out,
 		"  sender: %" PRIu64 " packets sent, %" PRIu64 " refused\n",
-		v->send->sent, v->send->refused);
+		v->send.sent, v->send.refused);
 }
 
 static void put_links(FILE *out, const struct link_client *links)
@@ -192,8 +192,8 @@ static void kernel_json(struct json *j, const struct ledger_view *v)
 	json_uint(j, "unusual", v->kernel.dropped_unusual);
 	json_object_end(j);
 	json_object(j, "send");
-	json_uint(j, "sent", v->send->sent);
-	json_uint(j, "refused", v->send->refused);
+	json_uint(j, "sent", v->send.sent);
+	json_uint(j, "refused", v->send.refused);
 	json_object_end(j);
 }
 

@@ -12,7 +12,7 @@
 struct ledger_view {
 	const struct ledger *ledger;
 	struct capture_stats kernel;
-	const struct sender_stats *send;
+	struct sender_stats send;
 	const struct link_client *links; /* NULL: a dry run */
 	struct report_usage usage;
 	uint32_t flows, sessions;

@@ -6,12 +6,15 @@
 #include <stdio.h>
 
 #include "tcpcopy/app.h"
+#include "tcpcopy/check.h"
 
 int main(int argc, char **argv)
 {
 	static struct tcpcopy_options options;
 	static struct app app;
 	struct opts_fault fault;
+	bool check = check_asked(argc, argv);
+	bool json = check && check_arguments(&argc, argv);
 	int rc = 0;
 
 	if (!tcpcopy_options_parse(&options, argc, argv, &fault)) {
@@ -21,6 +24,10 @@ int main(int argc, char **argv)
 		opts_help(&tcpcopy_program, stdout);
 	} else if (options.service.version) {
 		printf("tcpcopy %s\n", PACKAGE_VERSION);
+	} else if (check) {
+		rc = service_enter_netns("tcpcopy", &options.service);
+		if (rc == 0)
+			rc = tcpcopy_check(&options, json);
 	} else {
 		rc = app_run(&app, &options);
 	}

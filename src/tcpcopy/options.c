@@ -18,7 +18,8 @@ enum {
 	OPT_MAX_SESSIONS,
 	OPT_MAX_RATE,
 	OPT_MAX_CPU,
-	OPT_TRACE
+	OPT_TRACE,
+	OPT_PATH
 };
 
 static const struct opt table[] = {
@@ -63,6 +64,8 @@ static const struct opt table[] = {
 	 "and only what pcap-filter(7) EXPR takes"},
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
+	{OPT_PATH, "path", "PATH",
+	 "packets go by auto, link, raw or relay (auto)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
 	 "write packets to a pcap file, send none"},
 	{OPT_TRACE, "trace", "CLIENT",
@@ -189,6 +192,23 @@ static bool take_capture(struct tcpcopy_options *o, const char *value,
 	       opts_fail(fault, "must be ring or pcap");
 }
 
+static bool take_path(struct tcpcopy_options *o, const char *value,
+		      struct opts_fault *fault)
+{
+	static const char *const names[] = {[PATH_AUTO] = "auto",
+					    [PATH_LINK] = "link",
+					    [PATH_RAW] = "raw",
+					    [PATH_RELAY] = "relay"};
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		o->path = (enum tcpcopy_path)i;
+		return true;
+	}
+	return opts_fail(fault, "must be auto, link, raw or relay");
+}
+
 static bool take_text(const char **out, const char *value,
 		      struct opts_fault *fault)
 {
@@ -266,6 +286,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_capture(o, value, fault);
 	case OPT_DEVICE:
 		return take_devices(o, value, fault);
+	case OPT_PATH:
+		return take_path(o, value, fault);
 	case OPT_FILTER:
 		return take_text(&o->filter, value, fault);
 	case OPT_KEY_FILE:
@@ -288,7 +310,9 @@ const struct opts_program tcpcopy_program = {
 		 "Copies the live requests of this host's clients to a target "
 		 "server,\n"
 		 "where intercept must be running. In parentheses: what holds "
-		 "by default.\n",
+		 "by default.\n"
+		 "\"tcpcopy check\" with the same options says what is in "
+		 "the way (--json).\n",
 	.table = table,
 	.count = COUNT(table),
 	.take = take,

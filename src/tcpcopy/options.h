@@ -12,6 +12,13 @@
 #define DEVICE_NAME_MAX 16 /* with the terminator */
 #define DEFAULT_PORT	36524
 
+enum tcpcopy_path {
+	PATH_AUTO, /* link where it can be, else raw */
+	PATH_LINK, /* frames to the next hop */
+	PATH_RAW,  /* raw sockets */
+	PATH_RELAY /* inside the links */
+};
+
 struct tcpcopy_options {
 	struct service_options service;
 	struct transfer transfer;
@@ -28,6 +35,7 @@ struct tcpcopy_options {
 	uint64_t max_packets, max_megabits; /* a second */
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend;
+	enum tcpcopy_path path;
 	const char *file; /* NULL: live */
 	double accelerate;
 	bool capture_pcap;

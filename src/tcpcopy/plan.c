@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "io/capture_live.h"
 #include "io/link_client.h"
+#include "io/way.h"
 #include "tcpcopy/host.h"
 
 /* What an engine needs at least for its tables. */
@@ -16,8 +17,8 @@
 #define PROGRAM_BYTES (6u << 20)
 /* A link has frames half read and half written besides its output. */
 #define LINK_BYTES (LINK_CLIENT_TX_BYTES + (256u << 10))
-/* Packets of a sender's batch. */
-#define SENDER_SLOTS 64u
+/* Packets of the senders' batches: frames, and raw packets. */
+#define SENDER_SLOTS 128u
 /* A dry run's target has as many connections as the engine, and needs less for
  * each than this part of what the engine needs. */
 #define DRY_SHARE     16
@@ -75,6 +76,57 @@ static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 	return 0;
 }
 
+/* Packets by the links go to one intercept: the only one, or the one at the
+ * target's own address. The first target that has neither, NULL: none. */
+static const struct endpoint *plan_relay(struct plan *p)
+{
+	for (size_t i = 0; i < p->replay.target_count; i++) {
+		struct replay_target *t = &p->targets[i];
+		unsigned g = (unsigned)__builtin_ctz(t->groups);
+
+		if (t->groups != 1u << g)
+			for (g = 0; g < p->replay.group_count; g++)
+				if (addr_equal(&p->intercepts[g].addr,
+					       &t->at.addr))
+					break;
+		if (g == p->replay.group_count)
+			return &t->at;
+		t->relay_group = g;
+	}
+	return NULL;
+}
+
+/* There intercept injects nothing. */
+static bool some_on_loopback(const struct plan *p)
+{
+	for (size_t i = 0; i < p->replay.target_count; i++)
+		if (addr_is_loopback(&p->targets[i].at.addr))
+			return true;
+	return false;
+}
+
+/* Whether packets can go by the links is for the intercepts to say. */
+static int plan_path(struct plan *p, const struct tcpcopy_options *o,
+		     struct opts_fault *fault)
+{
+	const struct endpoint *nobody = plan_relay(p);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (nobody && p->replay.relay) {
+		opts_fail(fault,
+			  "--path relay: several intercepts (-s), and none of "
+			  "them at the address of target %s",
+			  endpoint_text(nobody, text));
+		return OPTS_EXIT_BAD_INPUT;
+	}
+	p->may_relay =
+		p->replay.relay || (o->path == PATH_AUTO && !o->dry_run &&
+				    !nobody && !some_on_loopback(p));
+	if (p->may_relay && p->replay.mtu_bytes > WIRE_RELAY_MAX)
+		p->replay.mtu_bytes = WIRE_RELAY_MAX;
+	return 0;
+}
+
 static const struct ip_addr *local_option(const struct tcpcopy_options *o,
 					  const struct endpoint *target)
 {
@@ -89,9 +141,9 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 {
 	const struct endpoint *at = &o->transfer.targets[i];
 	const struct ip_addr *local = local_option(o, at);
-	struct host_way way = {.source = at->addr, .mtu_bytes = 65535};
+	struct way way = {.source = at->addr, .mtu_bytes = 65535};
 	char text[ENDPOINT_TEXT_MAX];
-	int rc = host_way_to(at, &way);
+	int rc = way_to(at, &way);
 
 	/* What is not sent needs no way. */
 	if (rc && !o->dry_run) {
@@ -101,7 +153,8 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 	}
 	p->targets[i].at = *at;
 	p->targets[i].local_source = local ? *local : way.source;
-	if (way.mtu_bytes < p->replay.mtu_bytes)
+	/* What travels inside a link is cut by the link. */
+	if (!p->replay.relay && way.mtu_bytes < p->replay.mtu_bytes)
 		p->replay.mtu_bytes = (uint16_t)way.mtu_bytes;
 	return 0;
 }
@@ -206,6 +259,7 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.idle_us = o->idle_us,
 		.max_hold_us = o->max_hold_us,
 		.resend = o->resend,
+		.relay = o->path == PATH_RELAY && !o->dry_run,
 		.trace = o->trace,
 	};
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));
@@ -230,6 +284,8 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 		rc = plan_groups(p, o, fault);
 	for (size_t i = 0; !rc && i < o->transfer.target_count; i++)
 		rc = plan_target(p, o, i, fault);
+	if (!rc)
+		rc = plan_path(p, o, fault);
 	return rc ? rc : plan_memory(p, o, fault);
 }
 

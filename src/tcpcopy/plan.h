@@ -14,6 +14,7 @@ struct plan {
 	size_t dry_target_bytes; /* 0: not a dry run */
 	struct ip_addr *own_addrs;
 	size_t own_addr_count;
+	bool may_relay; /* if the intercepts take packets */
 	/* Some copied address is not of this host (a mirror port). */
 	bool mirror;
 };

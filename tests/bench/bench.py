@@ -20,7 +20,7 @@ import machine
 import tables
 from world import PATHS, World, lab_module
 
-OTHERS = ("influence", "delay", "idle")
+OTHERS = ("influence", "limits", "delay", "idle")
 ASKED_FOR = ("profile", "calls")
 FAST = 20
 

@@ -72,6 +72,19 @@ def influence(results):
           percent(r["exact_percent"])) for _, path, r in results])
 
 
+def limits(results):
+    return table(
+        ["influence over all limits, path", "without /s", "ring alone /s",
+         "with /s", "ring keeps %", "kept %",
+         "left out for sessions/rate/cpu/memory"],
+        [(f"saturated, {path}", number(median(r["without_per_s"])),
+          number(median(r["ring_per_s"])), number(median(r["with_per_s"])),
+          number(r["ring_kept_percent"]), number(r["kept_percent"]),
+          "/".join(f"{r['over'][key]:,.0f}"
+                   for key in ("sessions", "rate", "cpu", "memory")))
+         for _, path, r in results])
+
+
 def median(values):
     return sorted(values)[len(values) // 2]
 

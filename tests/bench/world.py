@@ -34,7 +34,8 @@ class World:
         """The ways to send that this tcpcopy has."""
         text = subprocess.run([lab_module.Lab.tcpcopy_bin, "--help"],
                               stdout=subprocess.PIPE, text=True).stdout
-        return PATHS if "--path" in text else ("raw",)
+        line = next((at for at in text.splitlines() if "--path" in at), "raw")
+        return tuple(path for path in PATHS if path in line)
 
     @contextlib.contextmanager
     def lab(self):
@@ -67,7 +68,8 @@ class World:
         way = ["--path", path] if len(self.paths()) > 1 else []
         with self.side("target", always_pin):
             lab.rule(port)
-            intercept = lab.start_intercept(*self.intercept_args)
+            serve = ["--relay", port] if path == "relay" else []
+            intercept = lab.start_intercept(*serve, *self.intercept_args)
         with self.side("online", always_pin):
             tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, *way,
                                         *args, *self.tcpcopy_args)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* A sequence of packets, link messages and moments: only the passlist's packets
  * get out, every packet is counted once, and what comes out is for a link that
- * is up. */
+ * is up. Nothing is injected but plain packets to a port that is served. */
 #include "core/bytes.h"
 #include "core/check.h"
 #include "core/divert.h"
@@ -44,8 +44,32 @@ static void give(struct run *run, const uint8_t *l3, size_t len)
 	ASSERT(v == VERDICT_DROP || (v == VERDICT_ACCEPT && may_pass(l3, len)));
 }
 
+#define SERVED 1000u
+
+static void relay(struct run *run, unsigned link, const uint8_t *l3, size_t len)
+{
+	struct wire_relay msg = {.l3 = l3, .len = (uint16_t)len};
+	struct four_tuple ends;
+
+	if (!run->up[link] || !divert_on_relay(run->d, link, &msg, &ends))
+		return;
+	ASSERT(packet_is_plain(l3, len) && ends.dst.port == SERVED);
+	ASSERT(divert_routes(run->d) > 0);
+	ASSERT(addr_is_v4(&ends.dst.addr) == (l3[0] == 0x45));
+}
+
+/* From the queue, or from a link. */
+static void give_either(struct run *run, unsigned how, const uint8_t *l3,
+			size_t len)
+{
+	if (how & 0x10)
+		relay(run, how % LINKS, l3, len);
+	else
+		give(run, l3, len);
+}
+
 /* A packet that can be read, of few different ones. */
-static void give_built(struct run *run, struct reader *r)
+static void give_built(struct run *run, unsigned how, struct reader *r)
 {
 	uint8_t end = reader_u8(r);
 	struct segment seg = {
@@ -57,7 +81,8 @@ static void give_built(struct run *run, struct reader *r)
 	};
 	uint8_t packet[PACKET_HEADER_MAX];
 
-	give(run, packet, packet_build(packet, sizeof(packet), &seg, 0));
+	give_either(run, how, packet,
+		    packet_build(packet, sizeof(packet), &seg, 0));
 }
 
 static void say(struct run *run, unsigned link, struct reader *r)
@@ -123,9 +148,9 @@ static void step(struct run *run, struct reader *r)
 
 	n = n < r->left_bytes ? n : r->left_bytes;
 	if (op % 8 < 2)
-		give_built(run, r);
+		give_built(run, how, r);
 	else if (op % 8 == 2)
-		give(run, reader_take(r, n), n);
+		give_either(run, how, reader_take(r, n), n);
 	else if (op % 8 < 5)
 		say(run, how % LINKS, r);
 	else if (op % 8 == 5)
@@ -142,6 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct divert_config cfg = {
 		.passlist = &pass,
 		.passlist_count = 1,
+		.relay_ports = (const uint16_t[]){SERVED},
+		.relay_port_count = 1,
 		.routes_max = ROUTES_MAX,
 		.links_max = LINKS,
 	};

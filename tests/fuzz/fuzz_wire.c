@@ -10,8 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_again(const struct wire_msg *msg)
 {
-	uint8_t once[WIRE_HEADER_BYTES + WIRE_RECORD_MAX];
-	uint8_t twice[sizeof(once)];
+	static uint8_t once[WIRE_FRAME_MAX], twice[sizeof(once)];
 	size_t len = wire_append(once, 0, sizeof(once), 1, msg);
 	struct wire_reader r;
 	struct wire_msg again;

@@ -33,6 +33,7 @@ struct target_conn {
 	uint32_t bytes;			   /* taken in order */
 	unsigned routes, syns, rsts, fins; /* how many came */
 	bool open, gone;		   /* gone: route deleted */
+	unsigned after_gone;		   /* packets that came then */
 	uint32_t round;			   /* the route was told in */
 };
 
@@ -205,6 +206,10 @@ static inline void engine_take(struct engine *e, const struct segment *seg)
 		engine_conn(e, &seg->tuple.src, &seg->tuple.dst);
 
 	assert_non_null(c); /* the route was here first */
+	c->after_gone += c->gone;
+	if (e->cfg.relay)
+		assert_true(replay_packet_link(e->r) <
+			    e->cfg.group_count * e->cfg.links_per_group);
 	if (seg->flags & TCP_SYN) {
 		assert_int_equal(seg->seq, c->route.iss);
 		c->syns++;
@@ -226,25 +231,31 @@ static inline void engine_take(struct engine *e, const struct segment *seg)
 	}
 }
 
+static inline void engine_pull_messages(struct engine *e)
+{
+	struct wire_msg msg;
+	unsigned link_id;
+
+	while (replay_next_msg(e->r, &link_id, &msg)) {
+		if (msg.type == WIRE_ROUND)
+			engine_round(e, link_id, &msg.round);
+		else
+			engine_route(e, link_id, &msg);
+	}
+}
+
 /* Pulls all that comes out, answers included. */
 static inline void engine_pull(struct engine *e)
 {
 	static uint8_t slot[65536];
 	struct replay_notice notice;
-	struct wire_msg msg;
-	unsigned link_id;
 	size_t len;
 
 	do {
 		struct segment seg;
 
 		engine_check(e);
-		while (replay_next_msg(e->r, &link_id, &msg)) {
-			if (msg.type == WIRE_ROUND)
-				engine_round(e, link_id, &msg.round);
-			else
-				engine_route(e, link_id, &msg);
-		}
+		engine_pull_messages(e);
 		while (replay_next_notice(e->r, &notice))
 			e->notices[notice.type]++;
 		len = replay_next_packet(e->r, slot, sizeof(slot), e->now_us);
@@ -257,6 +268,7 @@ static inline void engine_pull(struct engine *e)
 		e->packets++;
 		engine_take(e, &seg);
 	} while (len > 0);
+	engine_pull_messages(e);
 }
 
 static inline void engine_links(struct engine *e, bool up)

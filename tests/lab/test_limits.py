@@ -157,7 +157,7 @@ def test_max_cpu(lab):
 def test_every_limit_at_once(lab):
     """Memory, sessions, rate and CPU together: the clients are all served,
     nothing ends, and everything has its place."""
-    copy = lab.copy("-m", 24, "--max-sessions", 50, "--max-rate", "200,1M",
+    copy = lab.copy("-m", 24, "--max-sessions", 20, "--max-rate", "200,1M",
                     "--max-cpu", 1)
     first = client(lab, 99)
     first.request()
@@ -173,7 +173,8 @@ def test_every_limit_at_once(lab):
     ledger = over(copy)
     left_out = lost(ledger, "connections")
     assert left_out["limit"] == sum(counter(ledger, key) for key in SHED)
-    assert left_out["memory"], ledger
+    assert left_out["memory"] and counter(ledger, "shed_sessions") and \
+        counter(ledger, "shed_rate"), ledger
     online = copy.online_app.finish()
     assert len(online) == 20301
     assert not any(r["broken"] or r["jumps"] for r in online)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """--netns: the programs are started outside, and work in a namespace as a
 container has one."""
+import json
 import os
 import socket
 import subprocess
@@ -62,6 +63,29 @@ def test_unguard(lab):
                    ready=False)
     assert done.wait() == 0, done.err()
     assert everything(lab.target.prefix) == before
+
+
+def test_check(lab):
+    """The doctors look there, too: what is well, and what is not."""
+    lab.serve(lab.online, ONLINE_PORT)
+    lab.serve(lab.target, TARGET_PORT)
+    intercept = outside(lab, "intercept", lab.target.ns, "--guard",
+                        TARGET_PORT)
+    lab.load_start(connections=100000, concurrent=2, requests=50, think=20)
+
+    def failures(binary, *args):
+        done = subprocess.run([binary, "check", "--json", *args], text=True,
+                              capture_output=True)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert lines, done.stderr
+        return {line["what"] for line in lines if line["level"] == "FAIL"}
+
+    here = (lab.intercept_bin, "--netns", lab.target.ns)
+    there = (lab.tcpcopy_bin, "--netns", lab.online.ns, "-x", lab.transfer)
+    assert not failures(*here) and not failures(*there)
+    intercept.finish()
+    lab.target.run("nft", "flush", "ruleset")
+    assert failures(*here) and failures(*there)
 
 
 def test_manager_outside(lab, monkeypatch):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Dependencies point one way: programs -> io, base, core; io sees only the
-packet, address and link types of core; base only what it prints; core sees
-itself and a few system headers. Usage: layers.py SOURCE-ROOT"""
+"""Dependencies point one way: programs -> check, io, base, core; check and io
+see only the packet, address and link types of core; base only what it prints;
+core sees itself and a few system headers. Usage: layers.py SOURCE-ROOT"""
 import pathlib
 import re
 import sys
@@ -34,6 +34,9 @@ def allowed(layer, quoted, name):
         return name.startswith(("io/", "base/")) or name in IO_CORE
     if layer == "base":
         return name.startswith("base/") or name in BASE_CORE
+    if layer == "check":
+        return name.startswith(("check/", "io/", "base/")) or \
+            name in IO_CORE | BASE_CORE
     return name.split("/")[0] not in PROGRAMS[layer]
 
 

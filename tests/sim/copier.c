@@ -2,6 +2,7 @@
 #include "tests/sim/copier.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/check.h"
 #include "tests/sim/client.h"
@@ -10,6 +11,11 @@
 
 #define MTU_BYTES   1500u
 #define SHEDDING_US 100000u
+#define LINKS_MAX   8u
+/* A link is full below the first, and takes packets again from the second: to
+ * be full often, little of the 64 KiB that there are. */
+#define ROOM_LEAST  55000u
+#define ROOM_ENOUGH 60000u
 
 struct copier {
 	struct replay *engine;
@@ -23,6 +29,8 @@ struct copier {
 	bool made, asked_later;
 	uint64_t timer; /* the one that is armed */
 	uint64_t timer_us;
+	bool full[LINKS_MAX]; /* with relay */
+	bool looking;
 };
 
 static void *count_alloc(void *ctx, size_t size_bytes)
@@ -52,6 +60,7 @@ static void add_target(struct sim *sim, struct copier *c, unsigned host,
 		.at = {.addr = sim_addr(v6, 2, host + 1),
 		       .port = greets ? SIM_GREETING_PORT : SIM_TARGET_PORT},
 		.groups = 1u << host % sim->p.groups,
+		.relay_group = host % sim->p.groups,
 		.local_source = sim_addr(v6, 0, 1),
 	};
 	m = &c->mappings[c->cfg.mapping_count++];
@@ -93,6 +102,7 @@ static void configure(struct sim *sim, struct copier *c)
 		.idle_us = p->idle_us,
 		.max_hold_us = p->max_hold_us,
 		.resend = p->resend,
+		.relay = p->relay,
 	};
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		c->own[v6] = sim_addr(v6, 0, 1);
@@ -117,6 +127,7 @@ static void start(struct sim *sim, struct copier *c)
 		abort();
 	c->timer_us = UINT64_MAX;
 	c->timer++;
+	memset(c->full, 0, sizeof(c->full));
 }
 
 void copier_restart(struct sim *sim)
@@ -187,6 +198,26 @@ size_t copier_memory(const struct sim *sim, bool *after_start)
 	return sim->copier->memory_bytes;
 }
 
+/* It is under way as well when the link is reset meanwhile. */
+static void relay(struct sim *sim, const uint8_t *slot, size_t len)
+{
+	struct copier *c = sim->copier;
+	unsigned link_id = replay_packet_link(c->engine);
+	const struct wire_msg msg = {
+		.type = WIRE_RELAY,
+		.relay = {.l3 = slot, .len = (uint16_t)len},
+	};
+
+	if (c->full[link_id])
+		sim_fail(sim, "room", "a packet for a link that is full");
+	links_send(sim, link_id, &msg);
+	if (links_room(sim, link_id) >= ROOM_LEAST)
+		return;
+	SIM_COVER(sim, links_full);
+	c->full[link_id] = true;
+	replay_on_link_room(c->engine, link_id, false);
+}
+
 static void give_packet(struct sim *sim, const uint8_t *slot, size_t len)
 {
 	struct segment seg;
@@ -199,9 +230,12 @@ static void give_packet(struct sim *sim, const uint8_t *slot, size_t len)
 	}
 	sim_trace_segment(sim, "sent", &seg);
 	pkt = sim_packet_new(sim, &seg);
-	if (check_packet_out(sim, pkt)) {
+	if (!check_packet_out(sim, pkt))
+		return;
+	if (sim->p.relay)
+		relay(sim, slot, len);
+	else
 		net_to_target(sim, pkt);
-	}
 }
 
 /* Pulls out of the engine what it has, in the order that it asks for. */
@@ -279,8 +313,37 @@ void copier_on_msg(struct sim *sim, unsigned link_id,
 void copier_on_link(struct sim *sim, unsigned link_id, bool up)
 {
 	sim_trace(sim, "link %u %s", link_id, up ? "up" : "down");
+	sim->copier->full[link_id] = false;
 	replay_on_link(sim->copier->engine, link_id, up, sim->now_us);
 	settle(sim);
+}
+
+static void on_room(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct copier *c = obj;
+
+	(void)arg;
+	c->looking = false;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		if (!c->full[i] || links_room(sim, i) < ROOM_ENOUGH)
+			continue;
+		c->full[i] = false;
+		replay_on_link_room(c->engine, i, true);
+	}
+	settle(sim);
+}
+
+void copier_look_for_room(struct sim *sim)
+{
+	struct copier *c = sim->copier;
+	bool any = false;
+
+	for (unsigned i = 0; c && !c->looking && i < LINKS_MAX; i++)
+		any |= c->full[i] && links_room(sim, i) >= ROOM_ENOUGH;
+	if (!any)
+		return;
+	c->looking = true;
+	sim_at(sim, sim->now_us, on_room, c, 0);
 }
 
 void copier_capture_end(struct sim *sim)

@@ -15,6 +15,8 @@ void copier_free(struct sim *sim);
 void copier_on_capture(struct sim *sim, const struct sim_packet *pkt);
 void copier_on_msg(struct sim *sim, unsigned link_id,
 		   const struct wire_msg *msg);
+/* A link may have room again. */
+void copier_look_for_room(struct sim *sim);
 void copier_on_link(struct sim *sim, unsigned link_id, bool up);
 void copier_capture_end(struct sim *sim);
 void copier_shutdown(struct sim *sim);

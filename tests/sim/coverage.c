@@ -7,12 +7,14 @@ struct line {
 	const char *name, *text;
 };
 
-/* Stops that must never be needed, the table that is never full, and what only
- * a capture of our own packets would show. */
+/* Stops that must never be needed, the table that is never full, what only a
+ * capture of our own packets would show, and what only a stranger relays. */
 static bool is_spare(enum cover c)
 {
 	return c == COVER_LEDGER_packets_blocked || c == COVER_LOST_loop ||
-	       c == COVER_DIVERT_routes_full;
+	       c == COVER_DIVERT_routes_full ||
+	       c == COVER_DIVERT_relay_malformed ||
+	       c == COVER_DIVERT_relay_unserved;
 }
 
 static const struct line lines[COVER_COUNT] = {

@@ -37,6 +37,7 @@
 	X(queue_reordered, "answers reordered")                                \
 	X(link_resets, "links reset")                                          \
 	X(link_stalls, "links stalled")                                        \
+	X(links_full, "times that a link took no packets")                     \
 	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \
 	X(disarmed, "times that a guard did not stand")                        \

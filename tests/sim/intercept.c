@@ -16,6 +16,7 @@
 #include "tests/sim/client.h"
 #include "tests/sim/copier.h"
 #include "tests/sim/link.h"
+#include "tests/sim/net.h"
 
 #define GROUPS_MAX     2u
 #define OTHER_INSTANCE 0x0dd0u
@@ -100,9 +101,12 @@ static void squat(struct sim *sim, struct one *o)
 
 static void start(struct sim *sim, struct one *o)
 {
+	static const uint16_t ports[] = {SIM_TARGET_PORT, SIM_GREETING_PORT};
 	struct divert_config cfg = {
 		.passlist = sim->intercept->passlist,
 		.passlist_count = 2,
+		.relay_ports = ports,
+		.relay_port_count = 2,
 		.routes_max = ROUTES_MAX,
 		.links_max = sim->p.links_per_group + 1,
 	};
@@ -260,12 +264,29 @@ void intercept_restart(struct sim *sim, unsigned group)
 	squat(sim, o);
 }
 
+static void inject(struct sim *sim, struct one *o, unsigned number,
+		   const struct wire_relay *relay)
+{
+	struct four_tuple ends;
+	struct segment seg;
+
+	if (!divert_on_relay(o->engine, number, relay, &ends))
+		return;
+	packet_parse(&seg, relay->l3, relay->len, relay->len);
+	if (one_of(sim, &ends.dst.addr) != o)
+		sim_fail(sim, "relay", "a packet for another host");
+	net_to_target(sim, sim_packet_new(sim, &seg));
+}
+
 void intercept_on_msg(struct sim *sim, unsigned group, unsigned number,
 		      const struct wire_msg *msg)
 {
 	struct one *o = &sim->intercept->one[group];
 
-	divert_on_msg(o->engine, number, msg, sim->now_us);
+	if (msg->type == WIRE_RELAY)
+		inject(sim, o, number, &msg->relay);
+	else
+		divert_on_msg(o->engine, number, msg, sim->now_us);
 	settle(sim, o);
 }
 

@@ -207,6 +207,7 @@ void links_pump(struct sim *sim)
 		for (unsigned side = 0; side < 2; side++)
 			write_some(sim, &ls->all[i], side);
 	ls->pumping = false;
+	copier_look_for_room(sim);
 }
 
 static uint64_t deadline(const struct link *l)
@@ -258,6 +259,13 @@ void links_send(struct sim *sim, unsigned link_id, const struct wire_msg *msg)
 
 	if (e->up)
 		peer_send(e->peer, msg);
+}
+
+size_t links_room(const struct sim *sim, unsigned link_id)
+{
+	const struct end *e = &sim->links->all[link_id].ends[0];
+
+	return e->up ? peer_relay_room(e->peer) : 0;
 }
 
 void links_reply(struct sim *sim, unsigned group, unsigned number,

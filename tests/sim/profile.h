@@ -49,6 +49,7 @@ struct profile {
 	/* tcpcopy */
 	unsigned groups; /* intercepts; target i is seen by i % groups */
 	unsigned links_per_group;
+	bool relay; /* packets go by the links */
 	size_t memory_bytes;
 	uint64_t timeout_us, idle_us, max_hold_us;
 	unsigned max_sessions, max_packets, max_bits; /* 0: no limit */

@@ -212,6 +212,7 @@ const char *const *profile_names(void)
 bool profile_make(struct profile *p, const char *name, struct rng *r)
 {
 	size_t kind = rng_below(r, KIND_COUNT);
+	struct rng aside;
 
 	for (size_t i = 0; name && i <= KIND_COUNT; i++) {
 		if (i == KIND_COUNT)
@@ -224,5 +225,8 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 	make_load(p, r);
 	make_rest(p, r);
 	kinds[kind].make(p, r);
+	/* Of the other worlds nothing changes for that. */
+	aside.state = ~r->state;
+	p->relay = rng_chance(&aside, 200);
 	return true;
 }

@@ -120,6 +120,24 @@ static void test_allow(void **state)
 	options_free(&o);
 }
 
+static void test_relay(void **state)
+{
+	struct options o;
+	struct opts_fault fault;
+
+	(void)state;
+	assert_true(parse(&o, &fault, (const char *[]){NULL}));
+	assert_int_equal(o.relay_count, 0);
+	options_free(&o);
+	assert_true(parse(&o, &fault,
+			  (const char *[]){"--relay", "80,443", "--relay",
+					   "443,8080", "--guard", "81", NULL}));
+	assert_int_equal(o.relay_count, 3);
+	assert_int_equal(o.relay_ports[2], 8080);
+	assert_int_equal(o.guard_count, 1);
+	options_free(&o);
+}
+
 static void test_guard(void **state)
 {
 	struct options o;
@@ -181,6 +199,9 @@ static void test_refusals(void **state)
 		{{"-b", "255.255.255.255"}, "address of this host"},
 		{{"-b", "ff02::1"}, "address of this host"},
 		{{"--guard", "0"}, "1 to 65535"},
+		{{"--relay", "0"}, "1 to 65535"},
+		{{"--relay", "80,"}, "PORT"},
+		{{"--relay", ""}, "PORT"},
 		{{"--guard", "80,65536"}, "1 to 65535"},
 		{{"--guard", "80,"}, "PORT"},
 		{{"--guard", ""}, "PORT"},
@@ -250,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_long_forms),
 		cmocka_unit_test(test_passlist),
 		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_options_that_do_not_go_together),
 		cmocka_unit_test(test_allow),
 		cmocka_unit_test(test_refusals),

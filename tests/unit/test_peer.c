@@ -107,6 +107,8 @@ static struct wire_msg msg_of(enum wire_type type, uint64_t number)
 		m.status.queued = number;
 	else if (type == WIRE_ROUND)
 		m.round.number = (uint32_t)number;
+	else if (type == WIRE_RELAY)
+		m.relay.len = 0;
 	else
 		m.route.route_id = number;
 	return m;
@@ -322,22 +324,84 @@ static void test_broken_record(void **state)
 	assert_garbage(t, t->server, "\0\0\0\17\6\0\0\1\1\2\3\4\5\6\7", 15);
 }
 
+/* Packets go in as long as there is room for them, come out whole, and leave
+ * what is kept for the other messages. */
+static void test_relay_fills_its_room(void **state)
+{
+	static uint8_t packet[1500];
+	struct pair *t = *state;
+	struct wire_msg m = {.type = WIRE_RELAY,
+			     .relay = {.l3 = packet, .len = sizeof(packet)}};
+	struct wire_msg route = msg_of(WIRE_ROUTE_ADD, 1);
+	unsigned count = 0, back = 0;
+	const uint8_t *bytes;
+	size_t len;
+
+	shake_hands(t);
+	assert_int_equal(peer_relay_room(t->client), TX_BYTES - WIRE_FRAME_MAX);
+	while (peer_relay_room(t->client) >=
+	       sizeof(packet) + WIRE_HEADER_BYTES + WIRE_RECORD_MAX) {
+		assert_true(peer_send(t->client, &m));
+		count++;
+	}
+	assert_true(count >= 40);
+	m.relay.len = 1500;
+	while (peer_send(t->client, &m))
+		count++;
+	assert_int_equal(peer_stats(t->client)->records_shed, 1);
+	assert_int_equal(peer_fault(t->client), PEER_FINE);
+	assert_true(peer_send(t->client, &route));
+	len = peer_tx_peek(t->client, &bytes);
+	peer_on_bytes(t->server, bytes, len, T0);
+	while (peer_next_msg(t->server, &m))
+		if (m.type == WIRE_RELAY) {
+			assert_int_equal(m.relay.len, sizeof(packet));
+			back++;
+		}
+	assert_int_equal(back, count);
+	peer_tx_advance(t->client, len);
+	assert_int_equal(peer_relay_room(t->client), TX_BYTES - WIRE_FRAME_MAX);
+}
+
+static void test_relay_before_hello(void **state)
+{
+	const struct pair *t = *state;
+
+	assert_int_equal(peer_relay_room(t->server), 0);
+}
+
+static void test_features_are_told(void **state)
+{
+	struct pair *t = *state;
+	struct peer_config cfg = {.role = PEER_SERVER,
+				  .features = WIRE_FEATURE_RELAY,
+				  .max_records = 1,
+				  .tx_bytes = TX_BYTES};
+	struct peer *p = peer_new(&cfg, &t->mem.mem, T0);
+
+	carry(t->client, p, T0);
+	carry(p, t->client, T0);
+	assert_int_equal(peer_remote(t->client)->features, WIRE_FEATURE_RELAY);
+	assert_int_equal(peer_remote(p)->features, 0);
+	peer_free(p, &t->mem.mem);
+}
+
 static void test_wrong_direction(void **state)
 {
-	static const enum wire_type to_client[] = {WIRE_ROUTE_ADD,
-						   WIRE_ROUTE_DEL, WIRE_ROUND};
+	static const enum wire_type to_client[] = {
+		WIRE_ROUTE_ADD, WIRE_ROUTE_DEL, WIRE_ROUND, WIRE_RELAY};
 	static const enum wire_type to_server[] = {WIRE_ROUTE_REFUSED,
 						   WIRE_RESPONSE, WIRE_STATUS};
 	uint8_t frame[128];
 
 	(void)state;
-	for (size_t i = 0; i < 6; i++) {
+	for (size_t i = 0; i < 7; i++) {
 		struct pair *t;
 		struct wire_msg m =
-			msg_of(i < 3 ? to_client[i] : to_server[i - 3], 1);
+			msg_of(i < 4 ? to_client[i] : to_server[i - 4], 1);
 
 		assert_int_equal(setup((void **)&t), 0);
-		assert_garbage(t, i < 3 ? t->client : t->server, frame,
+		assert_garbage(t, i < 4 ? t->client : t->server, frame,
 			       frame_of(frame, &m));
 		assert_int_equal(teardown((void **)&t), 0);
 	}
@@ -779,6 +843,9 @@ int main(void)
 		PAIR_TEST(test_second_hello),
 		PAIR_TEST(test_broken_record),
 		cmocka_unit_test(test_wrong_direction),
+		PAIR_TEST(test_relay_fills_its_room),
+		PAIR_TEST(test_relay_before_hello),
+		PAIR_TEST(test_features_are_told),
 		PAIR_TEST(test_good_before_bad),
 		PAIR_TEST(test_unknown_frames_are_skipped),
 		cmocka_unit_test(test_any_split_will_do),

@@ -368,6 +368,154 @@ static void test_anything(void **state)
 		random_events(seed);
 }
 
+/* ---- packets by the links ---- */
+
+/* Its end is told behind its last packet. */
+static void test_relay_keeps_the_route_to_the_end(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	client_end(e, &c, TCP_RST);
+	engine_wait(e, 1000000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	assert_int_equal(e->conns[0].rsts, 1);
+	assert_true(e->conns[0].gone);
+	assert_int_equal(e->conns[0].after_gone, 0);
+}
+
+/* A full link keeps its own sessions only, and no silence is a loss. */
+static void test_relay_waits_for_room(void **state)
+{
+	struct engine *e = *state;
+	struct client c[3];
+
+	e->cfg.relay = true;
+	engine_start(e);
+	for (uint8_t i = 0; i < 3; i++) {
+		c[i] = client_at((uint8_t)(i + 1), 5000);
+		client_syn(e, &c[i]);
+		client_send(e, &c[i], 100, 0);
+	}
+	engine_wait(e, 100000);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(e->conns[i].bytes, 100);
+	replay_on_link_room(e->r, 1, false);
+	for (unsigned i = 0; i < 3; i++)
+		client_send(e, &c[i], 100, 100);
+	engine_wait(e, 5000000);
+	assert_int_equal(
+		e->conns[0].bytes + e->conns[1].bytes + e->conns[2].bytes, 500);
+	replay_on_link_room(e->r, 1, true);
+	engine_wait(e, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(e->conns[i].bytes, 200);
+	assert_int_equal(ledger(e)->packets_resent, 0);
+}
+
+/* What is in flight when its link fills up is not sent again for that. */
+static void test_relay_timers_rest_while_a_link_is_full(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	e->mode = TARGET_SILENT;
+	client_send(e, &c, 100, 100);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, false);
+	engine_wait(e, 9000000);
+	assert_int_equal(ledger(e)->packets_resent, 0);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, true);
+	engine_wait(e, 1000);
+	assert_int_equal(ledger(e)->packets_resent, 0);
+	engine_wait(e, 4000000);
+	assert_true(ledger(e)->packets_resent > 0);
+}
+
+/* Another link takes them, or they wait for one. */
+static void test_relay_when_full_links_go(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, false);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 100000);
+	assert_int_equal(e->packets, 0);
+	engine_links(e, false);
+	engine_links(e, true);
+	engine_wait(e, 2000000);
+	assert_int_equal(e->conns[0].bytes, 100);
+}
+
+/* What waits for a link when that way is left goes at once by the other, and
+ * routes of sessions that ended meanwhile are given up. */
+static void test_relay_is_left(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &a);
+	client_syn(e, &b);
+	client_send(e, &a, 100, 0);
+	client_send(e, &b, 100, 0);
+	engine_wait(e, 100000);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, false);
+	client_send(e, &a, 100, 100);
+	client_end(e, &b, TCP_RST);
+	engine_wait(e, 100000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	replay_set_relay(e->r, false, e->now_us);
+	engine_wait(e, 1000000);
+	assert_int_equal(e->conns[0].bytes, 200);
+	assert_int_equal(e->conns[1].rsts, 1);
+	assert_true(e->conns[1].gone);
+	assert_int_equal(replay_sessions(e->r), 1);
+}
+
+/* A target that has not answered gets its time anew; one that has, goes on. */
+static void test_another_way_is_another_chance(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	e->mode = TARGET_SILENT;
+	client_syn(e, &a);
+	engine_wait(e, 6000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 1);
+	replay_set_relay(e->r, false, e->now_us);
+	a = client_at(2, 5000);
+	client_syn(e, &a);
+	engine_wait(e, 6000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 2);
+	e->mode = TARGET_ANSWERS;
+	a = client_at(3, 5000);
+	client_syn(e, &a);
+	engine_wait(e, 2000000);
+	assert_int_equal(e->notices[NOTICE_FIRST_RESPONSE], 1);
+	replay_set_relay(e->r, true, e->now_us);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 2);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
@@ -386,6 +534,12 @@ int main(void)
 		TEST(test_a_round_tells_of_sessions_between_connections),
 		TEST(test_answers_to_nobody),
 		TEST(test_nothing_is_due_when_all_is_over),
+		TEST(test_relay_keeps_the_route_to_the_end),
+		TEST(test_relay_waits_for_room),
+		TEST(test_relay_timers_rest_while_a_link_is_full),
+		TEST(test_relay_when_full_links_go),
+		TEST(test_relay_is_left),
+		TEST(test_another_way_is_another_chance),
 		cmocka_unit_test(test_anything),
 	};
 

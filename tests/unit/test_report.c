@@ -214,7 +214,7 @@ static struct ledger_view example_view(const struct sender_stats *send)
 	return (struct ledger_view){
 		.ledger = &example,
 		.kernel = {.received = 800, .dropped_kernel = 9},
-		.send = send,
+		.send = *send,
 		.usage = {.cpu_seconds = 1.5, .memory_peak_kb = 2048},
 		.final = true,
 	};

@@ -174,6 +174,15 @@ static void test_capture(void **state)
 	assert_string_equal(o.devices[0], "eth0");
 	assert_string_equal(o.devices[1], "lo");
 	assert_string_equal(o.filter, "tcp");
+	assert_int_equal(o.path, PATH_AUTO);
+	assert_true(parse(X "--path link"));
+	assert_int_equal(o.path, PATH_LINK);
+	assert_true(parse(X "--path relay"));
+	assert_int_equal(o.path, PATH_RELAY);
+	assert_true(parse(X "--path raw"));
+	assert_int_equal(o.path, PATH_RAW);
+	assert_true(parse(X "--path auto"));
+	assert_int_equal(o.path, PATH_AUTO);
 	assert_true(parse(X "--capture ring"));
 	assert_false(o.capture_pcap);
 }
@@ -240,6 +249,7 @@ static const char *const refused[][2] = {
 	{X "-i f --device eth0", "--device: not together with -i"},
 	{X "-i f --capture ring", "--capture: not together with -i"},
 	{X "-i f --buffer 9", "--buffer: not together with -i"},
+	{X "--path air", "--path air: must be auto, link, raw or relay"},
 	{X "--capture dpdk", "--capture dpdk: must be ring or pcap"},
 	{X "--device a_name_that_is_too_long",
 	 "--device a_name_that_is_too_long: must be names of devices"},

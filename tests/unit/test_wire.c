@@ -45,6 +45,8 @@ static const struct wire_response sample_response = {
 	"a1a2a3a4"
 #define RESPONSE_HEX "1112131415161718212223243132333400010203414218"
 
+static const uint8_t sample_packet[] = {0x45, 0xc1, 0xc2};
+
 static struct wire_msg sample(enum wire_type type)
 {
 	struct wire_msg m = {.type = type};
@@ -78,6 +80,9 @@ static struct wire_msg sample(enum wire_type type)
 		m.round = (struct wire_round){.number = 0x81828384,
 					      .ended = true};
 		break;
+	case WIRE_RELAY:
+		m.relay = (struct wire_relay){.l3 = sample_packet, .len = 3};
+		break;
 	}
 	return m;
 }
@@ -100,6 +105,8 @@ static const struct golden {
 		      "0561626364656667687172737475767778"},
 	{WIRE_ROUND, "0000000d09000001"
 		     "8182838401"},
+	{WIRE_RELAY, "0000000d0a000001"
+		     "000345c1c2"},
 };
 
 static const char *hex_of(const uint8_t *bytes, size_t len)
@@ -290,6 +297,9 @@ static struct wire_msg random_msg(struct dice *d, enum wire_type type)
 	} else if (type == WIRE_ROUND) {
 		m.round.number = (uint32_t)dice_u64(d);
 		m.round.ended = dice_below(d, 2);
+	} else if (type == WIRE_RELAY) {
+		m.relay.l3 = sample_packet;
+		m.relay.len = (uint16_t)dice_below(d, 4);
 	} else {
 		m.token = dice_u64(d);
 	}
@@ -304,7 +314,7 @@ static void test_round_trip(void **state)
 
 	(void)state;
 	for (unsigned round = 0; round < 2000; round++) {
-		enum wire_type type = (enum wire_type)(1 + dice_below(&d, 9));
+		enum wire_type type = (enum wire_type)(1 + dice_below(&d, 10));
 		unsigned count = 1 + dice_below(&d, COUNT(in));
 		struct wire_reader r;
 		size_t len = 0;
@@ -413,7 +423,7 @@ static void test_unknown_type_is_skipped(void **state)
 		uint8_t frame[64];
 		size_t len = frame_of(frame, &m);
 
-		if (type >= WIRE_HELLO && type <= WIRE_ROUND)
+		if (type >= WIRE_HELLO && type <= WIRE_RELAY)
 			continue;
 		frame[4] = (uint8_t)type;
 		open_frame(&r, frame, len);
@@ -510,6 +520,27 @@ static void test_frame_is_never_too_long(void **state)
 	assert_int_equal(back, count);
 }
 
+/* It fills a frame of its own, and comes back. */
+static void test_largest_packet(void **state)
+{
+	static uint8_t frame[WIRE_FRAME_MAX], packet[WIRE_RELAY_MAX + 1];
+	struct wire_msg m = {.type = WIRE_RELAY}, out;
+	struct wire_reader r;
+
+	(void)state;
+	packet[0] = 0x45;
+	packet[WIRE_RELAY_MAX - 1] = 0x77;
+	m.relay = (struct wire_relay){.l3 = packet, .len = WIRE_RELAY_MAX};
+	assert_int_equal(frame_of(frame, &m), WIRE_FRAME_MAX);
+	open_frame(&r, frame, WIRE_FRAME_MAX);
+	assert_int_equal(wire_next(&r, &out), 1);
+	assert_int_equal(out.relay.len, WIRE_RELAY_MAX);
+	assert_memory_equal(out.relay.l3, packet, WIRE_RELAY_MAX);
+	assert_int_equal(wire_next(&r, &out), 0);
+	m.relay.len++;
+	assert_int_equal(wire_append(frame, 0, WIRE_FRAME_MAX, 1, &m), 0);
+}
+
 static void test_largest_record(void **state)
 {
 	struct wire_msg m = sample(WIRE_RESPONSE);
@@ -540,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_options_length),
 		cmocka_unit_test(test_append_keeps_its_bounds),
 		cmocka_unit_test(test_frame_is_never_too_long),
+		cmocka_unit_test(test_largest_packet),
 		cmocka_unit_test(test_largest_record),
 	};
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Packets that come by the links and are put out here, to this host's own
+ * addresses. The kernel takes such a packet as one that has arrived, wherever
+ * it says that it comes from; so all questions have to be asked before.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+
+#include "base/privileges.h"
+#include "intercept/app.h"
+#include "io/sender_raw.h"
+
+/* Room for the largest; not a power of two, or all slots would meet in the same
+ * lines of the cache. */
+#define SLOT_BYTES (WIRE_FRAME_MAX + 192u)
+
+int app_open_relay(struct app *a)
+{
+	const struct sender_raw_config cfg = {
+		.slot_bytes = SLOT_BYTES, .v4 = true, .v6 = true};
+	int rc;
+
+	if (a->options->relay_count == 0)
+		return 0;
+	if (!privileges_have(CAP_NET_RAW))
+		return app_refuse(
+			"--relay: CAP_NET_RAW is missing: run it as "
+			"root, or setcap cap_net_admin,cap_net_raw=ep "
+			"on its binary");
+	rc = sender_raw_open(&a->inject, &cfg);
+	return rc ? app_refuse("--relay: raw socket: %s", strerror(-rc)) : 0;
+}
+
+void app_free_relay(struct app *a)
+{
+	if (a->inject)
+		a->inject->ops->close(a->inject);
+	a->inject = NULL;
+}
+
+/* To one of our addresses, and from a client: who trusts this host must not
+ * take a packet for its own. */
+static bool is_from_outside(struct app *a, const struct four_tuple *ends,
+			    uint64_t now_us)
+{
+	return link_access_is_own(a->access, &ends->dst.addr, now_us) &&
+	       !addr_is_loopback(&ends->dst.addr) &&
+	       !addr_is_loopback(&ends->src.addr) &&
+	       !addr_is_none(&ends->src.addr) &&
+	       !link_access_is_own_now(a->access, &ends->src.addr);
+}
+
+void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
+	       uint64_t now_us)
+{
+	struct four_tuple ends;
+	uint8_t *slot;
+	size_t cap;
+
+	if (!divert_on_relay(a->divert, link_id, relay, &ends))
+		return;
+	if (!is_from_outside(a, &ends, now_us)) {
+		a->relay_foreign++;
+		return;
+	}
+	slot = a->inject->ops->reserve(a->inject, &cap);
+	if (!slot) {
+		a->inject->ops->flush(a->inject);
+		slot = a->inject->ops->reserve(a->inject, &cap);
+	}
+	memcpy(slot, relay->l3, relay->len);
+	a->inject->ops->commit(a->inject, relay->len);
+}
+
+void app_flush_relay(struct app *a)
+{
+	if (a->inject)
+		a->inject->ops->flush(a->inject);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "intercept/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/privileges.h"
+#include "check/host.h"
+#include "io/queue_nfq.h"
+#include "io/tcp_sockets.h"
+
+static void look_capabilities(struct check *c, void *ctx)
+{
+	const struct intercept_doctor *d = ctx;
+
+	check_capability(c, CAP_NET_ADMIN, "cap_net_admin");
+	if (d->o->relay_count > 0)
+		check_capability(c, CAP_NET_RAW, "cap_net_raw");
+}
+
+/* ---- the queue ---- */
+
+static void say_owner(struct check *c, struct intercept_doctor *d)
+{
+	const struct queue_owner *q = &d->queue;
+	unsigned num = d->o->queue_num;
+	char fix[CHECK_TEXT_MAX];
+
+	d->running = !strcmp(q->name, "intercept");
+	if (!d->running)
+		check_fail(c,
+			   check_text(fix, "end that process, or another "
+					   "--queue-num here and in the rule"),
+			   "queue %u belongs to %s (process %d)", num,
+			   q->name[0] ? q->name : "another program", q->pid);
+	else if (q->dropped > 0)
+		check_warn(c, "a larger -q, more CPU for intercept",
+			   "queue %u: the kernel found no room for %" PRIu32
+			   " packets",
+			   num, q->dropped);
+	else
+		check_ok(c, "queue %u: intercept (process %d) has it", num,
+			 q->pid);
+}
+
+/* The kernel loads what it needs for it. */
+static void try_queue(struct check *c, const struct options *o)
+{
+	struct queue_nfq_config cfg = {.queue_num = o->queue_num, .length = 1};
+	struct queue *queue;
+	int rc = queue_nfq_open(&queue, &cfg);
+
+	if (rc == 0) {
+		queue->ops->close(queue);
+		check_ok(c, "queue %u is free", o->queue_num);
+	} else if (!privileges_have(CAP_NET_ADMIN)) {
+		check_warn(c, "run the check as root",
+			   "whether queue %u can be had is not known",
+			   o->queue_num);
+	} else if (rc == -EINVAL || rc == -EPROTONOSUPPORT) {
+		check_fail(c, "modprobe nfnetlink_queue",
+			   "the kernel knows no NFQUEUE");
+	} else {
+		check_fail(c, "another --queue-num here and in the rule",
+			   "queue %u: %s", o->queue_num, strerror(-rc));
+	}
+}
+
+static void look_queue(struct check *c, void *ctx)
+{
+	struct intercept_doctor *d = ctx;
+
+	queue_owner_find(&d->queue, d->o->queue_num);
+	if (d->queue.bound)
+		say_owner(c, d);
+	else
+		try_queue(c, d->o);
+}
+
+static void look_buffer(struct check *c, void *ctx)
+{
+	const struct intercept_doctor *d = ctx;
+	uint64_t wanted = queue_nfq_buffer_bytes(d->o->queue_length);
+	int granted = queue_buffer_granted((int)wanted);
+	char fix[CHECK_TEXT_MAX];
+
+	/* The kernel grants twice what is asked for, or its limit. */
+	if (granted >= 0 && (uint64_t)granted < wanted)
+		check_warn(c,
+			   check_text(fix,
+				      "start intercept with CAP_NET_ADMIN, or "
+				      "sysctl -w net.core.rmem_max=%" PRIu64,
+				      wanted),
+			   "receive buffer of %d bytes instead of %" PRIu64
+			   ": packets are lost when many come at once",
+			   granted, wanted);
+	else
+		check_ok(c, "%d bytes are granted", granted);
+}
+
+/* ---- the links ---- */
+
+static struct endpoint own_end(const struct options *o)
+{
+	static const uint8_t v4[4] = {127, 0, 0, 1};
+	static const struct ip_addr any_v6,
+		any_v4 = {{[10] = 0xff, [11] = 0xff}};
+	struct endpoint at = {.addr = o->address, .port = o->port};
+
+	if (addr_equal(&at.addr, &any_v6) || addr_equal(&at.addr, &any_v4))
+		at.addr = addr_from_v4(v4);
+	return at;
+}
+
+static void look_links(struct check *c, void *ctx)
+{
+	struct intercept_doctor *d = ctx;
+	struct endpoint at = own_end(d->o);
+	char text[ENDPOINT_TEXT_MAX];
+	int error;
+
+	if (d->running || link_reach(&at, &error) != REACH_REFUSED)
+		check_link(c, &at, d->o->key, &d->link);
+	else if (d->queue.bound)
+		check_fail(c, "start intercept once its queue is free",
+			   "intercept does not run");
+	else
+		check_warn(c, "start it with these options",
+			   "intercept does not run: nobody listens on %s",
+			   endpoint_text(&at, text));
+}
+
+/* ---- the application ---- */
+
+static void look_application(struct check *c, void *ctx)
+{
+	const struct intercept_doctor *d = ctx;
+	char fix[CHECK_TEXT_MAX];
+
+	for (size_t i = 0; i < d->port_count; i++) {
+		uint16_t port = d->ports[i];
+
+		if (port == 0)
+			continue;
+		if (tcp_sockets_listening(port) == 0)
+			check_fail(c,
+				   check_text(fix,
+					      "start the server on port %u",
+					      port),
+				   "nothing listens on port %u", port);
+		else
+			check_ok(c, "something listens on port %u", port);
+	}
+}
+
+/* ---- the rest ---- */
+
+static void look_rp_filter(struct check *c, void *ctx)
+{
+	(void)ctx;
+	check_rp_filter(c);
+}
+
+static void look_conntrack(struct check *c, void *ctx)
+{
+	(void)ctx;
+	check_conntrack(c);
+}
+
+int intercept_check(const struct options *o, bool json)
+{
+	static const struct check_item items[] = {
+		{"capabilities", look_capabilities},
+		{"queue", look_queue},
+		{"receive buffer", look_buffer},
+		{"links", look_links},
+		{"rules", check_rules},
+		{"fence", check_fence},
+		{"application", look_application},
+		{"input", check_input},
+		{"rp_filter", look_rp_filter},
+		{"conntrack", look_conntrack},
+	};
+	struct intercept_doctor d = {.o = o};
+	int rc;
+
+	if (o->unguard || o->print_rules || o->make_key) {
+		fputs("intercept: check: not together with --unguard, "
+		      "--print-rules or --make-key\n",
+		      stderr);
+		return OPTS_EXIT_BAD_INPUT;
+	}
+	rules_host_read(&d.rules);
+	rc = check_run("intercept", json, items,
+		       sizeof(items) / sizeof(items[0]), &d);
+	rules_host_free(&d.rules);
+	return rc;
+}

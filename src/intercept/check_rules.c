@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * Answers leave by OUTPUT. Each flavour of iptables has tables of its own
+ * there, and an ACCEPT in one does not end the other: one that sends all of a
+ * port's answers to the queue is enough, and none may drop them before that. A
+ * rule of native nftables is looked for only when there is none of these.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+
+#include "check/host.h"
+#include "intercept/check.h"
+#include "intercept/guard_lines.h"
+#include "io/guard_lock.h"
+#include "io/tcp_sockets.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* In the order in which a packet meets them. */
+static const struct rules_place out_places[] = {{"raw", "OUTPUT"},
+						{"mangle", "OUTPUT"},
+						{"nat", "OUTPUT"},
+						{"filter", "OUTPUT"},
+						{"security", "OUTPUT"}};
+static const struct rules_place in_places[] = {
+	{"raw", "PREROUTING"}, {"mangle", "PREROUTING"}, {"nat", "PREROUTING"},
+	{"mangle", "INPUT"},   {"filter", "INPUT"},	 {"security", "INPUT"}};
+
+static const char *family_text(bool v4)
+{
+	return v4 ? "IPv4" : "IPv6";
+}
+
+/* What is done about a rule that is missing, or in the wrong place. */
+static char *insert_text(const struct intercept_doctor *d, bool v4,
+			 uint16_t port, char fix[CHECK_TEXT_MAX])
+{
+	char number[8] = "PORT", queue[32] = "";
+
+	if (port)
+		snprintf(number, sizeof(number), "%u", port);
+	if (d->o->queue_num)
+		snprintf(queue, sizeof(queue), " --queue-num %u",
+			 d->o->queue_num);
+	return check_text(fix,
+			  "%s -I OUTPUT -p tcp --sport %s -j NFQUEUE%s, or "
+			  "intercept --guard %s",
+			  rules_tool(&d->rules, v4, RULES_NFT), number, queue,
+			  number);
+}
+
+/* ---- one port, one family ---- */
+
+static void walk_out(const struct intercept_doctor *d, const struct rules *r,
+		     uint16_t port, struct rules_answer *out)
+{
+	const struct rules_packet packet = {
+		.sport = port,
+		.exempt = d->o->passlist.items,
+		.exempt_count = d->o->passlist.count,
+		.queue_num = d->o->queue_num,
+	};
+
+	rules_walk(r, out_places, COUNT(out_places), &packet, out);
+}
+
+static void say_queued(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, enum rules_flavour flavour,
+		       const struct rules_answer *a)
+{
+	const char *tool = rules_tool(&d->rules, v4, flavour);
+	char fix[CHECK_TEXT_MAX];
+
+	if (a->bypass)
+		check_fail(c,
+			   check_text(fix,
+				      "%s -t %s -D%s, and again without "
+				      "--queue-bypass",
+				      tool, a->table, a->rule + 2),
+			   "%s: the rule of port %u has --queue-bypass: "
+			   "without intercept, answers reach real clients",
+			   family_text(v4), port);
+	else if (a->before[0])
+		check_fail(c, insert_text(d, v4, port, fix),
+			   "%s: the rule of port %u is not the first: before "
+			   "it stands \"%s\" (table %s), which lets answers "
+			   "out",
+			   family_text(v4), port, a->before, a->table);
+	else if (a->some)
+		check_warn(c, insert_text(d, v4, port, fix),
+			   "%s: only some answers of port %u go to the queue: "
+			   "\"%s\"",
+			   family_text(v4), port, a->rule);
+	else
+		check_ok(c, "%s: answers of port %u go to queue %u",
+			 family_text(v4), port, d->o->queue_num);
+}
+
+/* A line of native nftables: "tcp sport 80 queue to 0". */
+static bool nft_has_rule(const struct intercept_doctor *d, uint16_t port)
+{
+	char wanted[32];
+	const char *at = d->rules.nft;
+
+	snprintf(wanted, sizeof(wanted), "tcp sport %u ", port);
+	while (at && (at = strstr(at, wanted))) {
+		size_t line = strcspn(at, "\n");
+		const char *queue = memmem(at, line, "queue", 5);
+
+		if (queue && !memmem(at, line, "bypass", 6))
+			return true;
+		at += line;
+	}
+	return false;
+}
+
+static void say_missing(struct check *c, const struct intercept_doctor *d,
+			bool v4, uint16_t port)
+{
+	char fix[CHECK_TEXT_MAX];
+
+	if (nft_has_rule(d, port))
+		check_ok(c, "%s: an nftables rule queues port %u",
+			 family_text(v4), port);
+	else
+		check_fail(c, insert_text(d, v4, port, fix),
+			   "%s: no rule sends the answers of port %u to queue "
+			   "%u: they reach real clients",
+			   family_text(v4), port, d->o->queue_num);
+}
+
+static size_t place_of(const char *table)
+{
+	size_t i = 0;
+
+	while (i < COUNT(out_places) && strcmp(out_places[i].table, table))
+		i++;
+	return i;
+}
+
+/* Whether it was said that packets do not come as far as this place. */
+static bool say_dropped(struct check *c, const struct intercept_doctor *d,
+			bool v4, uint16_t port, size_t place)
+{
+	struct rules_answer a;
+	char fix[CHECK_TEXT_MAX];
+
+	for (int f = 0; f < RULES_FLAVOURS; f++) {
+		const struct rules *r = d->rules.flavours[!v4][f];
+
+		if (!r)
+			continue;
+		walk_out(d, r, port, &a);
+		if ((a.fate != RULES_DROPPED && a.fate != RULES_OTHER_QUEUE) ||
+		    a.some || place_of(a.table) > place)
+			continue;
+		check_text(fix, "%s -t %s -D%s", rules_tool(&d->rules, v4, f),
+			   a.table, a.rule + 2);
+		check_fail(c, fix,
+			   "%s: answers of port %u %s: \"%s\" (table %s)",
+			   family_text(v4), port,
+			   a.fate == RULES_DROPPED
+				   ? "are dropped before they are queued"
+				   : "go to another queue",
+			   a.rule, a.table);
+		return true;
+	}
+	return false;
+}
+
+static void look_at_port(struct check *c, const struct intercept_doctor *d,
+			 bool v4, uint16_t port)
+{
+	struct rules_answer a, queued = {.fate = RULES_THROUGH};
+	enum rules_flavour flavour = RULES_NFT;
+
+	for (int f = 0; f < RULES_FLAVOURS; f++) {
+		const struct rules *r = d->rules.flavours[!v4][f];
+
+		if (!r || queued.fate == RULES_QUEUED)
+			continue;
+		walk_out(d, r, port, &a);
+		if (a.fate != RULES_QUEUED)
+			continue;
+		queued = a;
+		flavour = f;
+	}
+	if (say_dropped(c, d, v4, port, place_of(queued.table)))
+		return;
+	if (queued.fate == RULES_QUEUED)
+		say_queued(c, d, v4, port, flavour, &queued);
+	else
+		say_missing(c, d, v4, port);
+}
+
+/* ---- a guard ---- */
+
+static bool is_guarded(uint16_t port)
+{
+	int lock = guard_lock(port);
+
+	if (lock >= 0)
+		close(lock);
+	return lock == -EADDRINUSE;
+}
+
+static void look_at_guard(struct check *c, const struct intercept_doctor *d,
+			  uint16_t port)
+{
+	char fix[CHECK_TEXT_MAX];
+
+	check_text(fix, "intercept --guard %u", port);
+	if (!d->running)
+		check_warn(c, fix,
+			   "port %u: intercept does not run, which makes the "
+			   "rule and keeps watch over it",
+			   port);
+	else if (!is_guarded(port))
+		check_fail(c, fix,
+			   "port %u: the intercept that runs does not guard it",
+			   port);
+	else if (d->link.has_status && !d->link.status.armed)
+		check_fail(c, "what its log says",
+			   "port %u: the guard of intercept does not stand",
+			   port);
+	else
+		check_ok(c, "port %u: intercept keeps watch over its rule",
+			 port);
+	/* Its rule stands between the tables raw and mangle. */
+	say_dropped(c, d, true, port, 0);
+	if (host_has_ipv6())
+		say_dropped(c, d, false, port, 0);
+}
+
+/* ---- all of them ---- */
+
+static void add_port(struct intercept_doctor *d, uint16_t port)
+{
+	size_t at = 0;
+
+	while (at < d->port_count && d->ports[at] != port)
+		at++;
+	if (at == d->port_count && at < CHECK_PORTS_MAX)
+		d->ports[d->port_count++] = port;
+}
+
+static void add_ports(struct intercept_doctor *d, const struct rules *r)
+{
+	uint16_t found[CHECK_PORTS_MAX];
+	size_t count = 0;
+
+	if (r)
+		count = rules_ports(r, d->o->queue_num, found, CHECK_PORTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		add_port(d, found[i]);
+}
+
+/* Of native nftables, "tcp sport 80 queue to 0": a guard that was not asked for
+ * now, for one. */
+static void add_nft_ports(struct intercept_doctor *d)
+{
+	static const char words[] = "tcp sport ";
+	const char *at = d->rules.nft;
+
+	while (at && (at = strstr(at, words))) {
+		size_t line = strcspn(at, "\n");
+		int port = atoi(at + sizeof(words) - 1);
+
+		if (port > 0 && memmem(at, line, " queue", 6))
+			add_port(d, (uint16_t)port);
+		at += line;
+	}
+}
+
+static void find_ports(struct intercept_doctor *d)
+{
+	for (size_t i = 0; i < d->o->guard_count && i < CHECK_PORTS_MAX; i++)
+		d->ports[d->port_count++] = d->o->guard_ports[i];
+	if (d->port_count > 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		for (int f = 0; f < RULES_FLAVOURS; f++)
+			add_ports(d, d->rules.flavours[i][f]);
+	add_nft_ports(d);
+}
+
+static bool can_read(const struct intercept_doctor *d, bool v4)
+{
+	return d->rules.flavours[!v4][RULES_NFT] ||
+	       d->rules.flavours[!v4][RULES_LEGACY];
+}
+
+static bool has_family(bool v4, uint16_t port)
+{
+	if (v4)
+		return true;
+	return host_has_ipv6() &&
+	       (port == 0 || tcp_sockets_listening(port) & TCP_SOCKETS_V6);
+}
+
+static void look_at_rules(struct check *c, const struct intercept_doctor *d)
+{
+	char fix[CHECK_TEXT_MAX];
+
+	for (size_t i = 0; i < d->port_count; i++)
+		for (int v4 = 1; v4 >= 0; v4--)
+			if (has_family(v4, d->ports[i]) && can_read(d, v4))
+				look_at_port(c, d, v4, d->ports[i]);
+	if (d->port_count == 0)
+		check_fail(c, insert_text(d, true, 0, fix),
+			   "no rule sends packets to queue %u",
+			   d->o->queue_num);
+}
+
+void check_rules(struct check *c, void *ctx)
+{
+	struct intercept_doctor *d = ctx;
+
+	find_ports(d);
+	for (size_t i = 0; d->o->guard && i < d->port_count; i++)
+		look_at_guard(c, d, d->ports[i]);
+	if (d->o->guard)
+		return;
+	if (can_read(d, true))
+		look_at_rules(c, d);
+	else
+		check_warn(c, "run the check as root, with iptables installed",
+			   "the firewall's rules cannot be read");
+}
+
+/* ---- the fence ---- */
+
+static void look_at_fence(struct check *c, const struct intercept_doctor *d,
+			  struct guard_line *line)
+{
+	char text[GUARD_LINE_TEXT_MAX], fix[CHECK_TEXT_MAX];
+	int rc = line->ops->check(line);
+
+	guard_line_text(line, text);
+	if (rc == 1) {
+		check_ok(c, "%s stands", text);
+		return;
+	}
+	check_text(fix, "intercept --guard %u", line->cfg.port);
+	if (rc < 0)
+		check_fail(c, guard_line_remedy(line, rc), "%s: %s", text,
+			   strerror(-rc));
+	else if (d->running)
+		check_fail(c, fix, "%s: it does not stand", text);
+	else
+		check_warn(c, fix,
+			   "%s: it does not stand, and intercept does not run",
+			   text);
+}
+
+void check_fence(struct check *c, void *ctx)
+{
+	const struct intercept_doctor *d = ctx;
+	struct guard_lines lines;
+	int rc;
+
+	if (!d->o->guard)
+		return;
+	rc = guard_lines_open(&lines, d->o);
+	if (rc < 0) {
+		check_fail(c, "run the check as root", "%s", strerror(-rc));
+		return;
+	}
+	for (size_t i = 0; i < lines.count; i++)
+		if (!strcmp(lines.lines[i]->what, "fence"))
+			look_at_fence(c, d, lines.lines[i]);
+	guard_lines_close(&lines);
+}
+
+/* ---- what comes in ---- */
+
+static bool input_is_fine(struct check *c, const struct intercept_doctor *d,
+			  bool v4, uint16_t port)
+{
+	const struct rules_packet packet = {.dport = port};
+	char fix[CHECK_TEXT_MAX];
+	struct rules_answer a;
+	bool fine = true;
+
+	for (int f = 0; f < RULES_FLAVOURS; f++) {
+		const struct rules *r = d->rules.flavours[!v4][f];
+
+		if (!r)
+			continue;
+		rules_walk(r, in_places, COUNT(in_places), &packet, &a);
+		if (a.fate != RULES_DROPPED)
+			continue;
+		fine = false;
+		check_text(fix, "%s -I INPUT -p tcp --dport %u -j ACCEPT",
+			   rules_tool(&d->rules, v4, f), port);
+		if (a.some)
+			check_warn(c, fix,
+				   "%s: requests to port %u may be dropped: "
+				   "\"%s\" (table %s)",
+				   family_text(v4), port, a.rule, a.table);
+		else
+			check_fail(c, fix,
+				   "%s: requests to port %u are dropped: "
+				   "\"%s\" (table %s)",
+				   family_text(v4), port, a.rule, a.table);
+	}
+	return fine;
+}
+
+void check_input(struct check *c, void *ctx)
+{
+	const struct intercept_doctor *d = ctx;
+
+	for (size_t i = 0; i < d->port_count; i++) {
+		uint16_t port = d->ports[i];
+		bool fine = port == 0 || input_is_fine(c, d, true, port);
+
+		if (port && has_family(false, port))
+			fine &= input_is_fine(c, d, false, port);
+		if (fine && port)
+			check_ok(c, "no rule drops requests to port %u", port);
+	}
+}

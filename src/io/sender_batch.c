@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "io/sender_batch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define ROOM_BYTES (4 << 20)
+
+void sender_batch_room(int fd)
+{
+	int bytes = ROOM_BYTES;
+
+	/* The first needs CAP_NET_ADMIN, the second may grant less. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+static void note_refused(struct sender_stats *stats, unsigned count, int err)
+{
+	stats->refused += count;
+	stats->last_errno = err;
+	log_warn("packets to the target were refused by this host: %s%s",
+		 strerror(err),
+		 err == EPERM ? " (a firewall rule, or conntrack is full)"
+		 : err == EMSGSIZE
+			 ? " (lower -M to the MTU of the way to the target)"
+			 : "");
+}
+
+void sender_batch_send(int fd, struct mmsghdr *msgs, unsigned count,
+		       struct sender_stats *stats)
+{
+	unsigned at = 0;
+
+	while (at < count) {
+		int n = sendmmsg(fd, msgs + at, count - at, 0);
+
+		if (n > 0) {
+			stats->sent += (unsigned)n;
+			at += (unsigned)n;
+		} else if (errno == EAGAIN) {
+			/* No room: the others would meet the same. */
+			note_refused(stats, count - at, ENOBUFS);
+			at = count;
+		} else if (errno != EINTR) {
+			note_refused(stats, 1, errno);
+			at++;
+		}
+	}
+}

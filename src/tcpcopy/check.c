@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tcpcopy/check.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+
+#include "check/host.h"
+
+static void look_capabilities(struct check *c, void *ctx)
+{
+	const struct tcpcopy_doctor *d = ctx;
+
+	if (d->o->file && d->o->dry_run)
+		check_ok(c, "none are needed");
+	else
+		check_capability(c, CAP_NET_RAW, "cap_net_raw");
+}
+
+/* ---- intercept ---- */
+
+static void say_status(struct check *c, const struct link_said *said,
+		       const char *at)
+{
+	const struct wire_status *s = &said->status;
+
+	if (!said->has_status)
+		check_fail(c, "is it stopped? (ps, its log)",
+			   "intercept at %s says nothing of its queue", at);
+	else if (!s->queue_bound)
+		check_fail(c, "start intercept again",
+			   "intercept at %s has no queue", at);
+	else if (s->guarded && !s->armed)
+		check_fail(c, "there: what the log of intercept says",
+			   "intercept at %s does not vouch that its guard "
+			   "stands: nothing would be sent",
+			   at);
+	else if (s->queue_dropped > 0)
+		check_warn(c, "there: a larger intercept -q",
+			   "intercept at %s: the kernel found no room for "
+			   "%" PRIu64 " packets",
+			   at, s->queue_dropped);
+	else
+		check_ok(c, "intercept at %s has its queue%s", at,
+			 s->guarded ? ", and its guard stands" : "");
+}
+
+static void look_intercept(struct check *c, void *ctx)
+{
+	struct tcpcopy_doctor *d = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+	struct link_said said;
+
+	if (d->o->dry_run) {
+		check_ok(c, "a dry run needs none");
+		return;
+	}
+	for (unsigned i = 0; i < d->plan.replay.group_count; i++) {
+		const struct endpoint *at = &d->plan.intercepts[i];
+
+		d->up[i] = check_link(c, at, d->o->key, &said);
+		if (d->up[i])
+			say_status(c, &said, endpoint_text(at, text));
+	}
+}
+
+/* ---- the rest ---- */
+
+static void look_conntrack(struct check *c, void *ctx)
+{
+	(void)ctx;
+	check_conntrack(c);
+}
+
+int tcpcopy_check(const struct tcpcopy_options *o, bool json)
+{
+	static const struct check_item items[] = {
+		{"capabilities", look_capabilities},
+		{"intercept", look_intercept},
+		{"way", check_way},
+		{"output", check_output},
+		{"conntrack", look_conntrack},
+		{"devices", check_devices},
+		{"server", check_server},
+		{"capture", check_capture},
+	};
+	struct tcpcopy_doctor d = {.o = o};
+	struct opts_fault fault;
+	int rc = plan_make(&d.plan, o, &fault);
+
+	if (rc == OPTS_EXIT_BAD_INPUT) {
+		fprintf(stderr, "tcpcopy: %s\n", fault.text);
+	} else {
+		rules_host_read(&d.rules);
+		rc = check_run("tcpcopy", json, items,
+			       sizeof(items) / sizeof(items[0]), &d);
+		rules_host_free(&d.rules);
+	}
+	plan_free(&d.plan);
+	return rc;
+}

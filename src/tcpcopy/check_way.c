@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check/route.h"
+#include "io/way.h"
+#include "tcpcopy/check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* In the order in which a copy meets them. */
+static const struct rules_place out_places[] = {
+	{"raw", "OUTPUT"},	{"mangle", "OUTPUT"},
+	{"nat", "OUTPUT"},	{"filter", "OUTPUT"},
+	{"security", "OUTPUT"}, {"mangle", "POSTROUTING"},
+	{"nat", "POSTROUTING"},
+};
+
+static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
+			const struct endpoint *target)
+{
+	char text[ENDPOINT_TEXT_MAX], name[IF_NAMESIZE] = "?";
+	struct way way;
+	int device = route_device(&target->addr);
+	int rc = way_to(target, &way);
+
+	endpoint_text(target, text);
+	if (device > 0)
+		if_indextoname((unsigned)device, name);
+	if (rc < 0)
+		check_fail(c, "ip route add, for this address",
+			   "no way to target %s: %s", text, strerror(-rc));
+	else if (d->o->given['M'] && way.mtu_bytes < d->o->mtu_bytes)
+		check_warn(c, "a smaller -M, or a larger MTU",
+			   "to target %s by %s only packets of %u bytes can "
+			   "go: -M %u has no effect",
+			   text, name, way.mtu_bytes, d->o->mtu_bytes);
+	else
+		check_ok(c, "to target %s by %s, packets of up to %u bytes",
+			 text, name, way.mtu_bytes);
+}
+
+void check_way(struct check *c, void *ctx)
+{
+	const struct tcpcopy_doctor *d = ctx;
+
+	for (size_t i = 0; !d->o->dry_run && i < d->o->transfer.target_count;
+	     i++)
+		look_at_way(c, d, &d->o->transfer.targets[i]);
+}
+
+/* ---- rules ---- */
+
+static bool say_bad_rule(struct check *c, const struct tcpcopy_doctor *d,
+			 int flavour, const struct rules_answer *a,
+			 const struct endpoint *target)
+{
+	bool v4 = addr_is_v4(&target->addr);
+	const char *tool = rules_tool(&d->rules, v4, flavour);
+	char fix[CHECK_TEXT_MAX], at[ENDPOINT_TEXT_MAX];
+	char addr[ADDR_TEXT_MAX];
+
+	endpoint_text(target, at);
+	if (a->fate == RULES_ADDRESS_CHANGED)
+		check_fail(c,
+			   check_text(fix,
+				      "%s -t raw -I OUTPUT -p tcp -d %s "
+				      "--dport %u -j CT --notrack",
+				      tool, addr_text(&target->addr, addr),
+				      target->port),
+			   "copies to %s lose their clients' address: \"%s\" "
+			   "(table %s)",
+			   at, a->rule, a->table);
+	else if (a->fate == RULES_DROPPED && !a->some)
+		check_fail(c,
+			   check_text(fix,
+				      "%s -I OUTPUT -p tcp -d %s --dport "
+				      "%u -j ACCEPT",
+				      tool, addr_text(&target->addr, addr),
+				      target->port),
+			   "copies to %s are dropped: \"%s\" (table %s)", at,
+			   a->rule, a->table);
+	else
+		return false;
+	return true;
+}
+
+static bool is_let_out(struct check *c, const struct tcpcopy_doctor *d,
+		       const struct endpoint *target)
+{
+	int device = route_device(&target->addr);
+	char name[IF_NAMESIZE];
+	const struct rules_packet packet = {
+		.dport = target->port,
+		.dst = &target->addr,
+		.device = device > 0 ? if_indextoname((unsigned)device, name)
+				     : NULL,
+	};
+	bool fine = true;
+
+	for (int f = 0; f < RULES_FLAVOURS; f++) {
+		const struct rules *r =
+			d->rules.flavours[!addr_is_v4(&target->addr)][f];
+		struct rules_answer a;
+
+		if (!r)
+			continue;
+		rules_walk(r, out_places, COUNT(out_places), &packet, &a);
+		fine &= !say_bad_rule(c, d, f, &a, target);
+	}
+	return fine;
+}
+
+/* Reading them takes more than tcpcopy needs. */
+static bool can_read(const struct tcpcopy_doctor *d)
+{
+	return d->rules.flavours[0][RULES_NFT] ||
+	       d->rules.flavours[0][RULES_LEGACY];
+}
+
+void check_output(struct check *c, void *ctx)
+{
+	const struct tcpcopy_doctor *d = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (d->o->dry_run)
+		return;
+	if (!can_read(d)) {
+		check_ok(c, "the firewall's rules cannot be read (not root, "
+			    "or no iptables here)");
+		return;
+	}
+	for (size_t i = 0; i < d->o->transfer.target_count; i++) {
+		const struct endpoint *t = &d->o->transfer.targets[i];
+
+		if (is_let_out(c, d, t))
+			check_ok(c, "no rule drops or changes copies to %s",
+				 endpoint_text(t, text));
+	}
+}

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The doctors: on a healthy pair they say nothing but ok; everything that is
+done wrong here on purpose is named, with what mends it."""
+import contextlib
+import json
+import socket
+import struct
+import subprocess
+
+import pytest
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+
+OK, FAILS, BAD_INPUT = 0, 1, 2
+
+
+class Doctor:
+    """What a check has said."""
+
+    def __init__(self, host, binary, *args):
+        done = host.run(binary, "check", "--json", *args, check=False)
+        self.code, self.err = done.returncode, done.stderr
+        self.lines = [json.loads(line) for line in done.stdout.splitlines()]
+        host.lab.check_said = done.stdout + done.stderr
+        assert "Sanitizer" not in self.err, self.err
+
+    def fine(self):
+        bad = [line for line in self.lines if line["level"] != "ok"]
+        assert self.lines and not bad and self.code == OK, bad or self.err
+
+    def names(self, what, *words, level="FAIL"):
+        """There is such a line, with a fix, and the exit code fits."""
+        for line in self.lines:
+            if (line["what"], line["level"]) == (what, level) and \
+                    all(w in line["cause"] + line["fix"] for w in words):
+                assert line["fix"]
+                assert self.code == (FAILS if any(
+                    each["level"] == "FAIL" for each in self.lines) else OK)
+                return line
+        raise AssertionError(f"no {level} of {what} with {words}: "
+                             f"{self.lines} {self.err}")
+
+    def has_nothing_else(self, what):
+        other = [line for line in self.lines
+                 if line["level"] == "FAIL" and line["what"] != what]
+        assert not other, other
+
+
+def on_target(lab, *args):
+    return Doctor(lab.target, lab.intercept_bin, *args)
+
+
+def on_online(lab, *args, transfer=None):
+    return Doctor(lab.online, lab.tcpcopy_bin, "-x", transfer or lab.transfer,
+                  *args)
+
+
+class Trouble:
+    """For a moment something is wrong."""
+
+    def __init__(self, host):
+        self.host = host
+
+    @contextlib.contextmanager
+    def done(self, do, undo):
+        self.host.run("sh", "-ec", do)
+        try:
+            yield
+        finally:
+            self.host.run("sh", "-ec", undo)
+
+    def rule(self, rule, tool="iptables"):
+        """A rule at the head of its chain."""
+        table, rule = rule.split(" ", 1)
+        chain, rest = rule.split(" ", 1)
+        return self.done(f"{tool} -w -t {table} -I {chain} {rest}",
+                         f"{tool} -w -t {table} -D {chain} {rest}")
+
+
+@pytest.fixture
+def pair(lab):
+    """Applications, intercept with its rule, and clients that keep on."""
+    lab.serve(lab.online, ONLINE_PORT)
+    lab.target_app = lab.serve(lab.target, TARGET_PORT)
+    lab.rule()
+    lab.program = lab.start_intercept()
+    lab.load_start(connections=100000, concurrent=2, requests=50, think=20)
+    return lab
+
+
+@pytest.fixture
+def guarded(lab):
+    lab.serve(lab.online, ONLINE_PORT)
+    lab.serve(lab.target, TARGET_PORT)
+    lab.program = lab.start_intercept("--guard", TARGET_PORT)
+    lab.load_start(connections=100000, concurrent=2, requests=50, think=20)
+    return lab
+
+
+# --- healthy ---------------------------------------------------------------
+
+def test_a_healthy_pair_is_ok(pair):
+    on_target(pair).fine()
+    on_online(pair).fine()
+    # While a tcpcopy runs, too, and over IPv6.
+    pair.start_tcpcopy("-x", pair.transfer)
+    on_target(pair).fine()
+    on_online(pair).fine()
+    on_online(pair, transfer=f"{ONLINE_PORT}-[{pair.target.addr6}]:"
+              f"{TARGET_PORT}").fine()
+
+
+def test_a_healthy_guarded_pair_is_ok(guarded):
+    on_target(guarded, "--guard", TARGET_PORT).fine()
+    on_target(guarded).fine()
+    on_online(guarded).fine()
+    # Text says the same.
+    done = guarded.target.run(guarded.intercept_bin, "check", "--guard",
+                              TARGET_PORT)
+    assert done.stdout and done.stderr == ""
+    assert all(line.startswith("ok  ") for line in done.stdout.splitlines())
+
+
+# --- on the target ---------------------------------------------------------
+
+def test_rules_that_are_wrong(pair):
+    target = Trouble(pair.target)
+    sport = f"-p tcp --sport {TARGET_PORT}"
+    queue = f"filter OUTPUT {sport} -j NFQUEUE"
+    for tool, legacy in (("iptables", "iptables-legacy"),
+                         ("ip6tables", "ip6tables-legacy")):
+        family = "IPv4" if tool == "iptables" else "IPv6"
+        # An ACCEPT before it.
+        with target.rule("filter OUTPUT -m conntrack --ctstate ESTABLISHED "
+                         "-j ACCEPT", tool):
+            on_target(pair).names("rules", family, "not the first",
+                                  "ctstate ESTABLISHED", "-I OUTPUT")
+        # A DROP before it, in another table, of either flavour.
+        for flavour in (tool, legacy):
+            with target.rule(f"raw OUTPUT {sport} -j DROP", flavour):
+                on_target(pair).names("rules", family, "dropped", "raw",
+                                      f"-D OUTPUT {sport[:6]}")
+        # Queue bypass; no rule at all; one for another queue.
+        pair.target.run(tool, "-w", "-D", *queue.split()[1:])
+        with target.rule(queue + " --queue-bypass", tool):
+            on_target(pair).names("rules", family, "--queue-bypass")
+        with target.rule(queue + " --queue-num 5", tool):
+            on_target(pair, "--queue-num", "0").names(
+                "rules", family, "another queue")
+        # The other flavour's rule is as good.
+        with target.rule(queue, legacy):
+            on_target(pair).fine()
+        pair.target.run(tool, "-w", "-I", *queue.split()[1:])
+    on_target(pair).fine()
+
+
+def test_no_rule(pair):
+    pair.rule(command="-D")
+    said = on_target(pair)
+    said.names("rules", "no rule", "queue 0", "--guard")
+    said.has_nothing_else("rules")
+
+
+def test_requests_are_dropped(pair):
+    target = Trouble(pair.target)
+    with target.rule(f"filter INPUT -p tcp --dport {TARGET_PORT} -j DROP"):
+        on_target(pair).names("input", "IPv4", "dropped", "-I INPUT")
+    with target.done("iptables -w -P INPUT DROP; iptables -w -A INPUT -p tcp "
+                     f"--dport {LINK_PORT} -j ACCEPT; iptables -w -A INPUT "
+                     "-s 198.51.100.1 -j ACCEPT",
+                     "iptables -w -P INPUT ACCEPT; iptables -w -F INPUT"):
+        on_target(pair).names("input", "-P INPUT DROP", level="warn")
+
+
+def test_rp_filter(pair):
+    """Strict is fine where the default route is, and nowhere else."""
+    target = Trouble(pair.target)
+    conf = "sysctl -qw net.ipv4.conf"
+    with target.done(f"{conf}.all.rp_filter=1", f"{conf}.all.rp_filter=0"):
+        on_target(pair).fine()
+        with target.done("ip route del default", "ip route add default via "
+                         "192.0.2.254"):
+            on_target(pair).names("rp_filter", "eth0: 1",
+                                  "eth0.rp_filter=0")
+        with target.done("ip link add other type veth peer name other2; "
+                         "ip addr add 10.77.0.1/24 dev other; "
+                         "ip link set other up",
+                         "ip link del other"):
+            line = on_target(pair).names("rp_filter", "other: 1")
+            pair.target.run("sh", "-ec", line["fix"])
+            on_target(pair).fine()
+
+
+def test_the_queue_belongs_to_somebody_else(pair):
+    pair.program.finish()
+    other = pair.target.popen("other", "/usr/bin/python3", "-c", OTHER_QUEUE)
+    other.wait_for("bound")
+    on_target(pair).names("queue", "queue 0", "python3", str(other.pid))
+    other.stop()
+    said = on_target(pair)
+    said.names("links", "does not run", level="warn")
+
+
+OTHER_QUEUE = """
+import socket, struct, time
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+s.bind((0, 0))
+# NFQNL_MSG_CONFIG with NFQA_CFG_CMD: bind queue 0
+s.send(struct.pack("=IHHIIBBHHHBBH", 28, 0x302, 5, 1, 0, 0, 0, 0, 8, 1, 1, 0,
+                   0))
+assert struct.unpack("=i", s.recv(100)[16:20])[0] == 0
+print("bound", flush=True)
+time.sleep(100)
+"""
+
+
+def test_little_privilege_and_buffer(pair):
+    """Without CAP_NET_ADMIN; the buffer is then what the limit allows."""
+    bare = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+    done = pair.target.run(*bare, pair.intercept_bin, "check", "--json",
+                           check=False)
+    assert done.returncode == FAILS
+    by_name = {}
+    for line in map(json.loads, done.stdout.splitlines()):
+        by_name.setdefault(line["what"], line)
+    assert by_name["capabilities"]["level"] == "FAIL"
+    assert "cap_net_admin" in by_name["capabilities"]["fix"]
+    assert by_name["receive buffer"]["level"] == "warn"
+    assert "rmem_max" in by_name["receive buffer"]["fix"]
+    done = pair.online.run(*bare, pair.tcpcopy_bin, "check", "-x",
+                           pair.transfer, check=False)
+    assert "FAIL  capabilities: cap_net_raw is missing" in done.stdout
+
+
+def test_nothing_listens(pair):
+    pair.target_app.stop()
+    on_target(pair).names("application", f"port {TARGET_PORT}")
+
+
+def test_no_guard(guarded):
+    """Fence gone; guarding another port; not guarding at all."""
+    port = str(TARGET_PORT)
+    on_target(guarded, "--guard", "80").names("rules", "port 80",
+                                              "does not guard")
+    on_target(guarded, "--guard", "80").names("fence", "IPv4", "80")
+    guarded.program.finish()
+    guarded.start_intercept()
+    guarded.target.run("ip", "rule", "del", "iif", "lo", "ipproto", "tcp",
+                       "sport", port)
+    said = on_target(guarded, "--guard", port)
+    said.names("rules", "does not guard", f"--guard {port}")
+    said.names("fence", "IPv4", f"--guard {port}")
+    assert len([line for line in said.lines if line["what"] == "fence" and
+                line["level"] == "FAIL"]) == 1
+
+
+def test_a_guard_that_cannot_stand(guarded):
+    target = Trouble(guarded.target)
+    with target.done("ip link set lo down", "ip link set lo up"):
+        guarded.program.wait_for("cannot be put back")
+        on_online(guarded).names("intercept", "does not vouch")
+
+
+# --- between the two -------------------------------------------------------
+
+def test_keys(pair, tmp_path):
+    pair.program.finish()
+    keys = [str(tmp_path / f"key{n}") for n in range(2)]
+    for key in keys:
+        subprocess.run([pair.intercept_bin, "--make-key", key], check=True,
+                       stdout=subprocess.DEVNULL)
+    no_key = pair.start_intercept()
+    on_online(pair, "--key-file", keys[0]).names("intercept", "has no key")
+    no_key.finish()
+    pair.start_intercept("--key-file", keys[0])
+    on_online(pair, "--key-file", keys[0]).fine()
+    on_target(pair, "--key-file", keys[0]).fine()
+    on_online(pair, "--key-file", keys[1]).names("intercept", "another key")
+    on_online(pair).names("intercept", "without a key", "--key-file")
+    on_target(pair).names("links", "without a key")
+
+
+def test_the_way_to_intercept(pair):
+    target, online = Trouble(pair.target), Trouble(pair.online)
+    on_online(pair, "-p", "1").names("intercept", "nobody listens")
+    with target.rule(f"filter INPUT -p tcp --dport {LINK_PORT} -j DROP"):
+        on_online(pair).names("intercept", "no connection", "-I INPUT")
+    with online.done("ip route add unreachable 192.0.2.2",
+                     "ip route del unreachable 192.0.2.2"):
+        said = on_online(pair)
+        said.names("intercept", "no way")
+        said.names("way", "no way to target")
+    # From another subnet, without a key.
+    said = Doctor(pair.client, pair.tcpcopy_bin, "-x", pair.transfer)
+    said.names("intercept", "not allowed", "--allow")
+
+
+def other_version(sock):
+    """Answers one HELLO as an intercept of version 9 does."""
+    with contextlib.suppress(OSError):
+        while True:
+            peer = sock.accept()[0]
+            if peer.recv(26):
+                peer.sendall(struct.pack("!IBBHIHIQ", 26, 1, 0, 1, 0x74634e71,
+                                         9, 0, 1))
+            peer.close()
+
+
+def test_another_version(pair):
+    import threading
+    sock = pair.target.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind((pair.target.addr, 40000))
+    sock.listen(5)
+    thread = threading.Thread(target=other_version, args=(sock,))
+    thread.start()
+    try:
+        on_online(pair, "-p", "40000").names("intercept", "another version",
+                                             "same version")
+    finally:
+        sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
+        thread.join()
+
+
+# --- on the online server --------------------------------------------------
+
+def test_copies_do_not_leave(pair):
+    online = Trouble(pair.online)
+    with online.rule("nat POSTROUTING -o eth0 -j MASQUERADE"):
+        said = on_online(pair)
+        line = said.names("output", "MASQUERADE", "--notrack")
+        said.has_nothing_else("output")
+        pair.online.run("sh", "-ec", line["fix"])
+        on_online(pair).fine()
+        pair.online.iptables("-t", "raw", "-F", families=(4,))
+    with online.rule(f"filter OUTPUT -p tcp --dport {TARGET_PORT} -j REJECT"):
+        on_online(pair).names("output", "dropped", "-j ACCEPT")
+    # What is none of ours does no harm.
+    with online.rule("nat POSTROUTING -s 172.17.0.0/16 ! -o docker0 "
+                     "-j MASQUERADE"), \
+            online.rule("filter OUTPUT -d 10.0.0.0/8 -j DROP"):
+        on_online(pair).fine()
+
+
+def test_what_is_captured(pair):
+    on_online(pair, "--device", "lo").names("capture", "--device lo")
+    on_online(pair, "--filter", "src host 10.1.1.1").names(
+        "capture", "--filter src host")
+    with Trouble(pair.online).done(
+            "ip link add idle0 type veth peer name idle1",
+            "ip link del idle0"):
+        on_online(pair, "--device", "idle0").names("devices", "idle0 is down")
+    said = on_online(pair, transfer=f"81-{pair.target.addr}:{TARGET_PORT}")
+    said.names("server", "port 81", level="warn")
+    said.names("capture", "no packet", level="warn")
+    assert said.code == OK
+
+
+# --- the command line ------------------------------------------------------
+
+def test_bad_usage(lab):
+    for binary, args in ((lab.tcpcopy_bin, ()),
+                         (lab.tcpcopy_bin, ("-x", lab.transfer, "--no-such")),
+                         (lab.tcpcopy_bin, ("-x", lab.transfer, "stray")),
+                         (lab.intercept_bin, ("--guard", "0")),
+                         (lab.intercept_bin, ("--unguard", "80"))):
+        done = lab.online.run(binary, "check", *args, check=False)
+        assert done.returncode == BAD_INPUT, (args, done.stdout)
+        assert len(done.stderr.splitlines()) == 1 and not done.stdout
+
+
+def test_reports_of_a_run_are_left_alone(lab):
+    """The options of a service, as they are."""
+    path = lab.path("report.json")
+    with open(path, "w") as f:
+        f.write("kept")
+    done = lab.target.run(lab.intercept_bin, "check", "--json", path, "-d",
+                          "-P", lab.path("pid"), "-l", lab.path("log"),
+                          check=False)
+    assert "capabilities" in done.stdout and done.stdout[0] != "{"
+    with open(path) as f:
+        assert f.read() == "kept"
+    for name in ("pid", "log"):
+        with pytest.raises(FileNotFoundError):
+            open(lab.path(name))

@@ -78,7 +78,7 @@ void replay_arm_timer(struct replay *r, struct copy *c)
 	const struct session *s = &c->work->session;
 	uint64_t at = session_deadline_us(s, &r->targets[c->target].params);
 
-	if (s->state == SESSION_WAITING && !c->in_waiting &&
+	if (s->state == SESSION_WAITING && s->rst_left == 0 && !c->in_waiting &&
 	    s->retry_at_us < at)
 		at = s->retry_at_us;
 	if (at == TIME_NEVER)

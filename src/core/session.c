@@ -79,7 +79,8 @@ uint32_t session_wire_snd_nxt(const struct session *s)
 
 bool session_wants_open(const struct session *s, uint64_t now_us)
 {
-	return s->state == SESSION_WAITING && now_us >= s->retry_at_us;
+	return s->state == SESSION_WAITING && s->rst_left == 0 &&
+	       now_us >= s->retry_at_us;
 }
 
 void session_open(struct session *s, uint32_t iss, uint64_t now_us)

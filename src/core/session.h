@@ -132,7 +132,8 @@ void session_init(struct session *s, struct hold *hold, uint32_t seq,
 /* All of it happens this much later, so that copies are no burst. */
 void session_spread(struct session *s, uint32_t spread_us);
 
-/* It waits for session_open(), and has nothing against its coming now. */
+/* It waits for session_open(), and has nothing against its coming now: the RST
+ * of the connection before, which belongs to that one's tuple, has gone. */
 bool session_wants_open(const struct session *s, uint64_t now_us);
 /* WAITING -> SYN_SENT. iss: of the SYN, as on the wire. */
 void session_open(struct session *s, uint32_t iss, uint64_t now_us);

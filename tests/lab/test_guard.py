@@ -33,6 +33,11 @@ class Family:
         self.ip = ["ip", f"-{number}"]
         self.iptables = "iptables" if v4 else "ip6tables"
         self.nft = ["nft", "ip" if v4 else "ip6"]
+        self.relay = ()
+
+    def start_intercept(self, *args, **options):
+        return self.lab.start_intercept("--guard", TARGET_PORT, *self.relay,
+                                        *args, **options)
 
     def load_start(self, **options):
         return self.lab.load_start(f"{self.online}:{ONLINE_PORT}",
@@ -72,7 +77,7 @@ def guarded(family, *args, intercept=(), **kw):
     lab = family.lab
     online_app = lab.serve(lab.online, ONLINE_PORT)
     target_app = lab.serve(lab.target, TARGET_PORT)
-    program = lab.start_intercept("--guard", TARGET_PORT, *intercept, **kw)
+    program = family.start_intercept(*intercept, **kw)
     tcpcopy = lab.start_tcpcopy("-x", family.transfer, *args)
     return Copy(online_app, target_app, program, tcpcopy)
 
@@ -98,7 +103,7 @@ def killed(family, copy):
     copy.intercept.kill()
     family.forge_syns()
     time.sleep(1)
-    copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
+    copy.intercept = family.start_intercept()
 
 
 def out_of_memory(family, copy):
@@ -111,7 +116,7 @@ def out_of_memory(family, copy):
         assert group.kills() == 1
     family.forge_syns()
     time.sleep(1)
-    copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
+    copy.intercept = family.start_intercept()
 
 
 def ended_and_another_started(family, copy):
@@ -121,7 +126,7 @@ def ended_and_another_started(family, copy):
     time.sleep(1)
     family.lab.intercept_bin = shutil.copy(family.lab.intercept_bin,
                                            family.lab.path("new-intercept"))
-    copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
+    copy.intercept = family.start_intercept()
 
 
 def stopped(family, copy):
@@ -199,7 +204,7 @@ def flushed_while_dead(family, copy):
     family.forge_syns()
     time.sleep(2)
     assert family.rules() == (0, 1)
-    copy.intercept = family.lab.start_intercept("--guard", TARGET_PORT)
+    copy.intercept = family.start_intercept()
 
 
 def fence_deleted_while_stopped(family, copy):
@@ -220,8 +225,21 @@ EVENTS = [killed, out_of_memory, ended_and_another_started, stopped,
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.__name__)
 def test_leak(family, event):
+    check_leak(family, event)
+
+
+@pytest.mark.parametrize("event", [
+    killed, stopped, nft_flushed, flushed_while_dead,
+    fence_deleted_while_stopped], ids=lambda e: e.__name__)
+def test_leak_with_relay(family, event):
+    """The requests do not come from the network."""
+    family.relay = ("--relay", TARGET_PORT)
+    check_leak(family, event, "--path", "relay")
+
+
+def check_leak(family, event, *args):
     tap = family.lab.tap()
-    copy = guarded(family)
+    copy = guarded(family, *args)
     load = family.load_start(connections=40, concurrent=40, requests=150,
                              think_ms=20, seed=100)
     wait_until(lambda: copy.target_app.totals()["requests"] > 200)

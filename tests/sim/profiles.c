@@ -138,7 +138,10 @@ static void make_failing(struct profile *p, struct rng *r)
 	p->idle_us = rng_between(r, 2, 6) * SECONDS;
 	p->refusing = coin(r) ? 8000000 : 0;
 	p->silent = maybe(r, 300);
-	p->stolen = maybe(r, 400);
+	if (coin(r)) {
+		p->stolen = rng_between(r, 50, 400);
+		p->intercept_restarts = rng_between(r, 1, 2);
+	}
 }
 
 static void make_memory(struct profile *p, struct rng *r)

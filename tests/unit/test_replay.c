@@ -381,6 +381,7 @@ static void test_a_turn_that_waited_is_sent_again(void **state)
 	engine_respond(e, &e->conns[0], TCP_ACK | TCP_FIN, 0);
 	e->mode = TARGET_ANSWERS;
 	engine_pull(e);
+	engine_wait(e, 1000);
 	assert_int_equal(ledger(e)->turns_resent, 1);
 	assert_int_equal(e->conns[0].bytes, 240);
 	client_end(e, &c, TCP_FIN);

@@ -71,6 +71,29 @@ static void test_a_refused_route_takes_another_tuple(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 1);
 }
 
+/* An RST for the tuple that was refused, however late it is pulled. */
+static void test_the_rst_is_for_the_refused_tuple(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+
+	e->mode = TARGET_SILENT;
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	msg.route = e->conns[0].route;
+	replay_on_msg(e->r, 0, &msg, e->now_us);
+	e->now_us += 50000;
+	replay_on_timer(e->r, e->now_us);
+	engine_pull(e);
+	engine_wait(e, 1000);
+	assert_int_equal(e->conn_count, 2);
+	assert_int_equal(e->conns[0].rsts, 1);
+	assert_int_equal(e->conns[1].rsts, 0);
+	assert_int_equal(e->conns[1].syns, 1);
+}
+
 /* Another tcpcopy with the same clients has taken its ports where we look. */
 static void test_a_run_of_refused_ports(void **state)
 {
@@ -88,6 +111,7 @@ static void test_a_run_of_refused_ports(void **state)
 		if (msg.route.client.port >= 20000)
 			break;
 		replay_on_msg(e->r, 0, &msg, e->now_us);
+		engine_pull(e);
 		engine_wait(e, 2000);
 		assert_int_equal(e->conn_count, refused + 2);
 	}
@@ -524,6 +548,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_a_second_until_it_answers),
 		TEST(test_a_refused_route_takes_another_tuple),
+		TEST(test_the_rst_is_for_the_refused_tuple),
 		TEST(test_a_run_of_refused_ports),
 		TEST(test_no_link_no_packet),
 		TEST(test_sent_again_after_the_links_return),

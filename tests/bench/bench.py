@@ -21,7 +21,7 @@ import tables
 from world import PATHS, World, lab_module
 
 OTHERS = ("influence", "limits", "delay", "idle")
-ASKED_FOR = ("profile", "calls")
+ASKED_FOR = ("profile", "calls", "soak")
 FAST = 20
 
 
@@ -51,6 +51,8 @@ def parse(args):
                         help="where all figures go (bench.json)")
     parser.add_argument("--profiled", choices=loads.LOADS, default="small",
                         help="the load of profile and calls (small)")
+    parser.add_argument("--seconds", type=int, default=3600, metavar="N",
+                        help="how long soak lasts (3600)")
     parser.add_argument("--skip-floors", action="store_true",
                         help="no floors, and so no ratios")
     got = parser.parse_args(args)
@@ -131,7 +133,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lab_module.remove_leftovers()
     world = World(options.tcpcopy_args, options.intercept_args, options.pin,
-                  options.profiled)
+                  options.profiled, options.seconds)
     unknown = [p for p in options.path or () if p not in world.paths()]
     if unknown:
         sys.exit(f"bench: this tcpcopy has no --path {unknown[0]}")

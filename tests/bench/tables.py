@@ -112,6 +112,22 @@ def idle(results):
           percent(r["exact_percent"])) for _, path, r in results])
 
 
+def soak(results):
+    def memory(r, who):
+        at = r["memory_kb"]
+        return "/".join(f"{at[i][who] / 1024:.1f}" for i in
+                        (len(at) // 10, len(at) // 2, -1))
+    return table(
+        ["soak, path", "s", "requests", "machine busy %",
+         "tcpcopy MiB at 10/50/100 %", "intercept MiB", "turns lost",
+         "lost ring/send/queue/link", "exact %"],
+        [(f"mixed, {path}", number(r["wall_s"]), number(r["requests"]),
+          number(r["busy_percent"]), memory(r, "tcpcopy"),
+          memory(r, "intercept"), f"{r['lost']:,.0f}",
+          "/".join(f"{n:.0f}" for n in r["drops"].values()),
+          percent(r["exact_percent"])) for _, path, r in results])
+
+
 def profile(results):
     rows = []
     for _, path, r in results:

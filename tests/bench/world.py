@@ -13,14 +13,16 @@ import lab as lab_module  # noqa: E402
 
 PATHS = ("raw", "link", "relay")
 
+
 class World:
     """How the programs are to be started; makes labs."""
 
     def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False,
-                 profiled="small"):
+                 profiled="small", soak_seconds=3600):
         self.tcpcopy_args = list(tcpcopy_args)
         self.intercept_args = list(intercept_args)
         self.pin, self.profiled = pin, profiled
+        self.soak_seconds = soak_seconds
         self.build = os.environ.get("TCPCOPY_BUILDDIR", os.getcwd())
         lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
         lab_module.Lab.intercept_bin = lab_module.find_program("intercept")

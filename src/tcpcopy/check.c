@@ -81,7 +81,8 @@ static bool say_status(struct check *c, const struct link_said *said,
 	else
 		check_ok(c, "intercept at %s has its queue%s", at,
 			 s->guarded ? ", and its guard stands" : "");
-	return !s->guarded || s->armed;
+	/* Who says nothing may have a guard that does not stand. */
+	return said->has_status && (!s->guarded || s->armed);
 }
 
 static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,

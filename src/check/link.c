@@ -101,9 +101,11 @@ static void finish(struct talk *t)
 static void on_up(void *ctx, unsigned link_id)
 {
 	struct talk *t = ctx;
+	struct link_state state;
 
-	(void)link_id;
+	link_client_state(t->client, link_id, &state);
 	t->said->up = true;
+	t->said->features = state.features;
 }
 
 static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)

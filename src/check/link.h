@@ -22,7 +22,8 @@ enum link_reach {
 enum link_reach link_reach(const struct endpoint *at, int *error);
 
 struct link_said {
-	bool up; /* HELLOs have gone both ways */
+	uint32_t features; /* WIRE_FEATURE_* of the intercept */
+	bool up;	   /* HELLOs have gone both ways */
 	bool has_status;
 	struct wire_status status;
 	char why[320]; /* it did not come up */

@@ -152,6 +152,14 @@ void rules_free(struct rules *r)
 
 /* ---- one rule ---- */
 
+static bool is_any_of(const char *word, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(word, *list))
+			return true;
+	return false;
+}
+
 enum match { MATCH_NO, MATCH_SOME, MATCH_ALL };
 
 static enum match not_if(bool inverted, enum match m)
@@ -209,6 +217,15 @@ static enum match match_protocol(const char *value)
 	return is_tcp ? MATCH_ALL : MATCH_NO;
 }
 
+/* Some need no option to choose packets: rpfilter, socket. */
+static enum match match_module(const char *value)
+{
+	static const char *const plain[] = {"tcp", "multiport", "comment",
+					    NULL};
+
+	return is_any_of(value, plain) ? MATCH_ALL : MATCH_SOME;
+}
+
 static enum match match_device(const char *value, const char *device)
 {
 	if (device)
@@ -224,8 +241,10 @@ static enum match match_word(const char *word, const char *value,
 	*words = 2;
 	if (!strcmp(word, "-p"))
 		return match_protocol(value);
-	if (!strcmp(word, "-m") || !strcmp(word, "--comment"))
+	if (!strcmp(word, "--comment"))
 		return MATCH_ALL;
+	if (!strcmp(word, "-m"))
+		return match_module(value);
 	if (!strcmp(word, "--sport") || !strcmp(word, "--sports"))
 		return match_ports(value, p->sport);
 	if (!strcmp(word, "--dport") || !strcmp(word, "--dports"))
@@ -330,22 +349,6 @@ static enum outcome decide(struct walk *w, const struct rule *rule,
 	return DECIDED;
 }
 
-static bool is_any_of(const char *word, const char *const *list)
-{
-	for (; *list; list++)
-		if (!strcmp(word, *list))
-			return true;
-	return false;
-}
-
-static enum outcome take_queue(struct walk *w, const struct rule *rule,
-			       enum match m)
-{
-	return decide(w, rule, m,
-		      is_our_queue(rule, w->p->queue_num) ? RULES_QUEUED
-							  : RULES_OTHER_QUEUE);
-}
-
 /* What is for some packets only and does not concern the queue is passed over,
  * but remembered if it lets them go. */
 static enum outcome take_let_go(struct walk *w, const struct rule *rule,
@@ -354,6 +357,17 @@ static enum outcome take_let_go(struct walk *w, const struct rule *rule,
 	if (!w->let_go)
 		w->let_go = rule;
 	return m == MATCH_ALL && !w->some ? LEFT_TABLE : GO_ON;
+}
+
+static enum outcome take_queue(struct walk *w, const struct rule *rule,
+			       enum match m)
+{
+	if (is_our_queue(rule, w->p->queue_num))
+		return decide(w, rule, m, RULES_QUEUED);
+	/* Whoever reads the other queue may let packets go, too. */
+	if (m == MATCH_SOME || w->some)
+		return take_let_go(w, rule, m);
+	return decide(w, rule, m, RULES_OTHER_QUEUE);
 }
 
 static enum outcome jump(struct walk *w, const char *chain, enum match m,

@@ -70,14 +70,16 @@ static char *output_of(const char *const *argv)
 		return NULL;
 	if (start(&pid, argv, ends[1])) {
 		close(ends[1]);
-		ends[1] = -1;
 		text = read_all(ends[0]);
+		/* Before we wait: who has more to print must not wait for us.
+		 */
+		close(ends[0]);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
-	}
-	close(ends[0]);
-	if (ends[1] >= 0)
+	} else {
+		close(ends[0]);
 		close(ends[1]);
+	}
 	if (status == 0)
 		return text;
 	free(text);

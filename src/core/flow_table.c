@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/flow_table.h"
 
+/* Every packet needs its flow, but few tables are ever full: buckets for all
+ * that fit would mostly be empty, and every page of them touched. */
+#define FLOWS_A_BUCKET 4u
+
 static size_t buckets_bytes(const struct flow_table *t)
 {
 	return ((size_t)t->bucket_mask + 1) * sizeof(t->buckets[0]);
@@ -11,7 +15,7 @@ bool flow_table_init(struct flow_table *t, const struct mem *mem,
 {
 	uint32_t buckets = 1;
 
-	while (buckets < count && buckets < 1u << 31)
+	while (buckets < count / FLOWS_A_BUCKET)
 		buckets <<= 1;
 	*t = (struct flow_table){.bucket_mask = buckets - 1, .hash_key = key};
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
@@ -70,13 +74,10 @@ struct flow *flow_table_add(struct flow_table *t,
 	*f = (struct flow){
 		.tuple = *tuple,
 		.chain = *bucket,
-		.next = t->all,
 		.listed = true,
+		.live = true,
 	};
 	*bucket = index + 1;
-	if (t->all)
-		t->all->prev = f;
-	t->all = f;
 	return f;
 }
 
@@ -93,14 +94,18 @@ void flow_table_unlist(struct flow_table *t, struct flow *f)
 	f->listed = false;
 }
 
+struct flow *flow_table_next(const struct flow_table *t, const struct flow *f)
+{
+	uint32_t index = f ? pool_index(&t->flows, f) + 1 : 0;
+
+	while (index < t->flows.fresh && !flow_at(t, index)->live)
+		index++;
+	return index < t->flows.fresh ? flow_at(t, index) : NULL;
+}
+
 void flow_table_remove(struct flow_table *t, struct flow *f)
 {
 	flow_table_unlist(t, f);
-	if (f->prev)
-		f->prev->next = f->next;
-	else
-		t->all = f->next;
-	if (f->next)
-		f->next->prev = f->prev;
+	f->live = false;
 	pool_give(&t->flows, pool_index(&t->flows, f));
 }

@@ -14,14 +14,15 @@
 
 struct copy;
 
-/* One captured connection. */
+/* One captured connection. There are very many that do nothing: what is only
+ * needed while something is under way is elsewhere, in the hold's stock and in
+ * the copies' work. */
 struct flow {
-	struct four_tuple tuple; /* client -> online */
 	struct hold hold;
 	struct timer timer;
 	struct copy *copies;
-	struct flow *prev, *next; /* all flows */
-	uint64_t last_us;	  /* last packet of the client */
+	uint64_t last_us;	 /* last packet of the client */
+	struct four_tuple tuple; /* client -> online */
 	uint32_t chain;
 	uint32_t iss;	      /* the client's, if whole */
 	uint32_t share;	      /* copies that it should have */
@@ -35,15 +36,18 @@ struct flow {
 	bool closed : 1;      /* the client has ended it */
 	bool listed : 1;      /* in the index */
 	bool traced : 1;      /* --trace asks for it */
+	bool live;	      /* not a free block */
 };
 
 struct flow_table {
 	struct pool flows;
 	uint32_t *buckets; /* flow + 1, 0: none */
 	uint32_t bucket_mask;
-	struct flow *all;
 	struct hash_key hash_key;
 };
+
+/* Of the index, for each flow that fits the table, at most. */
+#define FLOW_BUCKET_BYTES 2u
 
 /* false: no memory. */
 bool flow_table_init(struct flow_table *t, const struct mem *mem,
@@ -56,6 +60,9 @@ struct flow *flow_table_add(struct flow_table *t,
 			    const struct four_tuple *tuple);
 /* Takes it out of the index only. */
 void flow_table_unlist(struct flow_table *t, struct flow *f);
+/* The first one (f NULL), or the one behind f; NULL: none. f itself may have
+ * been removed meanwhile. */
+struct flow *flow_table_next(const struct flow_table *t, const struct flow *f);
 /* Frees it; its hold and timer are the caller's to end before. */
 void flow_table_remove(struct flow_table *t, struct flow *f);
 

@@ -6,8 +6,12 @@
  * head_seq + n * BLOCK_DATA on, so bytes beyond a hole are written where they
  * belong at once. What is beyond the hole is listed as islands (sorted, apart
  * from each other); when the hole closes they are absorbed into [start, end).
- * A turn is marked where the stream grows with a higher ack than before. A
- * cursor makes walking the chain cheap for readers that go forward.
+ * A turn is marked where the stream grows with a higher ack than before.
+ * Cursors make walking the chain cheap for who writes at its end, and for
+ * readers that go forward.
+ *
+ * All that is in a hold's stock, which is taken with the first byte that has to
+ * be kept and given back with the last.
  */
 #include "core/hold.h"
 
@@ -23,6 +27,27 @@ struct block {
 
 #define BLOCK_DATA ((uint32_t)sizeof(((struct block *)0)->data))
 
+/* A block looked at last, POOL_NONE: none, and its number in the chain. */
+struct cursor {
+	uint32_t block, n;
+};
+
+/* Kept and without a hole: [start, hold's end). */
+struct stock {
+	uint32_t start;
+	uint32_t head, tail; /* blocks, or POOL_NONE */
+	uint32_t head_seq;   /* first byte the head block can take */
+	uint32_t block_count;
+	struct cursor reads, writes;
+	uint32_t turns, turn_tail; /* marks, or POOL_NONE */
+	uint32_t islands;	   /* marks of bytes beyond a hole */
+	uint32_t island_count;
+	uint64_t hole_us; /* since when there are islands */
+};
+
+_Static_assert(sizeof(struct block) + sizeof(struct stock) <= HOLD_EACH_BYTES,
+	       "what its user reckons with");
+
 struct island {
 	uint32_t next;
 	uint32_t start, end;
@@ -34,6 +59,12 @@ union mark {
 	struct hold_turn turn;
 	struct island island;
 };
+
+static struct stock *stock_of(const struct hold *h, const struct hold_store *st)
+{
+	ASSERT(h->stock != POOL_NONE);
+	return pool_at(&st->stocks, h->stock);
+}
 
 static struct block *block_at(const struct hold_store *st, uint32_t index)
 {
@@ -53,83 +84,143 @@ static struct island *island_at(const struct hold_store *st, uint32_t index)
 bool hold_store_init(struct hold_store *st, const struct mem *mem,
 		     uint32_t blocks, uint32_t marks)
 {
-	if (!pool_init(&st->blocks, mem, sizeof(struct block), blocks))
-		return false;
-	if (pool_init(&st->marks, mem, sizeof(union mark), marks))
+	*st = (struct hold_store){0};
+	if (pool_init(&st->stocks, mem, sizeof(struct stock), blocks) &&
+	    pool_init(&st->blocks, mem, sizeof(struct block), blocks) &&
+	    pool_init(&st->marks, mem, sizeof(union mark), marks))
 		return true;
-	pool_fini(&st->blocks, mem);
+	hold_store_fini(st, mem);
 	return false;
 }
 
 void hold_store_fini(struct hold_store *st, const struct mem *mem)
 {
+	pool_fini(&st->stocks, mem);
 	pool_fini(&st->blocks, mem);
 	pool_fini(&st->marks, mem);
 }
 
 void hold_init(struct hold *h, uint32_t seq)
 {
-	*h = (struct hold){
-		.start = seq,
-		.end = seq,
-		.head_seq = seq,
+	*h = (struct hold){.end = seq, .stock = POOL_NONE};
+}
+
+/* false: no memory. */
+static bool take_stock(struct hold *h, struct hold_store *st)
+{
+	if (h->stock != POOL_NONE)
+		return true;
+	h->stock = pool_take(&st->stocks);
+	if (h->stock == POOL_NONE)
+		return false;
+	*stock_of(h, st) = (struct stock){
+		.start = h->end,
 		.head = POOL_NONE,
 		.tail = POOL_NONE,
-		.cursor = POOL_NONE,
+		.reads.block = POOL_NONE,
+		.writes.block = POOL_NONE,
 		.turns = POOL_NONE,
 		.turn_tail = POOL_NONE,
 		.islands = POOL_NONE,
 	};
+	return true;
 }
 
-static void drop_head_block(struct hold *h, struct hold_store *st)
+/* If there is nothing in it. */
+static void give_stock(struct hold *h, struct hold_store *st)
 {
-	uint32_t old = h->head;
+	const struct stock *k = stock_of(h, st);
 
-	h->head = block_at(st, old)->next;
-	h->head_seq += BLOCK_DATA;
-	h->block_count--;
-	if (h->head == POOL_NONE)
-		h->tail = POOL_NONE;
-	if (h->cursor == old || h->cursor_n == 0)
-		h->cursor = POOL_NONE;
+	if (k->head != POOL_NONE || k->turns != POOL_NONE ||
+	    k->islands != POOL_NONE)
+		return;
+	pool_give(&st->stocks, h->stock);
+	h->stock = POOL_NONE;
+}
+
+uint32_t hold_start(const struct hold *h, const struct hold_store *st)
+{
+	return h->stock == POOL_NONE ? h->end : stock_of(h, st)->start;
+}
+
+uint32_t hold_blocks(const struct hold *h, const struct hold_store *st)
+{
+	return h->stock == POOL_NONE ? 0 : stock_of(h, st)->block_count;
+}
+
+uint64_t hold_hole_us(const struct hold *h, const struct hold_store *st)
+{
+	return stock_of(h, st)->hole_us;
+}
+
+/* The chain has lost its head. */
+static void move_cursor(struct cursor *c)
+{
+	if (c->n == 0)
+		c->block = POOL_NONE;
 	else
-		h->cursor_n--;
+		c->n--;
+}
+
+static void drop_head_block(struct stock *k, struct hold_store *st)
+{
+	uint32_t old = k->head;
+
+	k->head = block_at(st, old)->next;
+	k->head_seq += BLOCK_DATA;
+	k->block_count--;
+	if (k->head == POOL_NONE)
+		k->tail = POOL_NONE;
+	move_cursor(&k->reads);
+	move_cursor(&k->writes);
 	pool_give(&st->blocks, old);
 }
 
-static void drop_blocks(struct hold *h, struct hold_store *st)
+static void drop_blocks(struct stock *k, struct hold_store *st)
 {
-	while (h->head != POOL_NONE)
-		drop_head_block(h, st);
+	while (k->head != POOL_NONE)
+		drop_head_block(k, st);
 }
 
-static void drop_first_turn(struct hold *h, struct hold_store *st)
+static void drop_first_turn(struct stock *k, struct hold_store *st)
 {
-	uint32_t old = h->turns;
+	uint32_t old = k->turns;
 
-	h->turns = turn_at(st, old)->next;
-	if (h->turns == POOL_NONE)
-		h->turn_tail = POOL_NONE;
+	k->turns = turn_at(st, old)->next;
+	if (k->turns == POOL_NONE)
+		k->turn_tail = POOL_NONE;
 	pool_give(&st->marks, old);
 }
 
 static void drop_first_island(struct hold *h, struct hold_store *st)
 {
-	uint32_t old = h->islands;
+	struct stock *k = stock_of(h, st);
+	uint32_t old = k->islands;
 
-	h->islands = island_at(st, old)->next;
-	h->island_count--;
+	k->islands = island_at(st, old)->next;
+	h->has_hole = --k->island_count > 0;
 	pool_give(&st->marks, old);
+}
+
+/* All that is kept goes. */
+static void clear_stock(struct hold *h, struct hold_store *st)
+{
+	struct stock *k;
+
+	if (h->stock == POOL_NONE)
+		return;
+	k = stock_of(h, st);
+	while (k->islands != POOL_NONE)
+		drop_first_island(h, st);
+	while (k->turns != POOL_NONE)
+		drop_first_turn(k, st);
+	drop_blocks(k, st);
+	give_stock(h, st);
 }
 
 void hold_fini(struct hold *h, struct hold_store *st)
 {
-	while (h->islands != POOL_NONE)
-		drop_first_island(h, st);
-	while (h->turns != POOL_NONE)
-		drop_first_turn(h, st);
-	drop_blocks(h, st);
+	clear_stock(h, st);
 }
 
 void hold_set_ack(struct hold *h, uint32_t ack)
@@ -139,67 +230,66 @@ void hold_set_ack(struct hold *h, uint32_t ack)
 }
 
 /* Makes the chain reach up to seq; false: not enough blocks. */
-static bool reach(struct hold *h, struct hold_store *st, uint32_t seq)
+static bool reach(const struct hold *h, struct hold_store *st, uint32_t seq)
 {
+	struct stock *k = stock_of(h, st);
 	uint32_t span, want;
 
-	if (h->head == POOL_NONE)
-		h->head_seq = h->end;
-	span = seq - h->head_seq;
+	if (k->head == POOL_NONE)
+		k->head_seq = h->end;
+	span = seq - k->head_seq;
 	want = (span + BLOCK_DATA - 1) / BLOCK_DATA;
-	if (want > h->block_count &&
-	    want - h->block_count > st->blocks.count - st->blocks.used)
+	if (want > k->block_count &&
+	    want - k->block_count > st->blocks.count - st->blocks.used)
 		return false;
-	while (h->block_count < want) {
+	while (k->block_count < want) {
 		uint32_t index = pool_take(&st->blocks);
 
 		block_at(st, index)->next = POOL_NONE;
-		if (h->tail == POOL_NONE)
-			h->head = index;
+		if (k->tail == POOL_NONE)
+			k->head = index;
 		else
-			block_at(st, h->tail)->next = index;
-		h->tail = index;
-		h->block_count++;
+			block_at(st, k->tail)->next = index;
+		k->tail = index;
+		k->block_count++;
 	}
 	return true;
 }
 
-static struct block *find_block(struct hold *h, const struct hold_store *st,
-				uint32_t n)
+static struct block *find_block(const struct stock *k, struct cursor *c,
+				const struct hold_store *st, uint32_t n)
 {
-	ASSERT(n < h->block_count);
-	if (n == h->block_count - 1) {
-		h->cursor = h->tail;
-		h->cursor_n = n;
-	} else if (h->cursor == POOL_NONE || h->cursor_n > n) {
-		h->cursor = h->head;
-		h->cursor_n = 0;
+	ASSERT(n < k->block_count);
+	if (c->block == POOL_NONE || c->n > n)
+		*c = (struct cursor){.block = k->head};
+	while (c->n < n) {
+		c->block = block_at(st, c->block)->next;
+		c->n++;
 	}
-	while (h->cursor_n < n) {
-		h->cursor = block_at(st, h->cursor)->next;
-		h->cursor_n++;
-	}
-	return block_at(st, h->cursor);
+	return block_at(st, c->block);
 }
 
 /* The stretch of one block that holds seq: its first byte and its length. */
-static uint8_t *stretch(struct hold *h, const struct hold_store *st,
-			uint32_t seq, uint32_t *len)
+static uint8_t *stretch(const struct stock *k, struct cursor *c,
+			const struct hold_store *st, uint32_t seq,
+			uint32_t *len)
 {
-	uint32_t at = seq - h->head_seq;
+	uint32_t at = seq - k->head_seq;
 	uint32_t room = BLOCK_DATA - at % BLOCK_DATA;
 
 	if (*len > room)
 		*len = room;
-	return find_block(h, st, at / BLOCK_DATA)->data + at % BLOCK_DATA;
+	return find_block(k, c, st, at / BLOCK_DATA)->data + at % BLOCK_DATA;
 }
 
-static void write_bytes(struct hold *h, const struct hold_store *st,
+static void write_bytes(const struct hold *h, const struct hold_store *st,
 			uint32_t seq, const uint8_t *bytes, uint32_t len)
 {
+	struct stock *k = stock_of(h, st);
+
 	while (len > 0) {
 		uint32_t n = len;
-		uint8_t *to = stretch(h, st, seq, &n);
+		uint8_t *to = stretch(k, &k->writes, st, seq, &n);
 
 		memcpy(to, bytes, n);
 		seq += n;
@@ -208,13 +298,15 @@ static void write_bytes(struct hold *h, const struct hold_store *st,
 	}
 }
 
-void hold_read(struct hold *h, const struct hold_store *st, uint32_t seq,
+void hold_read(const struct hold *h, const struct hold_store *st, uint32_t seq,
 	       uint8_t *out, uint32_t len)
 {
-	ASSERT(seq_geq(seq, h->start) && seq_leq(seq + len, h->end));
+	struct stock *k = stock_of(h, st);
+
+	ASSERT(seq_geq(seq, k->start) && seq_leq(seq + len, h->end));
 	while (len > 0) {
 		uint32_t n = len;
-		const uint8_t *from = stretch(h, st, seq, &n);
+		const uint8_t *from = stretch(k, &k->reads, st, seq, &n);
 
 		memcpy(out, from, n);
 		seq += n;
@@ -233,9 +325,10 @@ static uint32_t pause_us(const struct hold *h, uint64_t at_us)
 	return gap > UINT32_MAX ? UINT32_MAX : (uint32_t)gap;
 }
 
-static void mark_turn(struct hold *h, struct hold_store *st, uint32_t ack,
+static void mark_turn(const struct hold *h, struct hold_store *st, uint32_t ack,
 		      uint64_t at_us)
 {
+	struct stock *k = stock_of(h, st);
 	uint32_t index = pool_take(&st->marks);
 	struct hold_turn *turn = turn_at(st, index);
 
@@ -247,11 +340,11 @@ static void mark_turn(struct hold *h, struct hold_store *st, uint32_t ack,
 		.gap_us = pause_us(h, at_us),
 		.at_us = at_us,
 	};
-	if (h->turn_tail == POOL_NONE)
-		h->turns = index;
+	if (k->turn_tail == POOL_NONE)
+		k->turns = index;
 	else
-		turn_at(st, h->turn_tail)->next = index;
-	h->turn_tail = index;
+		turn_at(st, k->turn_tail)->next = index;
+	k->turn_tail = index;
 }
 
 /* Does a byte with this ack begin a turn? Notes it if so. */
@@ -288,7 +381,7 @@ static void absorb(struct hold *h, struct hold_store *st,
 {
 	struct island *island;
 
-	while ((island = island_at(st, h->islands)) &&
+	while ((island = island_at(st, stock_of(h, st)->islands)) &&
 	       island->start == h->end) {
 		struct island copy = *island;
 
@@ -301,7 +394,8 @@ static void absorb(struct hold *h, struct hold_store *st,
 static void add_island(struct hold *h, struct hold_store *st, uint32_t start,
 		       uint32_t end, uint32_t ack, uint64_t at_us)
 {
-	uint32_t *link = &h->islands;
+	struct stock *k = stock_of(h, st);
+	uint32_t *link = &k->islands;
 	uint32_t index;
 	struct island *island;
 
@@ -322,8 +416,9 @@ static void add_island(struct hold *h, struct hold_store *st, uint32_t start,
 		.at_us = at_us,
 	};
 	*link = index;
-	if (h->island_count++ == 0)
-		h->hole_us = at_us;
+	if (k->island_count++ == 0)
+		k->hole_us = at_us;
+	h->has_hole = true;
 }
 
 /* Where the gap between islands that begins at seq ends, at most at `end`; seq
@@ -331,7 +426,7 @@ static void add_island(struct hold *h, struct hold_store *st, uint32_t start,
 static uint32_t gap_end(const struct hold *h, const struct hold_store *st,
 			uint32_t seq, uint32_t end, uint32_t *island_end)
 {
-	const struct island *island = island_at(st, h->islands);
+	const struct island *island = island_at(st, stock_of(h, st)->islands);
 
 	while (island && seq_leq(island->end, seq))
 		island = island_at(st, island->next);
@@ -343,9 +438,15 @@ static uint32_t gap_end(const struct hold *h, const struct hold_store *st,
 
 static bool has_room(struct hold *h, struct hold_store *st, uint32_t end)
 {
+	if (!take_stock(h, st))
+		return false;
 	/* every gap between islands can become a mark, and so can each end */
-	return st->marks.count - st->marks.used >= h->island_count + 2 &&
-	       reach(h, st, end);
+	if (st->marks.count - st->marks.used >=
+		    stock_of(h, st)->island_count + 2 &&
+	    reach(h, st, end))
+		return true;
+	give_stock(h, st);
+	return false;
 }
 
 struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
@@ -362,7 +463,7 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 		return growth;
 	}
 	if (end - h->end > HOLD_AHEAD_MAX ||
-	    h->end - h->start > INT32_MAX / 2) {
+	    h->end - hold_start(h, st) > INT32_MAX / 2) {
 		growth.stray = true;
 		return growth;
 	}
@@ -388,7 +489,8 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 		at = seq_max(stop, h->end);
 	}
 	if (growth.bytes > 0)
-		h->hole_us = now_us; /* of the next hole, if there is one */
+		stock_of(h, st)->hole_us =
+			now_us; /* of the next hole, if there is one */
 	h->pushed = push;
 	growth.repeated = !fresh;
 	return growth;
@@ -404,10 +506,11 @@ struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
 		growth.repeated = true;
 		return growth;
 	}
+	ASSERT(h->stock == POOL_NONE);
 	growth.turns = begins_turn(h, ack);
 	growth.bytes = end - at;
 	note_ack(h, ack);
-	h->start = h->end = end;
+	h->end = end;
 	h->pushed = push;
 	h->last_us = now_us;
 	return growth;
@@ -439,8 +542,11 @@ uint32_t hold_close_need(const struct hold *h)
 const struct hold_turn *
 hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 {
-	uint32_t index = h->turns;
+	uint32_t index;
 
+	if (h->stock == POOL_NONE)
+		return NULL;
+	index = stock_of(h, st)->turns;
 	while (index != POOL_NONE && seq_leq(turn_at(st, index)->start, seq))
 		index = turn_at(st, index)->next;
 	return index == POOL_NONE ? NULL : turn_at(st, index);
@@ -449,25 +555,32 @@ hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 		  uint32_t turn)
 {
+	struct stock *k;
+
 	ASSERT(seq_leq(seq, h->end));
-	if (seq_gt(seq, h->start))
-		h->start = seq;
-	while (h->turns != POOL_NONE &&
-	       seq_leq(turn_at(st, h->turns)->start, turn))
-		drop_first_turn(h, st);
-	if (h->start == h->end && h->island_count == 0)
-		drop_blocks(h, st);
-	while (h->head != POOL_NONE &&
-	       seq_leq(h->head_seq + BLOCK_DATA, h->start))
-		drop_head_block(h, st);
+	if (h->stock == POOL_NONE)
+		return;
+	k = stock_of(h, st);
+	if (seq_gt(seq, k->start))
+		k->start = seq;
+	while (k->turns != POOL_NONE &&
+	       seq_leq(turn_at(st, k->turns)->start, turn))
+		drop_first_turn(k, st);
+	if (k->start == h->end && k->island_count == 0)
+		drop_blocks(k, st);
+	while (k->head != POOL_NONE &&
+	       seq_leq(k->head_seq + BLOCK_DATA, k->start))
+		drop_head_block(k, st);
+	if (k->start == h->end)
+		give_stock(h, st);
 }
 
 struct hold_loss hold_jump(struct hold *h, struct hold_store *st)
 {
 	struct hold_loss loss = {.end = h->end};
 
-	while (h->islands != POOL_NONE) {
-		struct island island = *island_at(st, h->islands);
+	while (h->has_hole) {
+		struct island island = *island_at(st, stock_of(h, st)->islands);
 
 		drop_first_island(h, st);
 		loss.bytes += island.end - island.start;
@@ -475,9 +588,7 @@ struct hold_loss hold_jump(struct hold *h, struct hold_store *st)
 		note_ack(h, island.ack);
 		loss.end = island.end;
 	}
-	while (h->turns != POOL_NONE)
-		drop_first_turn(h, st);
-	drop_blocks(h, st);
-	h->start = h->end = loss.end;
+	clear_stock(h, st);
+	h->end = loss.end;
 	return loss;
 }

@@ -11,9 +11,9 @@
 
 #include "core/pool.h"
 
-/* Blocks and marks of all holds of an engine. */
+/* What all holds of an engine keep. */
 struct hold_store {
-	struct pool blocks, marks;
+	struct pool stocks, blocks, marks;
 };
 
 enum hold_close { HOLD_OPEN, HOLD_FIN, HOLD_RST };
@@ -29,23 +29,19 @@ struct hold_turn {
 	uint64_t at_us;	 /* when its first byte was captured */
 };
 
+/* What it needs while it keeps anything is its stock; most connections keep
+ * nothing most of the time. */
 struct hold {
-	uint32_t start, end; /* kept and without a hole: [start, end) */
-	uint32_t head, tail; /* blocks, or POOL_NONE */
-	uint32_t head_seq;   /* first byte the head block can take */
-	uint32_t block_count;
-	uint32_t cursor, cursor_n; /* block last looked at, and its number */
-	uint32_t turns, turn_tail; /* marks, or POOL_NONE */
-	uint32_t islands;	   /* marks of bytes beyond a hole */
-	uint32_t island_count;
+	uint32_t end;	   /* of what has come without a hole */
+	uint32_t stock;	   /* in the store, or POOL_NONE: keeps nothing */
 	uint32_t last_ack; /* client's, highest so far */
 	uint32_t close_seq, close_ack, close_gap_us;
 	uint64_t last_us; /* when the last bytes came */
-	uint64_t hole_us; /* since when there are islands */
 	uint8_t close;	  /* enum hold_close; counts once end == close_seq */
 	bool ack_known;	  /* last_ack means something */
 	bool in_turn;	  /* a turn has begun */
 	bool pushed;	  /* the last bytes had PSH */
+	bool has_hole;	  /* bytes beyond one are kept */
 };
 
 /* What an insertion did. */
@@ -65,7 +61,9 @@ struct hold_loss {
 
 /* Bytes further ahead than this are not taken. */
 #define HOLD_AHEAD_MAX	 (8u << 20)
-#define HOLD_BLOCK_BYTES 2048u
+#define HOLD_BLOCK_BYTES 512u
+/* A block, and a stock for a hold that has no other. */
+#define HOLD_EACH_BYTES (HOLD_BLOCK_BYTES + 64u)
 
 bool hold_store_init(struct hold_store *st, const struct mem *mem,
 		     uint32_t blocks, uint32_t marks);
@@ -82,7 +80,8 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 			       uint32_t seq, uint32_t ack, bool push,
 			       const uint8_t *bytes, uint32_t len,
 			       uint64_t now_us);
-/* Follows the stream without keeping it: for connections not copied. A late
+/* Follows the stream without keeping it, when nothing is kept: for connections
+ * not copied. A late
  * byte before the end counts as repeated. */
 struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
 			     bool push, uint32_t len, uint64_t now_us);
@@ -100,7 +99,7 @@ const struct hold_turn *hold_turn_after(const struct hold *h,
 					const struct hold_store *st,
 					uint32_t seq);
 /* Copies [seq, seq + len), which must be kept. */
-void hold_read(struct hold *h, const struct hold_store *st, uint32_t seq,
+void hold_read(const struct hold *h, const struct hold_store *st, uint32_t seq,
 	       uint8_t *out, uint32_t len);
 /* Lets go the bytes before seq and the turns that begin at or before turn. */
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
@@ -110,7 +109,12 @@ void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 struct hold_loss hold_jump(struct hold *h, struct hold_store *st);
 static inline bool hold_has_hole(const struct hold *h)
 {
-	return h->island_count > 0;
+	return h->has_hole;
 }
+/* The first byte that is kept, `end` if none is. */
+uint32_t hold_start(const struct hold *h, const struct hold_store *st);
+uint32_t hold_blocks(const struct hold *h, const struct hold_store *st);
+/* Since when there is a hole; only if there is one. */
+uint64_t hold_hole_us(const struct hold *h, const struct hold_store *st);
 
 #endif

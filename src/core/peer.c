@@ -164,12 +164,14 @@ static bool for_caller(struct peer *p, const struct wire_msg *msg)
 	case WIRE_ROUTE_DEL:
 	case WIRE_ROUND:
 	case WIRE_RELAY:
+	case WIRE_PROBE:
 		if (p->cfg.role != PEER_SERVER)
 			fail(p, PEER_GARBAGE);
 		return p->fault == PEER_FINE;
 	case WIRE_ROUTE_REFUSED:
 	case WIRE_RESPONSE:
 	case WIRE_STATUS:
+	case WIRE_PROBE_SEEN:
 		if (p->cfg.role != PEER_CLIENT)
 			fail(p, PEER_GARBAGE);
 		return p->fault == PEER_FINE;

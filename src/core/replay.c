@@ -115,8 +115,8 @@ static bool make_trace(struct replay *r, const struct mem *mem)
 static bool make_tables(struct replay *r, const struct replay_config *cfg,
 			const struct mem *mem, uint64_t now_us)
 {
-	size_t each = sizeof(struct copy) + sizeof(struct flow) +
-		      2 * sizeof(uint32_t) /* of the index of flows */ +
+	size_t each = sizeof(struct copy) + sizeof(struct copy_work) +
+		      sizeof(struct flow) + FLOW_BUCKET_BYTES +
 		      TUPLES_EACH_BYTES * 3 / 2;
 	size_t memory_bytes = cfg->memory_bytes - r->trace_bytes;
 	size_t connections = memory_bytes / 2 / each;
@@ -138,9 +138,10 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 	r->tuples = tuples_new(&tuples, mem);
 	return r->flow_timers && r->copy_timers && r->tuples &&
 	       pool_init(&r->copies, mem, sizeof(struct copy), n) &&
+	       pool_init(&r->works, mem, sizeof(struct copy_work), n) &&
 	       flow_table_init(&r->flows, mem, n, cfg->hash_key) &&
 	       hold_store_init(&r->store, mem,
-			       (uint32_t)(left * 7 / 8 / HOLD_BLOCK_BYTES),
+			       (uint32_t)(left * 7 / 8 / HOLD_EACH_BYTES),
 			       (uint32_t)(left / 8 / sizeof(struct hold_turn)));
 }
 
@@ -179,6 +180,7 @@ void replay_free(struct replay *r, const struct mem *mem)
 	if (r->flows.buckets)
 		flow_table_fini(&r->flows, mem);
 	pool_fini(&r->copies, mem);
+	pool_fini(&r->works, mem);
 	if (r->tuples)
 		tuples_free(r->tuples, mem);
 	if (r->copy_timers)
@@ -271,7 +273,8 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 	}
 	env = replay_env(r, c);
 	trace_response(r, c, resp);
-	session_on_response(&c->session, &env, resp, now_us);
+	replay_wake(r, c, now_us);
+	session_on_response(&c->work->session, &env, resp, now_us);
 	/* after it: this may open the session anew, under another route id */
 	if (!r->targets[c->target].proven)
 		replay_on_first_response(r, &r->targets[c->target], now_us);
@@ -286,23 +289,25 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 	struct copy *c = copy_of_route(r, route_id);
 	struct session_env env;
 
-	if (!c || c->tuple == POOL_NONE || !session_is_open(&c->session))
+	if (!c || c->tuple == POOL_NONE ||
+	    !session_state_is_open(replay_state(c)))
 		return; /* over, or refused before: routes are told twice */
 	env = replay_env(r, c);
+	replay_wake(r, c, now_us);
 	r->ledger.routes_refused++;
 	replay_trace_tuple(r, c, TRACE_REFUSED);
 	c->registered = false;
-	if (c->session.state == SESSION_SYN_SENT &&
+	if (c->work->session.state == SESSION_SYN_SENT &&
 	    c->refusals < REPLAY_REFUSALS_MAX) {
 		c->refusals++;
 		c->tuple_refused = true;
-		session_send_rst(&c->session);
-		session_retry_open(&c->session, now_us);
-		c->session.retry_at_us = now_us + REPLAY_REFUSED_US;
+		session_send_rst(&c->work->session);
+		session_retry_open(&c->work->session, now_us);
+		c->work->session.retry_at_us = now_us + REPLAY_REFUSED_US;
 		/* what it sent led nowhere: the next try is the same session */
 		r->targets[c->target].next_open_us = now_us;
 	} else {
-		session_give_up(&c->session, &env, LOSS_NO_TUPLE, now_us);
+		session_give_up(&c->work->session, &env, LOSS_NO_TUPLE, now_us);
 	}
 	replay_settle(r, c, now_us);
 }
@@ -332,7 +337,7 @@ static void release_held(struct replay *r)
 {
 	if (!r->held.head)
 		return;
-	r->held.tail->ready_next = r->ready.head;
+	r->held.tail->work->ready_next = r->ready.head;
 	if (!r->ready.head)
 		r->ready.tail = r->held.tail;
 	r->ready.head = r->held.head;
@@ -355,12 +360,12 @@ void replay_on_timer(struct replay *r, uint64_t now_us)
 
 	r->now_us = now_us;
 	while ((timer = timers_expired(r->copy_timers, now_us))) {
-		struct copy *c = OWNER(timer, struct copy);
+		struct copy *c = OWNER(timer, struct copy_work)->copy;
 		struct session_env env = replay_env(r, c);
 
 		if (r->cfg.relay && relay_link(r, c) < 0)
-			session_defer_rto(&c->session, now_us);
-		session_on_timer(&c->session, &env, now_us);
+			session_defer_rto(&c->work->session, now_us);
+		session_on_timer(&c->work->session, &env, now_us);
 		replay_settle(r, c, now_us);
 	}
 	while ((timer = timers_expired(r->flow_timers, now_us)))
@@ -371,8 +376,7 @@ void replay_on_timer(struct replay *r, uint64_t now_us)
 void replay_on_capture_end(struct replay *r, uint64_t now_us)
 {
 	r->now_us = now_us;
-	for (struct flow *f = r->flows.all, *next; f; f = next) {
-		next = f->next;
+	for (struct flow *f = NULL; (f = flow_table_next(&r->flows, f));) {
 		replay_close_flow(r, f, now_us);
 		replay_free_flow_if_done(r, f, now_us);
 	}
@@ -388,7 +392,8 @@ void replay_shutdown(struct replay *r, uint64_t now_us)
 		if (!c->live)
 			continue;
 		env = replay_env(r, c);
-		session_end(&c->session, &env, LOSS_SHUTDOWN, now_us);
+		replay_wake(r, c, now_us);
+		session_end(&c->work->session, &env, LOSS_SHUTDOWN, now_us);
 		replay_settle(r, c, now_us);
 	}
 	replay_on_capture_end(r, now_us);
@@ -437,7 +442,7 @@ static struct copy *take_ready(struct replay *r)
 {
 	struct copy *c = r->ready.head;
 
-	r->ready.head = c->ready_next;
+	r->ready.head = c->work->ready_next;
 	if (!r->ready.head)
 		r->ready.tail = NULL;
 	return c;
@@ -448,9 +453,9 @@ static void hold_back(struct replay *r)
 {
 	struct copy *c = take_ready(r);
 
-	c->ready_next = NULL;
+	c->work->ready_next = NULL;
 	if (r->held.tail)
-		r->held.tail->ready_next = c;
+		r->held.tail->work->ready_next = c;
 	else
 		r->held.head = c;
 	r->held.tail = c;
@@ -472,10 +477,10 @@ static void pop_ready(struct replay *r, uint64_t now_us)
 
 	c->in_ready = false;
 	/* With relay, or when it was given up since. */
-	if (c->registered && c->session.state == SESSION_DONE)
+	if (c->registered && c->work->session.state == SESSION_DONE)
 		replay_push_msg(r, c);
 	replay_arm_timer(r, c);
-	replay_free_if_done(r, c, now_us);
+	replay_put_down(r, c, now_us);
 }
 
 size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
@@ -495,7 +500,8 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			continue;
 		}
 		if (c->tuple == POOL_NONE ||
-		    !session_next_segment(&c->session, &env, &out, now_us)) {
+		    !session_next_segment(&c->work->session, &env, &out,
+					  now_us)) {
 			pop_ready(r, now_us);
 			continue;
 		}

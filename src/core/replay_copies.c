@@ -36,9 +36,9 @@ static void push_ready(struct replay *r, struct copy *c)
 	if (c->in_ready)
 		return;
 	c->in_ready = true;
-	c->ready_next = NULL;
+	c->work->ready_next = NULL;
 	if (r->ready.tail)
-		r->ready.tail->ready_next = c;
+		r->ready.tail->work->ready_next = c;
 	else
 		r->ready.head = c;
 	r->ready.tail = c;
@@ -47,9 +47,9 @@ static void push_ready(struct replay *r, struct copy *c)
 static void push_waiting(struct target *t, struct copy *c)
 {
 	c->in_waiting = true;
-	c->wait_next = NULL;
+	c->work->wait_next = NULL;
 	if (t->waiting.tail)
-		t->waiting.tail->wait_next = c;
+		t->waiting.tail->work->wait_next = c;
 	else
 		t->waiting.head = c;
 	t->waiting.tail = c;
@@ -58,35 +58,39 @@ static void push_waiting(struct target *t, struct copy *c)
 /* Lets go of what no copy needs any more. */
 static void release_hold(struct replay *r, struct flow *f)
 {
+	uint32_t start = hold_start(&f->hold, &r->store);
 	uint32_t seq = f->hold.end, turn = f->hold.end;
 
 	for (const struct copy *c = f->copies; c; c = c->next) {
-		seq = seq_min(seq, session_keeps_from(&c->session));
-		turn = seq_min(turn, session_turns_done(&c->session));
-		if (seq == f->hold.start)
+		if (!c->work)
+			continue; /* it needs nothing of what there is */
+		seq = seq_min(seq, session_keeps_from(&c->work->session));
+		turn = seq_min(turn, session_turns_done(&c->work->session));
+		if (seq == start)
 			return;
 	}
-	if (seq_geq(seq, f->hold.start))
+	if (seq_geq(seq, start))
 		hold_release(&f->hold, &r->store, seq, turn);
 }
 
 void replay_arm_timer(struct replay *r, struct copy *c)
 {
-	const struct session *s = &c->session;
+	const struct session *s = &c->work->session;
 	uint64_t at = session_deadline_us(s, &r->targets[c->target].params);
 
 	if (s->state == SESSION_WAITING && s->rst_left == 0 && !c->in_waiting &&
 	    s->retry_at_us < at)
 		at = s->retry_at_us;
 	if (at == TIME_NEVER)
-		timers_cancel(r->copy_timers, &c->timer);
-	else if (!timer_armed(&c->timer) || at < c->timer.deadline_us)
-		timers_set(r->copy_timers, &c->timer, at);
+		timers_cancel(r->copy_timers, &c->work->timer);
+	else if (!timer_armed(&c->work->timer) ||
+		 at < c->work->timer.deadline_us)
+		timers_set(r->copy_timers, &c->work->timer, at);
 }
 
 void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 {
-	struct session *s = &c->session;
+	struct session *s = &c->work->session;
 
 	if (session_wants_open(s, now_us) && !c->in_waiting) {
 		struct target *t = &r->targets[c->target];
@@ -109,7 +113,8 @@ void replay_tell_copies(struct replay *r, struct flow *f,
 	for (struct copy *c = f->copies; c; c = c->next) {
 		struct session_env env = replay_env(r, c);
 
-		session_on_growth(&c->session, &env, growth, now_us);
+		replay_wake(r, c, now_us);
+		session_on_growth(&c->work->session, &env, growth, now_us);
 	}
 	for (struct copy *c = f->copies; c; c = c->next)
 		replay_settle(r, c, now_us);
@@ -132,10 +137,11 @@ static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
 		.target = (uint16_t)target,
 		.live = true,
 	};
-	session_init(&c->session, &f->hold, seq, f->whole, now_us);
-	session_spread(&c->session,
+	replay_take_work(r, c);
+	session_init(&c->work->session, &f->hold, seq, f->whole, now_us);
+	session_spread(&c->work->session,
 		       (uint32_t)(number * SPREAD_US / r->cfg.copies));
-	c->session.paused = !r->targets[target].up;
+	c->work->session.paused = !r->targets[target].up;
 	f->copies = c;
 	return true;
 }
@@ -250,7 +256,7 @@ static bool give_tuple(struct replay *r, struct copy *c, uint32_t *iss,
 	struct tuple_claim claim;
 	struct endpoint client;
 
-	*iss = session_own_iss(&c->session);
+	*iss = session_own_iss(&c->work->session);
 	if (c->tuple_refused) {
 		tuples_bar(r->tuples, c->tuple, now_us);
 		c->tuple = POOL_NONE;
@@ -276,10 +282,11 @@ void replay_trace_tuple(struct replay *r, const struct copy *c,
 	struct trace *t = replay_trace(r, c);
 
 	if (t)
-		trace_add(t, (struct trace_event){
-				     .what = (uint8_t)what,
-				     .at = tuples_client(r->tuples, c->tuple),
-				     .seq = session_own_iss(&c->session)});
+		trace_add(t,
+			  (struct trace_event){
+				  .what = (uint8_t)what,
+				  .at = tuples_client(r->tuples, c->tuple),
+				  .seq = session_own_iss(&c->work->session)});
 }
 
 void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
@@ -289,34 +296,36 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 
 	if (!give_tuple(r, c, &iss, now_us)) {
 		replay_tell(r, NOTICE_NO_TUPLE, c->target);
-		session_give_up(&c->session, &env, LOSS_NO_TUPLE, now_us);
+		session_give_up(&c->work->session, &env, LOSS_NO_TUPLE, now_us);
 		replay_settle(r, c, now_us);
 		return;
 	}
 	c->generation = r->next_generation++;
 	c->link = r->next_link++;
 	tuples_note_syn(r->tuples, c->tuple, iss);
-	session_open(&c->session, iss, now_us);
+	session_open(&c->work->session, iss, now_us);
 	replay_trace_tuple(r, c, TRACE_OPENED);
 	replay_push_msg(r, c);
 	replay_settle(r, c, now_us);
 }
 
-void replay_free_if_done(struct replay *r, struct copy *c, uint64_t now_us)
+void replay_put_down(struct replay *r, struct copy *c, uint64_t now_us)
 {
 	struct flow *f = c->flow;
 	struct copy **link = &f->copies;
 
-	if (c->session.state != SESSION_DONE || c->in_ready || c->in_msgs ||
+	replay_let_rest(r, c);
+	if (replay_state(c) != SESSION_DONE || c->in_ready || c->in_msgs ||
 	    c->in_waiting)
 		return;
-	timers_cancel(r->copy_timers, &c->timer);
+	timers_cancel(r->copy_timers, &c->work->timer);
 	if (c->tuple != POOL_NONE)
 		tuples_release(r->tuples, c->tuple,
-			       session_wire_snd_nxt(&c->session), now_us);
+			       session_wire_snd_nxt(&c->work->session), now_us);
 	while (*link != c)
 		link = &(*link)->next;
 	*link = c->next;
+	replay_give_work(r, c);
 	c->live = false;
 	pool_give(&r->copies, pool_index(&r->copies, c));
 	replay_free_flow_if_done(r, f, now_us);

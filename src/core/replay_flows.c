@@ -24,6 +24,14 @@
 #define CLOSED_LINGER_US 5000000u
 #define STRAY_BYTES	 (1 << 24)
 
+/* One that is to be given up by then. */
+static bool has_old_hole(const struct replay *r, const struct flow *f,
+			 uint64_t at_us)
+{
+	return hold_has_hole(&f->hold) &&
+	       hold_hole_us(&f->hold, &r->store) + HOLE_US <= at_us;
+}
+
 static void arm_flow_timer(struct replay *r, struct flow *f)
 {
 	uint64_t at = f->last_us + r->cfg.idle_us;
@@ -32,8 +40,8 @@ static void arm_flow_timer(struct replay *r, struct flow *f)
 		at = TIME_NEVER;
 	if (f->closed)
 		at = f->last_us + CLOSED_LINGER_US;
-	else if (hold_has_hole(&f->hold) && f->hold.hole_us + HOLE_US < at)
-		at = f->hold.hole_us + HOLE_US;
+	else if (has_old_hole(r, f, at))
+		at = hold_hole_us(&f->hold, &r->store) + HOLE_US;
 	if (at != TIME_NEVER &&
 	    (!timer_armed(&f->timer) || at < f->timer.deadline_us))
 		timers_set(r->flow_timers, &f->timer, at);
@@ -163,10 +171,11 @@ static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 	struct hold_growth none = {0};
 	struct hold_loss loss;
 
+	replay_wake_all(r, f, now_us);
 	for (struct copy *c = f->copies; c; c = c->next) {
 		struct session_env env = replay_env(r, c);
 
-		session_on_gap(&c->session, &env, why);
+		session_on_gap(&c->work->session, &env, why);
 	}
 	loss = hold_jump(&f->hold, &r->store);
 	f->joining = true;
@@ -174,7 +183,7 @@ static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 	account(f, &r->ledger.turns, loss.turns);
 	account(f, &r->ledger.bytes, loss.bytes);
 	for (struct copy *c = f->copies; c; c = c->next) {
-		session_move_to(&c->session, f->hold.end);
+		session_move_to(&c->work->session, f->hold.end);
 		replay_settle(r, c, now_us);
 	}
 	if (f->closed) /* no next turn to wait for */
@@ -185,12 +194,18 @@ static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 static void relieve_memory(struct replay *r, uint64_t now_us)
 {
 	struct flow *most = NULL;
+	uint32_t most_blocks = 0;
 
-	for (struct flow *f = r->flows.all; f; f = f->next)
-		if (!most || f->hold.block_count > most->hold.block_count)
+	for (struct flow *f = NULL; (f = flow_table_next(&r->flows, f));) {
+		uint32_t blocks = hold_blocks(&f->hold, &r->store);
+
+		if (blocks > most_blocks) {
 			most = f;
+			most_blocks = blocks;
+		}
+	}
 	replay_tell(r, NOTICE_MEMORY, 0);
-	if (most && most->hold.block_count > 0)
+	if (most)
 		leave_stream(r, most, LOSS_MEMORY, now_us);
 }
 
@@ -210,8 +225,9 @@ static void join(struct replay *r, struct flow *f, uint32_t seq,
 		replay_make_copies(r, f, seq, now_us);
 		return;
 	}
+	replay_wake_all(r, f, now_us);
 	for (struct copy *c = f->copies; c; c = c->next)
-		session_rejoin(&c->session, seq, now_us);
+		session_rejoin(&c->work->session, seq, now_us);
 	for (struct copy *c = f->copies; c; c = c->next)
 		replay_settle(r, c, now_us);
 }
@@ -227,15 +243,19 @@ static struct hold_growth insert(struct replay *r, struct flow *f,
 
 /* What is not copied; the sessions that wait for the next turn boundary have no
  * part in it. */
-static struct hold_growth skip(struct flow *f, const struct segment *seg,
-			       uint32_t seq, uint64_t now_us)
+static struct hold_growth skip(struct replay *r, struct flow *f,
+			       const struct segment *seg, uint32_t seq,
+			       uint64_t now_us)
 {
 	struct hold_growth growth =
 		hold_skip(&f->hold, seq, seg->ack, seg->flags & TCP_PSH,
 			  seg->payload_len, now_us);
 
-	for (struct copy *c = f->copies; c; c = c->next)
-		session_move_to(&c->session, f->hold.end);
+	for (struct copy *c = f->copies; c; c = c->next) {
+		replay_wake(r, c, now_us);
+		session_move_to(&c->work->session, f->hold.end);
+		replay_let_rest(r, c);
+	}
 	return growth;
 }
 
@@ -250,10 +270,11 @@ static bool is_tls(const struct flow *f, const struct segment *seg,
 
 static void bar_tls(struct replay *r, struct flow *f, uint64_t now_us)
 {
+	replay_wake_all(r, f, now_us);
 	for (struct copy *c = f->copies; c; c = c->next) {
 		struct session_env env = replay_env(r, c);
 
-		session_bar(&c->session, &env, LOSS_TLS, now_us);
+		session_bar(&c->work->session, &env, LOSS_TLS, now_us);
 		replay_tell(r, NOTICE_TLS, c->target);
 	}
 	for (struct copy *c = f->copies; c; c = c->next)
@@ -280,7 +301,7 @@ static void on_payload(struct replay *r, struct flow *f,
 			leave_stream(r, f, LOSS_MEMORY, now_us);
 	}
 	if (!f->copied || f->joining)
-		growth = skip(f, seg, seq, now_us);
+		growth = skip(r, f, seg, seq, now_us);
 	account_growth(r, f, &growth);
 	if (growth.bytes > 0 && f->copied && !f->joining)
 		replay_tell_copies(r, f, &growth, now_us);
@@ -421,7 +442,7 @@ void replay_on_flow_timer(struct replay *r, struct flow *f, uint64_t now_us)
 		replay_free_flow_if_done(r, f, now_us);
 		return;
 	}
-	if (hold_has_hole(&f->hold) && now_us >= f->hold.hole_us + HOLE_US) {
+	if (has_old_hole(r, f, now_us)) {
 		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
 		note_closed(r, f, now_us);
 	}

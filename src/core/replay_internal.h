@@ -6,7 +6,7 @@
 #include "core/bucket.h"
 #include "core/flow_table.h"
 #include "core/replay.h"
-#include "core/session.h"
+#include "core/session_rest.h"
 #include "core/tuples.h"
 
 /* Tuples of a session that intercept refuses before it is given up. */
@@ -14,18 +14,25 @@
 /* And the time that its RST has before the next one is taken. */
 #define REPLAY_REFUSED_US 1000u
 
-/* A session and what the engine needs to know of it. */
-struct copy {
+/* What a copy needs only while something is under way. */
+struct copy_work {
 	struct session session;
 	struct timer timer;
-	struct flow *flow;
-	struct copy *next;	 /* of the same flow */
+	struct copy *copy;
 	struct copy *ready_next; /* may have something to send */
 	struct copy *msg_next;	 /* has something to tell intercept */
 	struct copy *wait_next;	 /* to be opened */
-	uint32_t tuple;		 /* POOL_NONE: none yet */
-	uint32_t generation;	 /* of its route id */
-	uint16_t number;	 /* 0 for the first copy towards a target */
+};
+
+/* A session and what the engine needs to know of it. */
+struct copy {
+	struct flow *flow;
+	struct copy *next;	/* of the same flow */
+	struct copy_work *work; /* NULL: at rest, and on no list */
+	struct session_rest rest;
+	uint32_t tuple;	     /* POOL_NONE: none yet */
+	uint32_t generation; /* of its route id */
+	uint16_t number;     /* 0 for the first copy towards a target */
 	uint16_t target;
 	uint8_t link; /* number within a group that it prefers */
 	uint8_t refusals;
@@ -81,7 +88,7 @@ struct replay {
 	size_t trace_bytes;
 	struct hold_store store;
 	struct flow_table flows;
-	struct pool copies;
+	struct pool copies, works; /* as many works as copies */
 	struct tuples *tuples;
 	struct timers *flow_timers, *copy_timers;
 	struct copy_list ready, msgs;
@@ -132,6 +139,19 @@ static inline struct copy *replay_copy_at(const struct replay *r,
 	return pool_at(&r->copies, index);
 }
 
+/* replay_rest.c */
+
+/* For a copy that has none. */
+void replay_take_work(struct replay *r, struct copy *c);
+void replay_give_work(struct replay *r, struct copy *c);
+/* Before anything happens to a copy's session. */
+void replay_wake(struct replay *r, struct copy *c, uint64_t now_us);
+/* The copies of a flow. */
+void replay_wake_all(struct replay *r, const struct flow *f, uint64_t now_us);
+/* If nothing is under way, and it is on no list. */
+void replay_let_rest(struct replay *r, struct copy *c);
+enum session_state replay_state(const struct copy *c);
+
 /* replay_copies.c */
 
 /* Makes the copies of a flow whose bytes from seq on are to be replayed. */
@@ -146,8 +166,9 @@ void replay_trace_tuple(struct replay *r, const struct copy *c,
 			enum trace_what what);
 /* Sets its timer to the session's next deadline, if that is earlier. */
 void replay_arm_timer(struct replay *r, struct copy *c);
-/* Frees it if it is done and on no list. */
-void replay_free_if_done(struct replay *r, struct copy *c, uint64_t now_us);
+/* It has left a list: frees it if it is done, lets it rest if nothing is under
+ * way. */
+void replay_put_down(struct replay *r, struct copy *c, uint64_t now_us);
 /* Tells every copy of a flow that its hold has grown or closed. */
 void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us);

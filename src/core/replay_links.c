@@ -42,7 +42,7 @@ static struct copy *pop_waiting(struct target *t)
 {
 	struct copy *c = t->waiting.head;
 
-	t->waiting.head = c->wait_next;
+	t->waiting.head = c->work->wait_next;
 	if (!t->waiting.head)
 		t->waiting.tail = NULL;
 	c->in_waiting = false;
@@ -54,7 +54,7 @@ static void drop_stale_waiting(struct replay *r, struct target *t,
 			       uint64_t now_us)
 {
 	while (t->waiting.head &&
-	       !session_wants_open(&t->waiting.head->session, now_us))
+	       !session_wants_open(&t->waiting.head->work->session, now_us))
 		replay_settle(r, pop_waiting(t), now_us);
 }
 
@@ -112,9 +112,9 @@ void replay_push_msg(struct replay *r, struct copy *c)
 	if (c->in_msgs)
 		return;
 	c->in_msgs = true;
-	c->msg_next = NULL;
+	c->work->msg_next = NULL;
 	if (r->msgs.tail)
-		r->msgs.tail->msg_next = c;
+		r->msgs.tail->work->msg_next = c;
 	else
 		r->msgs.head = c;
 	r->msgs.tail = c;
@@ -123,7 +123,7 @@ void replay_push_msg(struct replay *r, struct copy *c)
 static void fill_route(const struct replay *r, struct copy *c,
 		       struct wire_msg *msg)
 {
-	bool over = c->session.state == SESSION_DONE;
+	bool over = c->work->session.state == SESSION_DONE;
 
 	*msg = (struct wire_msg){
 		.type = over ? WIRE_ROUTE_DEL : WIRE_ROUTE_ADD,
@@ -133,7 +133,8 @@ static void fill_route(const struct replay *r, struct copy *c,
 					    pool_index(&r->copies, c),
 				.client = tuples_client(r->tuples, c->tuple),
 				.target = r->targets[c->target].cfg.at,
-				.iss = c->session.target.iss + c->session.delta,
+				.iss = c->work->session.target.iss +
+				       c->work->session.delta,
 			},
 	};
 	c->registered = !over;
@@ -182,11 +183,11 @@ static bool next_route_msg(struct replay *r, unsigned *link_id,
 			return true;
 		}
 		r->msg_group = 0;
-		r->msgs.head = c->msg_next;
+		r->msgs.head = c->work->msg_next;
 		if (!r->msgs.head)
 			r->msgs.tail = NULL;
 		c->in_msgs = false;
-		replay_free_if_done(r, c, r->now_us);
+		replay_put_down(r, c, r->now_us);
 	}
 	return false;
 }
@@ -214,7 +215,11 @@ static void pause_copies(struct replay *r, const struct target *t,
 
 		if (!c->live || &r->targets[c->target] != t)
 			continue;
-		session_set_paused(&c->session, !t->up, now_us);
+		if (!c->work) {
+			session_rest_set_paused(&c->rest, !t->up, now_us);
+			continue;
+		}
+		session_set_paused(&c->work->session, !t->up, now_us);
 		replay_settle(r, c, now_us);
 	}
 }
@@ -273,8 +278,8 @@ void replay_on_link(struct replay *r, unsigned link_id, bool up,
 /* intercept has its route, or is about to. */
 static bool has_route(const struct copy *c)
 {
-	return c->live && c->session.state != SESSION_DONE &&
-	       (c->registered || session_is_open(&c->session));
+	return c->live && replay_state(c) != SESSION_DONE &&
+	       (c->registered || session_state_is_open(replay_state(c)));
 }
 
 static void reregister(struct replay *r, uint64_t now_us)
@@ -290,8 +295,10 @@ static void reregister(struct replay *r, uint64_t now_us)
 			return;
 		}
 		c = replay_copy_at(r, r->reregister_at);
-		if (has_route(c))
-			replay_push_msg(r, c);
+		if (!has_route(c))
+			continue;
+		replay_wake(r, c, now_us);
+		replay_push_msg(r, c);
 	}
 	r->reregister_us = now_us + REREGISTER_PERIOD_US;
 }

@@ -67,11 +67,6 @@ void session_change_state(struct session *s, enum session_state state)
 	s->state = (uint8_t)state;
 }
 
-bool session_is_open(const struct session *s)
-{
-	return s->state >= SESSION_SYN_SENT && s->state < SESSION_TIME_WAIT;
-}
-
 uint32_t session_own_iss(const struct session *s)
 {
 	return s->open_seq - 1 + s->delta;

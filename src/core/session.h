@@ -193,7 +193,15 @@ uint32_t session_keeps_from(const struct session *s);
 uint32_t session_turns_done(const struct session *s);
 /* What a later SYN on its tuple must exceed. */
 uint32_t session_wire_snd_nxt(const struct session *s);
-/* The target holds a connection of this session, as far as we know. */
-bool session_is_open(const struct session *s);
+/* The target holds a connection of a session in this state, as far as we know.
+ */
+static inline bool session_state_is_open(enum session_state state)
+{
+	return state >= SESSION_SYN_SENT && state < SESSION_TIME_WAIT;
+}
+static inline bool session_is_open(const struct session *s)
+{
+	return session_state_is_open((enum session_state)s->state);
+}
 
 #endif

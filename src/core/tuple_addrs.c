@@ -13,7 +13,7 @@ bool tuple_addrs_init(struct tuple_addrs *a, const struct mem *mem,
 {
 	uint32_t buckets = 1;
 
-	while (buckets < count && buckets < 1u << 31)
+	while (buckets < count / TUPLES_A_BUCKET)
 		buckets <<= 1;
 	*a = (struct tuple_addrs){.bucket_mask = buckets - 1, .hash_key = *key};
 	if (!pool_init(&a->records, mem, sizeof(struct tuple_addr), count))

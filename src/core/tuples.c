@@ -45,9 +45,9 @@ struct entry {
 };
 
 _Static_assert(sizeof(struct entry) + sizeof(struct tuple_addr) +
-			       4 * sizeof(uint32_t) <=
+			       4 * sizeof(uint32_t) / TUPLES_A_BUCKET <=
 		       TUPLES_EACH_BYTES,
-	       "what one may cost, two buckets of each table included");
+	       "what one may cost, with its part of both tables' buckets");
 
 /* Ports that are searched, as numbers from TUPLES_PORT_MIN up. */
 struct span {
@@ -126,7 +126,7 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 
 	if (!t)
 		return NULL;
-	t->bucket_mask = pow2_above(cfg->count) - 1;
+	t->bucket_mask = pow2_above(cfg->count / TUPLES_A_BUCKET) - 1;
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
 	t->barred_ports = cfg->barred_ports;
 	t->barred_port_count = cfg->barred_port_count;

@@ -15,7 +15,7 @@
 #define TUPLES_PORTS	 (65536u - TUPLES_PORT_MIN) /* of each address */
 #define TUPLES_SLICES	 1024u
 /* What one tuple may cost, whatever the others are. */
-#define TUPLES_EACH_BYTES 96u
+#define TUPLES_EACH_BYTES 88u
 
 struct tuples;
 

@@ -92,6 +92,22 @@ static uint8_t *put_relay(uint8_t *to, const struct wire_relay *relay)
 	return put_u16(to, relay->len);
 }
 
+static uint8_t *put_probe(uint8_t *to, const struct wire_probe *probe)
+{
+	to = put_u8(to, probe->tell);
+	to = put_endpoint(to, &probe->client);
+	return put_endpoint(to, &probe->target);
+}
+
+static uint8_t *put_probe_seen(uint8_t *to, const struct wire_probe_seen *seen)
+{
+	to = put_u32(to, seen->error);
+	to = put_u32(to, seen->arrived);
+	to = put_u32(to, seen->accepted);
+	to = put_u32(to, seen->answered);
+	return put_u32(to, seen->left);
+}
+
 static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 {
 	switch (msg->type) {
@@ -109,6 +125,10 @@ static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 		return put_round(to, &msg->round);
 	case WIRE_RELAY:
 		return put_relay(to, &msg->relay);
+	case WIRE_PROBE:
+		return put_probe(to, &msg->probe);
+	case WIRE_PROBE_SEEN:
+		return put_probe_seen(to, &msg->probe_seen);
 	case WIRE_PING:
 	case WIRE_PONG:
 		return put_u64(to, msg->token);
@@ -239,6 +259,22 @@ static void get_relay(struct reader *r, struct wire_relay *relay)
 	relay->l3 = reader_take(r, relay->len);
 }
 
+static void get_probe(struct reader *r, struct wire_probe *probe)
+{
+	probe->tell = reader_u8(r);
+	probe->client = get_endpoint(r);
+	probe->target = get_endpoint(r);
+}
+
+static void get_probe_seen(struct reader *r, struct wire_probe_seen *seen)
+{
+	seen->error = reader_u32(r);
+	seen->arrived = reader_u32(r);
+	seen->accepted = reader_u32(r);
+	seen->answered = reader_u32(r);
+	seen->left = reader_u32(r);
+}
+
 /* false: a type we do not know. */
 static bool get_record(struct reader *r, struct wire_msg *msg)
 {
@@ -262,6 +298,12 @@ static bool get_record(struct reader *r, struct wire_msg *msg)
 		return true;
 	case WIRE_RELAY:
 		get_relay(r, &msg->relay);
+		return true;
+	case WIRE_PROBE:
+		get_probe(r, &msg->probe);
+		return true;
+	case WIRE_PROBE_SEEN:
+		get_probe_seen(r, &msg->probe_seen);
 		return true;
 	case WIRE_PING:
 	case WIRE_PONG:

@@ -35,9 +35,11 @@ enum wire_type {
 	WIRE_RESPONSE,	    /* intercept -> tcpcopy: one header of an answer */
 	WIRE_PING,	    /* either way */
 	WIRE_PONG,
-	WIRE_STATUS, /* intercept -> tcpcopy, once a second or more often */
-	WIRE_ROUND,  /* tcpcopy -> intercept: all routes are told again */
-	WIRE_RELAY   /* tcpcopy -> intercept: a packet for the target */
+	WIRE_STATUS,	/* intercept -> tcpcopy, once a second or more often */
+	WIRE_ROUND,	/* tcpcopy -> intercept: all routes are told again */
+	WIRE_RELAY,	/* tcpcopy -> intercept: a packet for the target */
+	WIRE_PROBE,	/* tcpcopy -> intercept: look out for a packet */
+	WIRE_PROBE_SEEN /* intercept -> tcpcopy: how far it came */
 };
 
 struct wire_hello {
@@ -83,6 +85,20 @@ struct wire_relay {
 	uint16_t len; /* <= WIRE_RELAY_MAX */
 };
 
+/* About the packets from client to target, and their answers. */
+struct wire_probe {
+	bool tell; /* say what was seen; otherwise begin to look out */
+	struct endpoint client, target;
+};
+
+struct wire_probe_seen {
+	uint32_t error;	   /* an errno: it cannot look out; 0: it does */
+	uint32_t arrived;  /* packets that came to the host */
+	uint32_t accepted; /* of these, given to the server's socket */
+	uint32_t answered; /* packets that the server sent back */
+	uint32_t left;	   /* of these, not kept from leaving */
+};
+
 struct wire_msg {
 	enum wire_type type;
 	union {
@@ -92,6 +108,8 @@ struct wire_msg {
 		struct wire_status status;
 		struct wire_round round;
 		struct wire_relay relay;
+		struct wire_probe probe;
+		struct wire_probe_seen probe_seen;
 		uint64_t token; /* PING, PONG */
 	};
 };

@@ -340,6 +340,7 @@ static int start(struct app *a)
 	if (!a->devices)
 		log_warn("names of devices are not known: %s", strerror(errno));
 	start_handles(a);
+	app_probe_start(&a->probe, &a->loop);
 	rc = service_run_on(a->service, &a->loop, &a->options->service, &calls,
 			    a);
 	if (rc != 0)
@@ -362,6 +363,8 @@ int app_open(struct app *a, const struct options *o, struct service *s)
 		rc = open_queue(a);
 	if (rc == 0)
 		rc = app_guard_open(&a->guard, o);
+	if (rc == 0)
+		app_probe_open(&a->probe);
 	if (rc == 0)
 		rc = app_open_relay(a);
 	if (rc == 0)
@@ -389,6 +392,7 @@ void app_free(struct app *a)
 		devices_close(a->devices);
 	app_free_relay(a);
 	app_guard_free(&a->guard);
+	app_probe_free(&a->probe);
 	if (a->queue)
 		a->queue->ops->close(a->queue);
 	if (a->divert)

@@ -5,6 +5,7 @@
 
 #include "core/divert.h"
 #include "intercept/app_guard.h"
+#include "intercept/app_probe.h"
 #include "intercept/options.h"
 #include "io/devices.h"
 #include "io/link_access.h"
@@ -26,6 +27,7 @@ struct app {
 	struct sender *inject;	 /* NULL: no --relay */
 	struct devices *devices; /* NULL: names are not known */
 	struct app_guard guard;
+	struct app_probe probe;
 	uv_poll_t queue_poll, devices_poll;
 	uv_timer_t divert_timer, second_timer;
 	uint64_t divert_deadline_us; /* divert_timer is set for this */

@@ -44,6 +44,16 @@ static void refuse_route(struct app *a, unsigned link_id,
 		 link_id, endpoint_text(&route->target, text));
 }
 
+static void on_probe(struct app *a, unsigned link_id,
+		     const struct wire_probe *probe)
+{
+	bool own =
+		link_access_is_own(a->access, &probe->target.addr, clock_us());
+	struct wire_msg msg = app_probe_answer(&a->probe, link_id, probe, own);
+
+	link_server_send(a->server, link_id, &msg);
+}
+
 static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 {
 	struct app *a = ctx;
@@ -53,8 +63,11 @@ static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 		app_relay(a, link_id, &msg->relay, now_us);
 		return; /* it makes no messages */
 	}
-	if (msg->type == WIRE_ROUTE_ADD &&
-	    !link_access_is_own(a->access, &msg->route.target.addr, now_us))
+	if (msg->type == WIRE_PROBE)
+		on_probe(a, link_id, &msg->probe);
+	else if (msg->type == WIRE_ROUTE_ADD &&
+		 !link_access_is_own(a->access, &msg->route.target.addr,
+				     now_us))
 		refuse_route(a, link_id, &msg->route);
 	else
 		divert_on_msg(a->divert, link_id, msg, now_us);
@@ -66,6 +79,7 @@ static void on_link_down(void *ctx, unsigned link_id, const char *why)
 {
 	struct app *a = ctx;
 
+	app_probe_on_link_down(&a->probe, link_id);
 	divert_on_link_down(a->divert, link_id, clock_us());
 	log_info("link %u down: %s", link_id, why);
 }

@@ -12,6 +12,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
 
+#include "io/nft_expression.h"
+
 /* After conntrack, which would take packets of a connection of which it sees
  * one half only for invalid; before all else that may change, copy or let go a
  * packet. */
@@ -36,29 +38,12 @@ size_t nft_guard_bytes(size_t passlist_count)
 	return (MESSAGES + passlist_count) * MESSAGE_BYTES;
 }
 
-static struct nlmsghdr *put_header(void *at, uint16_t type, uint16_t flags,
-				   uint8_t family, uint16_t res_id,
-				   uint32_t seq)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(at);
-	struct nfgenmsg *nfg;
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	nlh->nlmsg_seq = seq;
-	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
-	nfg->nfgen_family = family;
-	nfg->version = NFNETLINK_V0;
-	nfg->res_id = htons(res_id);
-	return nlh;
-}
-
 static struct nlmsghdr *open_message(struct batch *b, uint16_t type,
 				     uint16_t flags)
 {
-	return put_header(b->buf + b->len,
-			  (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags,
-			  (uint8_t)b->g->family, 0, b->seq);
+	return nft_put_header(b->buf + b->len,
+			      (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
+			      flags, (uint8_t)b->g->family, 0, b->seq);
 }
 
 static void close_message(struct batch *b, const struct nlmsghdr *nlh)
@@ -68,8 +53,9 @@ static void close_message(struct batch *b, const struct nlmsghdr *nlh)
 
 static void put_edge(struct batch *b, uint16_t type, const uint32_t *generation)
 {
-	struct nlmsghdr *nlh = put_header(b->buf + b->len, type, 0, AF_UNSPEC,
-					  NFNL_SUBSYS_NFTABLES, b->seq);
+	struct nlmsghdr *nlh =
+		nft_put_header(b->buf + b->len, type, 0, AF_UNSPEC,
+			       NFNL_SUBSYS_NFTABLES, b->seq);
 
 	if (generation)
 		mnl_attr_put_u32(nlh, NFNL_BATCH_GENID, htonl(*generation));
@@ -104,82 +90,22 @@ static void put_chain(struct batch *b)
 
 /* ---- expressions ---- */
 
-struct expression {
-	struct nlattr *element, *data;
-};
-
-static struct expression open_expression(struct nlmsghdr *nlh, const char *name)
-{
-	struct expression e;
-
-	e.element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
-	mnl_attr_put_strz(nlh, NFTA_EXPR_NAME, name);
-	e.data = mnl_attr_nest_start(nlh, NFTA_EXPR_DATA);
-	return e;
-}
-
-static void close_expression(struct nlmsghdr *nlh, struct expression e)
-{
-	mnl_attr_nest_end(nlh, e.data);
-	mnl_attr_nest_end(nlh, e.element);
-}
-
-static void put_value(struct nlmsghdr *nlh, uint16_t type, const void *value,
-		      size_t len)
-{
-	struct nlattr *nest = mnl_attr_nest_start(nlh, type);
-
-	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, value);
-	mnl_attr_nest_end(nlh, nest);
-}
-
-static void put_equals(struct nlmsghdr *nlh, const void *value, size_t len)
-{
-	struct expression e = open_expression(nlh, "cmp");
-
-	mnl_attr_put_u32(nlh, NFTA_CMP_SREG, htonl(NFT_REG_1));
-	mnl_attr_put_u32(nlh, NFTA_CMP_OP, htonl(NFT_CMP_EQ));
-	put_value(nlh, NFTA_CMP_DATA, value, len);
-	close_expression(nlh, e);
-}
-
-static void put_load(struct nlmsghdr *nlh, uint32_t base, uint32_t offset,
-		     uint32_t len)
-{
-	struct expression e = open_expression(nlh, "payload");
-
-	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_DREG, htonl(NFT_REG_1));
-	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_BASE, htonl(base));
-	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_OFFSET, htonl(offset));
-	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_LEN, htonl(len));
-	close_expression(nlh, e);
-}
-
-static void put_load_protocol(struct nlmsghdr *nlh)
-{
-	struct expression e = open_expression(nlh, "meta");
-
-	mnl_attr_put_u32(nlh, NFTA_META_DREG, htonl(NFT_REG_1));
-	mnl_attr_put_u32(nlh, NFTA_META_KEY, htonl(NFT_META_L4PROTO));
-	close_expression(nlh, e);
-}
-
 static void put_mask(struct nlmsghdr *nlh, const uint8_t *mask, size_t len)
 {
 	static const uint8_t zero[16];
-	struct expression e = open_expression(nlh, "bitwise");
+	struct nft_expression e = nft_open_expression(nlh, "bitwise");
 
 	mnl_attr_put_u32(nlh, NFTA_BITWISE_SREG, htonl(NFT_REG_1));
 	mnl_attr_put_u32(nlh, NFTA_BITWISE_DREG, htonl(NFT_REG_1));
 	mnl_attr_put_u32(nlh, NFTA_BITWISE_LEN, htonl((uint32_t)len));
-	put_value(nlh, NFTA_BITWISE_MASK, mask, len);
-	put_value(nlh, NFTA_BITWISE_XOR, zero, len);
-	close_expression(nlh, e);
+	nft_put_value(nlh, NFTA_BITWISE_MASK, mask, len);
+	nft_put_value(nlh, NFTA_BITWISE_XOR, zero, len);
+	nft_close_expression(nlh, e);
 }
 
 static void put_accept(struct nlmsghdr *nlh)
 {
-	struct expression e = open_expression(nlh, "immediate");
+	struct nft_expression e = nft_open_expression(nlh, "immediate");
 	struct nlattr *data, *verdict;
 
 	mnl_attr_put_u32(nlh, NFTA_IMMEDIATE_DREG, htonl(NFT_REG_VERDICT));
@@ -188,17 +114,17 @@ static void put_accept(struct nlmsghdr *nlh)
 	mnl_attr_put_u32(nlh, NFTA_VERDICT_CODE, htonl(NF_ACCEPT));
 	mnl_attr_nest_end(nlh, verdict);
 	mnl_attr_nest_end(nlh, data);
-	close_expression(nlh, e);
+	nft_close_expression(nlh, e);
 }
 
 /* Neither has the flag that lets packets pass when nobody listens. */
 static void put_queue(struct nlmsghdr *nlh, uint16_t queue_num)
 {
-	struct expression e = open_expression(nlh, "queue");
+	struct nft_expression e = nft_open_expression(nlh, "queue");
 
 	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(queue_num));
 	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL, htons(1));
-	close_expression(nlh, e);
+	nft_close_expression(nlh, e);
 }
 
 static void put_xt_queue(struct nlmsghdr *nlh, uint16_t queue_num)
@@ -208,14 +134,14 @@ static void put_xt_queue(struct nlmsghdr *nlh, uint16_t queue_num)
 		struct xt_NFQ_info_v3 info;
 		uint64_t whole;
 	} target = {.whole = 0};
-	struct expression e = open_expression(nlh, "target");
+	struct nft_expression e = nft_open_expression(nlh, "target");
 
 	target.info.queuenum = queue_num;
 	target.info.queues_total = 1;
 	mnl_attr_put_strz(nlh, NFTA_TARGET_NAME, "NFQUEUE");
 	mnl_attr_put_u32(nlh, NFTA_TARGET_REV, htonl(3));
 	mnl_attr_put(nlh, NFTA_TARGET_INFO, sizeof(target), &target);
-	close_expression(nlh, e);
+	nft_close_expression(nlh, e);
 }
 
 /* ---- rules ---- */
@@ -258,9 +184,9 @@ static void put_pass_rule(struct batch *b, const struct guard_prefix *p)
 
 	for (unsigned bit = 0; bit < p->len; bit++)
 		mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	put_load(r.nlh, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+	nft_put_load(r.nlh, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
 	put_mask(r.nlh, mask, len);
-	put_equals(r.nlh, p->bytes, len);
+	nft_put_equals(r.nlh, p->bytes, len);
 	put_accept(r.nlh);
 	close_rule(b, r);
 }
@@ -271,10 +197,10 @@ static void put_queue_rule(struct batch *b)
 	uint8_t protocol = IPPROTO_TCP;
 	uint16_t port = htons(b->g->port);
 
-	put_load_protocol(r.nlh);
-	put_equals(r.nlh, &protocol, sizeof(protocol));
-	put_load(r.nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(port));
-	put_equals(r.nlh, &port, sizeof(port));
+	nft_put_load_meta(r.nlh, NFT_META_L4PROTO);
+	nft_put_equals(r.nlh, &protocol, sizeof(protocol));
+	nft_put_load(r.nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(port));
+	nft_put_equals(r.nlh, &port, sizeof(port));
 	if (b->g->by == NFT_QUEUE_NATIVE)
 		put_queue(r.nlh, b->g->queue_num);
 	else

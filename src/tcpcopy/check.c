@@ -17,9 +17,47 @@ static void look_capabilities(struct check *c, void *ctx)
 		check_capability(c, CAP_NET_RAW, "cap_net_raw");
 }
 
+/* ---- paths ---- */
+
+int doctor_group(const struct tcpcopy_doctor *d, size_t target)
+{
+	for (unsigned i = 0; i < d->plan.replay.group_count; i++)
+		if (d->up[i] && d->plan.targets[target].groups >> i & 1)
+			return (int)i;
+	return -1;
+}
+
+enum tcpcopy_path doctor_path(const struct tcpcopy_doctor *d, size_t target)
+{
+	const struct ip_addr *to = &d->o->transfer.targets[target].addr;
+	const struct next_hop *hop =
+		d->hops ? next_hops_find(d->hops, to) : NULL;
+	int group = doctor_group(d, target);
+
+	if (d->o->path != PATH_AUTO)
+		return d->o->path;
+	if (group >= 0 && d->relays[group])
+		return PATH_RELAY;
+	return hop && next_hop_takes_frames(hop) ? PATH_LINK : PATH_RAW;
+}
+
+/* The neighbours are known by now: there was a link. */
+static void open_hops(struct tcpcopy_doctor *d)
+{
+	struct ip_addr to[TRANSFERS_MAX];
+	size_t count = d->o->transfer.target_count;
+
+	for (size_t i = 0; i < count; i++)
+		to[i] = d->o->transfer.targets[i].addr;
+	if (d->o->path == PATH_RAW || d->o->path == PATH_RELAY ||
+	    next_hops_open(&d->hops, to, count))
+		d->hops = NULL;
+}
+
 /* ---- intercept ---- */
 
-static void say_status(struct check *c, const struct link_said *said,
+/* Whether anything may be sent. */
+static bool say_status(struct check *c, const struct link_said *said,
 		       const char *at)
 {
 	const struct wire_status *s = &said->status;
@@ -43,25 +81,40 @@ static void say_status(struct check *c, const struct link_said *said,
 	else
 		check_ok(c, "intercept at %s has its queue%s", at,
 			 s->guarded ? ", and its guard stands" : "");
+	/* Who says nothing may have a guard that does not stand. */
+	return said->has_status && (!s->guarded || s->armed);
+}
+
+static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,
+			      unsigned i)
+{
+	const struct endpoint *at = &d->plan.intercepts[i];
+	char text[ENDPOINT_TEXT_MAX];
+	struct link_said said;
+
+	endpoint_text(at, text);
+	if (!check_link(c, at, d->o->key, &said))
+		return;
+	d->up[i] = say_status(c, &said, text);
+	d->relays[i] = said.features & WIRE_FEATURE_RELAY;
+	if (!d->relays[i] && d->o->path == PATH_RELAY)
+		check_fail(c,
+			   "there: intercept --relay with the port of the "
+			   "target",
+			   "intercept at %s takes no packets", text);
 }
 
 static void look_intercept(struct check *c, void *ctx)
 {
 	struct tcpcopy_doctor *d = ctx;
-	char text[ENDPOINT_TEXT_MAX];
-	struct link_said said;
 
 	if (d->o->dry_run) {
 		check_ok(c, "a dry run needs none");
 		return;
 	}
-	for (unsigned i = 0; i < d->plan.replay.group_count; i++) {
-		const struct endpoint *at = &d->plan.intercepts[i];
-
-		d->up[i] = check_link(c, at, d->o->key, &said);
-		if (d->up[i])
-			say_status(c, &said, endpoint_text(at, text));
-	}
+	for (unsigned i = 0; i < d->plan.replay.group_count; i++)
+		look_at_intercept(c, d, i);
+	open_hops(d);
 }
 
 /* ---- the rest ---- */
@@ -80,6 +133,7 @@ int tcpcopy_check(const struct tcpcopy_options *o, bool json)
 		{"way", check_way},
 		{"output", check_output},
 		{"conntrack", look_conntrack},
+		{"probe", check_probe},
 		{"devices", check_devices},
 		{"server", check_server},
 		{"capture", check_capture},
@@ -95,6 +149,8 @@ int tcpcopy_check(const struct tcpcopy_options *o, bool json)
 		rc = check_run("tcpcopy", json, items,
 			       sizeof(items) / sizeof(items[0]), &d);
 		rules_host_free(&d.rules);
+		if (d.hops)
+			next_hops_close(d.hops);
 	}
 	plan_free(&d.plan);
 	return rc;

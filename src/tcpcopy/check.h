@@ -7,6 +7,7 @@
 #include "check/check.h"
 #include "check/link.h"
 #include "check/rules_read.h"
+#include "io/next_hop.h"
 #include "tcpcopy/plan.h"
 
 /* The exit code. */
@@ -18,12 +19,21 @@ struct tcpcopy_doctor {
 	const struct tcpcopy_options *o;
 	struct plan plan;
 	struct rules_host rules;
-	bool up[REPLAY_GROUPS_MAX]; /* intercepts with which there is a link */
+	bool up[REPLAY_GROUPS_MAX]; /* intercepts for which packets may go */
+	bool relays[REPLAY_GROUPS_MAX]; /* and those that inject packets */
+	struct next_hops *hops;		/* NULL: no frames */
 };
+
+/* The first of a target's intercepts for which packets may go, or -1. */
+int doctor_group(const struct tcpcopy_doctor *d, size_t target);
+/* How packets to it would go: never PATH_AUTO. */
+enum tcpcopy_path doctor_path(const struct tcpcopy_doctor *d, size_t target);
 
 /* check_way.c: on the way to the targets. */
 void check_way(struct check *c, void *ctx);
 void check_output(struct check *c, void *ctx);
+/* check_probe.c: there and back. */
+void check_probe(struct check *c, void *ctx);
 /* check_capture.c: what comes in. */
 void check_devices(struct check *c, void *ctx);
 void check_server(struct check *c, void *ctx);

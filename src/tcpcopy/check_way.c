@@ -17,9 +17,33 @@ static const struct rules_place out_places[] = {
 	{"nat", "POSTROUTING"},
 };
 
-static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
-			const struct endpoint *target)
+/* How they go there, in words. */
+static char *path_text(const struct tcpcopy_doctor *d, size_t target,
+		       const char *device, char buf[NEXT_HOP_TEXT_MAX])
 {
+	const struct ip_addr *to = &d->o->transfer.targets[target].addr;
+	enum tcpcopy_path path = doctor_path(d, target);
+
+	if (path == PATH_RELAY)
+		snprintf(buf, NEXT_HOP_TEXT_MAX, "inside the links");
+	else if (path == PATH_LINK && d->hops)
+		next_hop_text(next_hops_find(d->hops, to), buf);
+	else
+		snprintf(buf, NEXT_HOP_TEXT_MAX, "raw packets by %s", device);
+	return buf;
+}
+
+static bool takes_frames(const struct tcpcopy_doctor *d,
+			 const struct ip_addr *to)
+{
+	return d->hops && next_hop_takes_frames(next_hops_find(d->hops, to));
+}
+
+static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
+			size_t i)
+{
+	const struct endpoint *target = &d->o->transfer.targets[i];
+	char path[NEXT_HOP_TEXT_MAX];
 	char text[ENDPOINT_TEXT_MAX], name[IF_NAMESIZE] = "?";
 	struct way way;
 	int device = route_device(&target->addr);
@@ -31,14 +55,17 @@ static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
 	if (rc < 0)
 		check_fail(c, "ip route add, for this address",
 			   "no way to target %s: %s", text, strerror(-rc));
+	else if (d->o->path == PATH_LINK && !takes_frames(d, &target->addr))
+		check_fail(c, "--path raw", "target %s takes no frames: %s",
+			   text, path_text(d, i, name, path));
 	else if (d->o->given['M'] && way.mtu_bytes < d->o->mtu_bytes)
 		check_warn(c, "a smaller -M, or a larger MTU",
 			   "to target %s by %s only packets of %u bytes can "
 			   "go: -M %u has no effect",
 			   text, name, way.mtu_bytes, d->o->mtu_bytes);
 	else
-		check_ok(c, "to target %s by %s, packets of up to %u bytes",
-			 text, name, way.mtu_bytes);
+		check_ok(c, "to target %s: %s, packets of up to %u bytes", text,
+			 path_text(d, i, name, path), way.mtu_bytes);
 }
 
 void check_way(struct check *c, void *ctx)
@@ -47,7 +74,7 @@ void check_way(struct check *c, void *ctx)
 
 	for (size_t i = 0; !d->o->dry_run && i < d->o->transfer.target_count;
 	     i++)
-		look_at_way(c, d, &d->o->transfer.targets[i]);
+		look_at_way(c, d, i);
 }
 
 /* ---- rules ---- */
@@ -134,7 +161,10 @@ void check_output(struct check *c, void *ctx)
 	for (size_t i = 0; i < d->o->transfer.target_count; i++) {
 		const struct endpoint *t = &d->o->transfer.targets[i];
 
-		if (is_let_out(c, d, t))
+		if (doctor_path(d, i) != PATH_RAW)
+			check_ok(c, "copies to %s go past this host's rules",
+				 endpoint_text(t, text));
+		else if (is_let_out(c, d, t))
 			check_ok(c, "no rule drops or changes copies to %s",
 				 endpoint_text(t, text));
 	}

@@ -168,16 +168,15 @@ static bool take_trace(struct tcpcopy_options *o, const char *value,
 static bool take_devices(struct tcpcopy_options *o, const char *value,
 			 struct opts_fault *fault)
 {
+	char name[DEVICE_NAME_MAX];
 	int rc;
 
-	do {
+	while ((rc = opts_item(&value, name, sizeof(name))) > 0) {
 		if (o->device_count == DEVICES_MAX)
 			return opts_fail(fault, "at most %d devices",
 					 DEVICES_MAX);
-		rc = opts_item(&value, o->devices[o->device_count],
-			       DEVICE_NAME_MAX);
-		o->device_count += rc > 0;
-	} while (rc > 0);
+		strcpy(o->devices[o->device_count++], name);
+	}
 	return rc == 0 || opts_fail(fault,
 				    "must be names of devices, of at "
 				    "most %d characters",

@@ -55,7 +55,7 @@ static inline void one_begin(struct one_session *o, uint32_t iss, uint32_t irs)
 		.wnd = 60000,
 	};
 	counted_mem_init(&o->mem, 0);
-	assert_true(hold_store_init(&o->store, &o->mem.mem, 200, 100));
+	assert_true(hold_store_init(&o->store, &o->mem.mem, 800, 100));
 	o->env = (struct session_env){
 		.params = &o->params, .ledger = &o->ledger, .store = &o->store};
 	hold_init(&o->hold, iss + 1);

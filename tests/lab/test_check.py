@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 import pytest
-from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT, wait_until
 
 OK, FAILS, BAD_INPUT = 0, 1, 2
 
@@ -39,9 +39,9 @@ class Doctor:
         raise AssertionError(f"no {level} of {what} with {words}: "
                              f"{self.lines} {self.err}")
 
-    def has_nothing_else(self, what):
+    def has_nothing_else(self, *what):
         other = [line for line in self.lines
-                 if line["level"] == "FAIL" and line["what"] != what]
+                 if line["level"] == "FAIL" and line["what"] not in what]
         assert not other, other
 
 
@@ -321,24 +321,139 @@ def test_another_version(pair):
         thread.join()
 
 
+# --- there and back --------------------------------------------------------
+
+PROBE = "203.0.113.77"
+
+
+def probe_says(pair, *words, args=(), transfer=None):
+    said = on_online(pair, *args, transfer=transfer)
+    said.has_nothing_else("probe")
+    return said.names("probe", *words)
+
+
+def test_where_the_probe_is_lost(pair):
+    target, router = Trouble(pair.target), Trouble(pair.router)
+    # The network filters foreign sources.
+    with router.done(
+            "nft add table netdev f; nft add chain netdev f in '{ type filter "
+            "hook ingress device online priority 0; }'; "
+            "nft add rule netdev f in ip saddr 203.0.113.0/24 drop",
+            "nft delete table netdev f"):
+        probe_says(pair, PROBE, "does not arrive", "-c")
+        # As it says: an address that may come from there.
+        on_online(pair, "-c", "192.0.2.77").fine()
+    # The target does.
+    with target.done("ip link add other type veth peer name other2; ip link "
+                     "set other up; ip route add 203.0.113.0/24 dev other; "
+                     "sysctl -qw net.ipv4.conf.all.rp_filter=1",
+                     "sysctl -qw net.ipv4.conf.all.rp_filter=0; "
+                     "ip link del other"):
+        probe_says(pair, "arrives and is dropped", "rp_filter")
+    with target.rule(f"filter INPUT -p tcp --dport {TARGET_PORT} -j DROP"):
+        probe_says(pair, "arrives and is dropped", "INPUT")
+    with target.done("ip route add blackhole 203.0.113.0/24",
+                     "ip route del blackhole 203.0.113.0/24"):
+        probe_says(pair, "does not answer", f"ip route get {PROBE}")
+    # The answer goes elsewhere.
+    with target.rule(f"raw OUTPUT -p tcp --sport {TARGET_PORT} -j DROP"):
+        probe_says(pair, "does not come out of the queue")
+    with target.rule(f"filter OUTPUT -d {PROBE} -j ACCEPT"):
+        probe_says(pair, "the answer goes out", PROBE, "--guard")
+    # Large packets only.
+    with router.done("ip link set target mtu 1400",
+                     "ip link set target mtu 1500"):
+        probe_says(pair, "1500 bytes do not arrive", "-M")
+        on_online(pair, "-M", "1400").fine()
+    on_online(pair).fine()
+    pair.target_app.stop()
+    probe_says(pair, "refuses connections", f"port {TARGET_PORT}")
+
+
+def test_where_the_probe_is_lost_in_ipv6(pair):
+    to6 = f"{ONLINE_PORT}-[{pair.target.addr6}]:{TARGET_PORT}"
+    pair.target.iptables("-D", "OUTPUT", "-p", "tcp", "--sport", TARGET_PORT,
+                         "-j", "NFQUEUE", families=(6,))
+    probe_says(pair, "the answer goes out", "2001:db8:ffff::77", transfer=to6)
+    on_online(pair).fine()
+    # A next hop that is another machine.
+    with Trouble(pair.online).done(
+            f"ip neigh replace {pair.target.addr6} lladdr 02:00:00:00:00:01 "
+            "dev eth0", f"ip neigh del {pair.target.addr6} dev eth0"):
+        probe_says(pair, "does not arrive", transfer=to6,
+                   args=("-s", pair.target.addr))
+
+
+def test_probes_leave_nothing(guarded):
+    """No half-open connection, no table; the guard stands meanwhile; two at
+    once get in nobody's way."""
+    on_online(guarded).fine()
+    assert "SYN-RECV" not in guarded.target.run("ss", "-Htan").stdout
+    rules = guarded.target.run("nft", "list", "tables").stdout
+    assert "guard" in rules and "probe" not in rules
+    ledger = guarded.program.ledger()
+    assert ledger["guard"]["fallen"] == 0 and ledger["routes"] == 0, ledger
+    # Killed in the middle, it leaves nothing either.
+    watch = guarded.target.socket(socket.AF_INET, socket.SOCK_STREAM)
+    watch.connect(("127.0.0.1", LINK_PORT))
+    ends = [b"\0" * 10 + b"\xff\xff" + socket.inet_aton(addr) +
+            struct.pack("!H", port) for addr, port in
+            ((PROBE, 1), (guarded.target.addr, TARGET_PORT))]
+    watch.sendall(struct.pack("!IBBHIHIQ", 26, 1, 0, 1, 0x74634e71, 1, 0, 1) +
+                  struct.pack("!IBBHB", 45, 11, 0, 1, 0) + b"".join(ends))
+    wait_until(lambda: "probe" in guarded.target.run("nft", "list",
+                                                     "tables").stdout)
+    said = on_online(guarded)
+    assert said.code == OK, said.lines
+    guarded.program.kill()
+    wait_until(lambda: "probe" not in guarded.target.run("nft", "list",
+                                                         "tables").stdout)
+    watch.close()
+
+
 # --- on the online server --------------------------------------------------
 
 def test_copies_do_not_leave(pair):
+    """By raw sockets they go through this host's rules."""
     online = Trouble(pair.online)
+    raw = ("--path", "raw")
+    on_online(pair, *raw).fine()
     with online.rule("nat POSTROUTING -o eth0 -j MASQUERADE"):
-        said = on_online(pair)
+        said = on_online(pair, *raw)
         line = said.names("output", "MASQUERADE", "--notrack")
-        said.has_nothing_else("output")
+        said.has_nothing_else("output", "probe")
+        on_online(pair).fine()  # frames to the next hop do not
         pair.online.run("sh", "-ec", line["fix"])
-        on_online(pair).fine()
+        on_online(pair, *raw).fine()
         pair.online.iptables("-t", "raw", "-F", families=(4,))
     with online.rule(f"filter OUTPUT -p tcp --dport {TARGET_PORT} -j REJECT"):
-        on_online(pair).names("output", "dropped", "-j ACCEPT")
+        said = on_online(pair, *raw)
+        said.names("output", "dropped", "-j ACCEPT")
+        said.names("probe", "this host does not send it")
     # What is none of ours does no harm.
     with online.rule("nat POSTROUTING -s 172.17.0.0/16 ! -o docker0 "
                      "-j MASQUERADE"), \
             online.rule("filter OUTPUT -d 10.0.0.0/8 -j DROP"):
+        on_online(pair, *raw).fine()
+
+
+def test_inside_the_links(pair):
+    on_online(pair, "--path", "relay").names("intercept", "takes no packets",
+                                             "--relay")
+    pair.program.finish()
+    other = pair.start_intercept("--relay", "80")
+    on_online(pair, "--path", "relay").names("probe", "does not inject",
+                                             f"--relay {TARGET_PORT}")
+    other.finish()
+    pair.start_intercept("--relay", TARGET_PORT)
+    # Filters of foreign sources are none of its business.
+    with Trouble(pair.router).done(
+            "nft add table netdev f; nft add chain netdev f in '{ type filter "
+            "hook ingress device online priority 0; }'; "
+            "nft add rule netdev f in ip saddr 203.0.113.0/24 drop",
+            "nft delete table netdev f"):
         on_online(pair).fine()
+    on_online(pair, "--path", "relay").fine()
 
 
 def test_what_is_captured(pair):

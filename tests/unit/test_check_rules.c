@@ -84,6 +84,15 @@ static void test_fates(void **state)
 		/* The rule itself is for some of them. */
 		{FILTER "-A OUTPUT -d 1.2.3.4/32 -p tcp -j NFQUEUE\n",
 		 RULES_QUEUED, true, false, false},
+		/* Some go to another queue first. */
+		{FILTER
+		 "-A OUTPUT -d 1.2.3.4/32 -j NFQUEUE --queue-num 1\n" QUEUE,
+		 RULES_QUEUED, false, true, false},
+		/* A module that chooses packets without an option. */
+		{FILTER "-A OUTPUT -m socket -j DROP\n" QUEUE, RULES_QUEUED,
+		 false, false, false},
+		{FILTER "-A OUTPUT -m socket -j NFQUEUE\n", RULES_QUEUED, true,
+		 false, false},
 		/* By another chain, as --print-rules does it. */
 		{FILTER "-A OUTPUT -p tcp -m tcp --sport 80 -j mine\n"
 			"-A mine -d 10.0.0.0/8 -j RETURN\n"

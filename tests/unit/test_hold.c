@@ -10,7 +10,7 @@
 #include "../helpers/counted_mem.h"
 #include "../helpers/dice.h"
 
-#define BLOCKS 64u
+#define BLOCKS 256u
 #define MARKS  200u
 #define BASE   0xfffff000u /* the sequence wraps 4,096 bytes later */
 
@@ -167,13 +167,14 @@ static void test_holes_close_in_order(void **state)
 	g = put(f, 300, 100, 50, 20);
 	assert_int_equal(g.bytes, 0);
 	assert_true(hold_has_hole(&f->hold));
-	assert_int_equal(f->hold.hole_us, 20);
+	assert_int_equal(hold_hole_us(&f->hold, &f->store), 20);
 	put(f, 500, 100, 90, 30);
-	assert_int_equal(f->hold.hole_us, 20);
+	assert_int_equal(hold_hole_us(&f->hold, &f->store), 20);
 	g = put(f, 100, 200, 1, 40);
 	assert_int_equal(g.bytes, 300);
 	assert_int_equal(g.turns, 1);
-	assert_int_equal(f->hold.hole_us, 40); /* the next hole's own time */
+	assert_int_equal(hold_hole_us(&f->hold, &f->store),
+			 40); /* the next hole's own time */
 	g = put(f, 350, 200, 50, 50);
 	assert_int_equal(g.bytes, 200);
 	assert_int_equal(g.turns, 1);
@@ -224,8 +225,8 @@ static void test_release_frees_blocks_and_turns(void **state)
 	put(f, 0, 30000, 1, 1);
 	put(f, 30000, 30000, 2, 2);
 	hold_release(&f->hold, &f->store, BASE + 20000, BASE);
-	assert_int_equal(f->hold.start, BASE + 20000);
-	assert_true(f->store.blocks.used <= 40000 / 2044 + 2);
+	assert_int_equal(hold_start(&f->hold, &f->store), BASE + 20000);
+	assert_true(f->store.blocks.used <= 40000 / (HOLD_BLOCK_BYTES - 4) + 2);
 	assert_int_equal(f->store.marks.used, 1);
 	check_bytes(f, 20000, 40000);
 	hold_release(&f->hold, &f->store, BASE + 60000, BASE + 30000);
@@ -289,7 +290,8 @@ static void test_full_takes_nothing(void **state)
 
 	while (!put(f, off, 1000, 1, 1).full)
 		off += 1000;
-	assert_in_range(off, (BLOCKS - 1) * 2044 - 1000, BLOCKS * 2044);
+	assert_in_range(off, (BLOCKS - 1) * (HOLD_BLOCK_BYTES - 4) - 1000,
+			BLOCKS * (HOLD_BLOCK_BYTES - 4));
 	assert_int_equal(f->hold.end, BASE + off);
 	check_bytes(f, 0, off);
 	hold_release(&f->hold, &f->store, BASE + off, BASE);
@@ -347,7 +349,7 @@ static void check_model(struct fixture *f, const struct model *m,
 	const struct hold_turn *turn;
 	uint32_t n = turns_before;
 
-	assert_int_equal(f->hold.start, BASE + start);
+	assert_int_equal(hold_start(&f->hold, &f->store), BASE + start);
 	assert_int_equal(f->hold.end, BASE + m->end);
 	check_bytes(f, start, m->end - start);
 	for (uint32_t at = turns_before ? m->turn_at[turns_before - 1]
@@ -419,6 +421,33 @@ static void test_like_the_model(void **state)
 		random_stream(seed);
 }
 
+/* Each hold that keeps anything needs a stock of its own. */
+static void test_stocks_are_given_back(void **state)
+{
+	struct fixture *f = *state;
+	struct hold other;
+
+	hold_init(&other, BASE);
+	assert_int_equal(f->store.stocks.used, 0);
+	while (f->store.stocks.used < f->store.stocks.count)
+		pool_take(&f->store.stocks);
+	assert_true(put(f, 0, 10, 1, 1).full);
+	assert_int_equal(hold_start(&f->hold, &f->store), BASE);
+	pool_give(&f->store.stocks, 0);
+	assert_int_equal(put(f, 0, 10, 1, 1).bytes, 10);
+	assert_int_equal(hold_blocks(&f->hold, &f->store), 1);
+	assert_true(hold_insert(&other, &f->store, BASE, 1, true,
+				(const uint8_t *)"x", 1, 1)
+			    .full);
+	hold_release(&f->hold, &f->store, BASE + 10, BASE);
+	assert_int_equal(hold_blocks(&f->hold, &f->store), 0);
+	assert_int_equal(hold_insert(&other, &f->store, BASE, 1, true,
+				     (const uint8_t *)"x", 1, 1)
+				 .bytes,
+			 1);
+	hold_fini(&other, &f->store);
+}
+
 static void test_store_without_memory(void **state)
 {
 	(void)state;
@@ -458,6 +487,7 @@ int main(void)
 		TEST(test_full_takes_nothing),
 		TEST(test_out_of_marks_takes_nothing),
 		cmocka_unit_test(test_like_the_model),
+		TEST(test_stocks_are_given_back),
 		cmocka_unit_test(test_store_without_memory),
 	};
 

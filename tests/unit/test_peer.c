@@ -388,20 +388,22 @@ static void test_features_are_told(void **state)
 
 static void test_wrong_direction(void **state)
 {
-	static const enum wire_type to_client[] = {
-		WIRE_ROUTE_ADD, WIRE_ROUTE_DEL, WIRE_ROUND, WIRE_RELAY};
+	static const enum wire_type to_client[] = {WIRE_ROUTE_ADD,
+						   WIRE_ROUTE_DEL, WIRE_ROUND,
+						   WIRE_RELAY, WIRE_PROBE};
 	static const enum wire_type to_server[] = {WIRE_ROUTE_REFUSED,
-						   WIRE_RESPONSE, WIRE_STATUS};
+						   WIRE_RESPONSE, WIRE_STATUS,
+						   WIRE_PROBE_SEEN};
 	uint8_t frame[128];
 
 	(void)state;
-	for (size_t i = 0; i < 7; i++) {
+	for (size_t i = 0; i < 9; i++) {
 		struct pair *t;
 		struct wire_msg m =
-			msg_of(i < 4 ? to_client[i] : to_server[i - 4], 1);
+			msg_of(i < 5 ? to_client[i] : to_server[i - 5], 1);
 
 		assert_int_equal(setup((void **)&t), 0);
-		assert_garbage(t, i < 4 ? t->client : t->server, frame,
+		assert_garbage(t, i < 5 ? t->client : t->server, frame,
 			       frame_of(frame, &m));
 		assert_int_equal(teardown((void **)&t), 0);
 	}

@@ -472,7 +472,7 @@ static void hold_too_much(struct engine *e, bool closed)
 {
 	struct client most = client_at(1, 5000), other = client_at(2, 5000);
 
-	e->cfg.memory_bytes = 1u << 20;
+	e->cfg.memory_bytes = (1u << 20) + (1u << 17);
 	e->mode = TARGET_SILENT;
 	engine_start(e);
 	client_syn(e, &most);

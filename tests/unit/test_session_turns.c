@@ -474,7 +474,7 @@ static void test_too_large_to_be_kept(void **state)
 
 	hold_fini(&o->hold, &o->store);
 	hold_store_fini(&o->store, &o->mem.mem);
-	assert_true(hold_store_init(&o->store, &o->mem.mem, 2000, 100));
+	assert_true(hold_store_init(&o->store, &o->mem.mem, 8000, 100));
 	hold_init(&o->hold, ISS + 1);
 	one_establish(o);
 	for (uint32_t len = 50000; len <= SESSION_RESEND_MAX + 50000;

@@ -165,6 +165,8 @@ static void test_files(void **state)
 	assert_int_equal(o.skip_idle_ms, 100);
 }
 
+#define DEVICES_16 "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"
+
 static void test_capture(void **state)
 {
 	(void)state;
@@ -175,6 +177,9 @@ static void test_capture(void **state)
 	assert_string_equal(o.devices[1], "lo");
 	assert_string_equal(o.filter, "tcp");
 	assert_int_equal(o.path, PATH_AUTO);
+	assert_true(parse(X "--device " DEVICES_16));
+	assert_int_equal(o.device_count, DEVICES_MAX);
+	assert_string_equal(o.devices[DEVICES_MAX - 1], "p");
 	assert_true(parse(X "--path link"));
 	assert_int_equal(o.path, PATH_LINK);
 	assert_true(parse(X "--path relay"));
@@ -254,6 +259,8 @@ static const char *const refused[][2] = {
 	{X "--device a_name_that_is_too_long",
 	 "--device a_name_that_is_too_long: must be names of devices"},
 	{X "--device eth0,,lo", "--device eth0,,lo: "},
+	{X "--device " DEVICES_16 ",q",
+	 "--device " DEVICES_16 ",q: at most 16 devices"},
 	{X "-c 192.0.2.", "-c 192.0.2.: "},
 	{X "-c 2001:db8::1", "-c: target 192.0.2.2:8080 needs an IPv4 address"},
 	{X "-H 127.0.0.1", "-H 127.0.0.1: must be an address of this host"},

@@ -38,11 +38,10 @@ static const struct wire_response sample_response = {
 	.flags = TCP_ACK | TCP_PSH,
 };
 
-#define ROUTE_HEX                                                              \
-	"0102030405060708"                                                     \
+#define ENDS_HEX                                                               \
 	"00000000000000000000ffffc0000207c001"                                 \
-	"20010db800000000000000000000002a1f90"                                 \
-	"a1a2a3a4"
+	"20010db800000000000000000000002a1f90"
+#define ROUTE_HEX    "0102030405060708" ENDS_HEX "a1a2a3a4"
 #define RESPONSE_HEX "1112131415161718212223243132333400010203414218"
 
 static const uint8_t sample_packet[] = {0x45, 0xc1, 0xc2};
@@ -83,6 +82,16 @@ static struct wire_msg sample(enum wire_type type)
 	case WIRE_RELAY:
 		m.relay = (struct wire_relay){.l3 = sample_packet, .len = 3};
 		break;
+	case WIRE_PROBE:
+		m.probe = (struct wire_probe){.tell = true,
+					      .client = sample_route.client,
+					      .target = sample_route.target};
+		break;
+	case WIRE_PROBE_SEEN:
+		m.probe_seen = (struct wire_probe_seen){0x91929394, 0xa1a2a3a4,
+							0xb1b2b3b4, 0xc1c2c3c4,
+							0xd1d2d3d4};
+		break;
 	}
 	return m;
 }
@@ -107,6 +116,10 @@ static const struct golden {
 		     "8182838401"},
 	{WIRE_RELAY, "0000000d0a000001"
 		     "000345c1c2"},
+	{WIRE_PROBE, "0000002d0b000001"
+		     "01" ENDS_HEX},
+	{WIRE_PROBE_SEEN, "0000001c0c000001"
+			  "91929394a1a2a3a4b1b2b3b4c1c2c3c4d1d2d3d4"},
 };
 
 static const char *hex_of(const uint8_t *bytes, size_t len)
@@ -250,6 +263,19 @@ static void test_fields_come_back(void **state)
 	assert_int_equal(wire_next(&r, &out), 1);
 	assert_int_equal(out.round.number, 0x81828384);
 	assert_true(out.round.ended);
+
+	m = sample(WIRE_PROBE);
+	open_frame(&r, frame, frame_of(frame, &m));
+	assert_int_equal(wire_next(&r, &out), 1);
+	assert_true(out.probe.tell);
+	assert_true(endpoint_equal(&out.probe.client, &sample_route.client));
+	assert_true(endpoint_equal(&out.probe.target, &sample_route.target));
+
+	m = sample(WIRE_PROBE_SEEN);
+	open_frame(&r, frame, frame_of(frame, &m));
+	assert_int_equal(wire_next(&r, &out), 1);
+	assert_memory_equal(&out.probe_seen, &m.probe_seen,
+			    sizeof(m.probe_seen));
 }
 
 static struct endpoint random_endpoint(struct dice *d)
@@ -294,6 +320,11 @@ static struct wire_msg random_msg(struct dice *d, enum wire_type type)
 		m.status.guarded = dice_below(d, 2);
 		m.status.armed = dice_below(d, 2);
 		m.status.queued = dice_u64(d);
+	} else if (type == WIRE_PROBE) {
+		m.probe.client = random_endpoint(d);
+		m.probe.tell = dice_below(d, 2);
+	} else if (type == WIRE_PROBE_SEEN) {
+		m.probe_seen.left = (uint32_t)dice_u64(d);
 	} else if (type == WIRE_ROUND) {
 		m.round.number = (uint32_t)dice_u64(d);
 		m.round.ended = dice_below(d, 2);
@@ -423,7 +454,7 @@ static void test_unknown_type_is_skipped(void **state)
 		uint8_t frame[64];
 		size_t len = frame_of(frame, &m);
 
-		if (type >= WIRE_HELLO && type <= WIRE_RELAY)
+		if (type >= WIRE_HELLO && type <= WIRE_PROBE_SEEN)
 			continue;
 		frame[4] = (uint8_t)type;
 		open_frame(&r, frame, len);

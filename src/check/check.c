@@ -69,8 +69,9 @@ static void say_json(const struct check *c, enum check_level level,
 	json_line_end(&j);
 }
 
-static void say(struct check *c, enum check_level level, const char *fix,
-		const char *fmt, va_list args)
+__attribute__((format(printf, 4, 0))) static void
+say(struct check *c, enum check_level level, const char *fix, const char *fmt,
+    va_list args)
 {
 	char cause[2 * CHECK_TEXT_MAX];
 

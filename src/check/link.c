@@ -13,7 +13,7 @@
 #include "io/link_client.h"
 #include "io/sockaddr.h"
 
-#define CONNECT_MS 3000
+#define CONNECT_MS 2000
 /* intercept closes who is not allowed as soon as it sees him. */
 #define CLOSE_MS  200
 #define ANSWER_MS 4000
@@ -219,6 +219,11 @@ static void say_unlinked(struct check *c, const struct endpoint *at,
 		check_fail(c, "install the same version on both hosts",
 			   "intercept at %s is of another version: %s", text,
 			   said->why);
+		return;
+	}
+	if (strstr(said->why, "in time")) {
+		check_fail(c, "is it stopped? (ps, its log)",
+			   "what listens at %s says nothing", text);
 		return;
 	}
 	if (key) {

@@ -370,6 +370,27 @@ static enum outcome take_queue(struct walk *w, const struct rule *rule,
 	return decide(w, rule, m, RULES_OTHER_QUEUE);
 }
 
+/* "-m conntrack --ctstate INVALID -j DROP" */
+static void note_invalid(struct walk *w, const struct rule *rule)
+{
+	const char *states = word_behind(rule, 0, "--ctstate");
+	struct rules_answer *out = w->out;
+
+	if (!states)
+		states = word_behind(rule, 0, "--state");
+	if (states && strstr(states, "INVALID") && !out->untracked)
+		snprintf(out->invalid, sizeof(out->invalid), "%s", rule->text);
+}
+
+static enum outcome take_drop(struct walk *w, const struct rule *rule,
+			      enum match m)
+{
+	if (m == MATCH_ALL && !w->some)
+		return decide(w, rule, m, RULES_DROPPED);
+	note_invalid(w, rule);
+	return GO_ON;
+}
+
 static enum outcome jump(struct walk *w, const char *chain, enum match m,
 			 int depth)
 {
@@ -393,9 +414,7 @@ static enum outcome take_target(struct walk *w, const struct rule *rule,
 	if (!strcmp(target, "NFQUEUE"))
 		return take_queue(w, rule, m);
 	if (is_any_of(target, drops))
-		return m == MATCH_ALL && !w->some
-			       ? decide(w, rule, m, RULES_DROPPED)
-			       : GO_ON;
+		return take_drop(w, rule, m);
 	if (is_any_of(target, changes))
 		return m == MATCH_ALL && !w->some && !w->out->untracked
 			       ? decide(w, rule, m, RULES_ADDRESS_CHANGED)

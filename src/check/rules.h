@@ -47,6 +47,8 @@ struct rules_answer {
 	char table[16];
 	/* What may let packets go before that rule sees them, or "". */
 	char before[256];
+	/* What drops packets of connections that the tracker does not know. */
+	char invalid[256];
 };
 
 struct rules_place {

@@ -380,6 +380,44 @@ void check_fence(struct check *c, void *ctx)
 
 /* ---- what comes in ---- */
 
+/* Then the connection tracker sees no answers. */
+static bool is_queued_in_raw(const struct intercept_doctor *d, bool v4,
+			     uint16_t port)
+{
+	struct rules_answer a;
+
+	for (int f = 0; f < RULES_FLAVOURS; f++) {
+		const struct rules *r = d->rules.flavours[!v4][f];
+
+		if (!r)
+			continue;
+		walk_out(d, r, port, &a);
+		if (a.fate == RULES_QUEUED && !strcmp(a.table, "raw"))
+			return true;
+	}
+	return false;
+}
+
+static bool say_one_sided(struct check *c, const struct intercept_doctor *d,
+			  bool v4, uint16_t port, int flavour,
+			  const struct rules_answer *a)
+{
+	char fix[CHECK_TEXT_MAX];
+
+	if (!a->invalid[0] || !is_queued_in_raw(d, v4, port))
+		return false;
+	check_fail(c,
+		   check_text(fix,
+			      "%s -t raw -I PREROUTING -p tcp --dport %u -j CT "
+			      "--notrack, or queue them in the table filter",
+			      rules_tool(&d->rules, v4, flavour), port),
+		   "%s: answers of port %u are queued before the connection "
+		   "tracker sees them, so it knows no such connection, and "
+		   "requests are dropped: \"%s\"",
+		   family_text(v4), port, a->invalid);
+	return true;
+}
+
 static bool input_is_fine(struct check *c, const struct intercept_doctor *d,
 			  bool v4, uint16_t port)
 {
@@ -394,6 +432,7 @@ static bool input_is_fine(struct check *c, const struct intercept_doctor *d,
 		if (!r)
 			continue;
 		rules_walk(r, in_places, COUNT(in_places), &packet, &a);
+		fine &= !say_one_sided(c, d, v4, port, f, &a);
 		if (a.fate != RULES_DROPPED)
 			continue;
 		fine = false;

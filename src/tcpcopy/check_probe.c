@@ -27,7 +27,7 @@
 #define TICK_MS	     20
 #define LINK_US	     4000000u
 #define SEEN_US	     1500000u
-#define ANSWER_US    1300000u
+#define ANSWER_US    1000000u
 #define AGAIN_US     400000u
 #define SETTLE_US    50000u /* the kernel's counters, after an answer */
 #define PACKET_MAX   65535u

@@ -3,6 +3,7 @@
 done wrong here on purpose is named, with what mends it."""
 import contextlib
 import json
+import signal
 import socket
 import struct
 import subprocess
@@ -171,6 +172,36 @@ def test_requests_are_dropped(pair):
         on_target(pair).names("input", "-P INPUT DROP", level="warn")
 
 
+def test_requests_look_one_sided(pair):
+    """The tracker sees no answers when they are queued in the table raw."""
+    target = Trouble(pair.target)
+    invalid = "filter INPUT -m conntrack --ctstate INVALID -j DROP"
+    with target.rule(invalid):
+        on_target(pair).fine()
+        pair.rule(command="-D")
+        with target.rule(f"raw OUTPUT -p tcp --sport {TARGET_PORT} -j NFQUEUE"):
+            line = on_target(pair).names("input", "INVALID", "--notrack")
+            pair.target.run("sh", "-ec", line["fix"].split(", or")[0])
+            assert not [line for line in on_target(pair).lines
+                        if line["what"] == "input" and line["level"] != "ok"]
+
+
+def test_the_table_of_connections_is_full(pair):
+    """Its limit is the whole machine's: for the doctors it is another one."""
+    limit = pair.path("limit")
+    with open(limit, "w") as f:
+        f.write("1\n")
+    # The doctor's own links are tracked then.
+    pair.target.iptables("-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
+    done = pair.target.run(
+        "unshare", "-m", "sh", "-ec",
+        f"mount --bind {limit} /proc/sys/net/netfilter/nf_conntrack_max; "
+        f"exec {pair.intercept_bin} check", check=False)
+    assert done.returncode == FAILS
+    assert "FAIL  conntrack: the connection tracker is full" in done.stdout
+    assert "sysctl -w net.netfilter.nf_conntrack_max=" in done.stdout
+
+
 def test_rp_filter(pair):
     """Strict is fine where the default route is, and nowhere else."""
     target = Trouble(pair.target)
@@ -289,6 +320,9 @@ def test_the_way_to_intercept(pair):
         said = on_online(pair)
         said.names("intercept", "no way")
         said.names("way", "no way to target")
+    pair.program.signal(signal.SIGSTOP)
+    on_online(pair).names("intercept", "says nothing", "stopped?")
+    pair.program.signal(signal.SIGCONT)
     # From another subnet, without a key.
     said = Doctor(pair.client, pair.tcpcopy_bin, "-x", pair.transfer)
     said.names("intercept", "not allowed", "--allow")

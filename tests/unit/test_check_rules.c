@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -129,6 +130,25 @@ static void test_fates(void **state)
 	}
 }
 
+/* "--ctstate INVALID -j DROP" is told, unless nothing is tracked. */
+static void test_invalid(void **state)
+{
+	static const char drop[] =
+		"-A OUTPUT -m conntrack --ctstate INVALID -j DROP\n";
+	char text[512];
+	struct rules_answer a;
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s%s%s", FILTER, drop, QUEUE);
+	a = walk(text);
+	assert_int_equal(a.fate, RULES_QUEUED);
+	assert_memory_equal(a.invalid, drop, strlen(drop) - 1);
+	snprintf(text, sizeof(text), "%s%s%s%s%s", RAW,
+		 "-A OUTPUT -p tcp -j CT --notrack\n", FILTER, drop, QUEUE);
+	a = walk(text);
+	assert_string_equal(a.invalid, "");
+}
+
 static void test_words_are_kept(void **state)
 {
 	struct rules_answer a = walk(FILTER "-A OUTPUT -m comment --comment "
@@ -234,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fates),
+		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_words_are_kept),
 		cmocka_unit_test(test_changed_address),
 		cmocka_unit_test(test_ports),

@@ -40,9 +40,10 @@ struct app {
 	unsigned seen_count, named_count;
 	uint64_t routes_foreign; /* asked for, of other hosts */
 	bool foreign_said[APP_LINKS_MAX];
-	uint64_t relay_foreign;	 /* packets to or from where they may not be */
-	unsigned strangers_said; /* on the log in this second */
-	uint64_t dropped;	 /* by the kernel, as of the last second */
+	uint64_t relay_foreign;	  /* packets to or from where they may not be */
+	uint64_t relay_unguarded; /* that came while the guard did not stand */
+	unsigned strangers_said;  /* on the log in this second */
+	uint64_t dropped;	  /* by the kernel, as of the last second */
 };
 
 /* Opens everything and starts it. 0, or the exit code, after one line on

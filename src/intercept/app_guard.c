@@ -21,6 +21,8 @@
 #include "io/guard_lock.h"
 
 #define LEASE_RENEWAL_MS 250
+/* A look is never older, unless we were kept from running. */
+#define LOOK_MAX_US (GUARD_PERIOD_US + LEASE_RENEWAL_MS * 1000u)
 
 /* ---- what the guard has to say ---- */
 
@@ -201,6 +203,12 @@ void app_guard_free(struct app_guard *ag)
 }
 
 /* ---- reports ---- */
+
+bool app_guard_stands(const struct app_guard *ag, uint64_t now_us)
+{
+	return !ag->used ||
+	       (ag->guard.armed && now_us < ag->guard.looked_us + LOOK_MAX_US);
+}
 
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status)
 {

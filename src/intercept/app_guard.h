@@ -36,6 +36,9 @@ void app_guard_start(struct app_guard *ag, uv_loop_t *loop,
 /* Once its handles are closed. Rules and fences stay. */
 void app_guard_free(struct app_guard *ag);
 
+/* Whether it stood at the last look, and that was not long ago; without a guard
+ * always. */
+bool app_guard_stands(const struct app_guard *ag, uint64_t now_us);
 /* What tcpcopies are to know. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status);
 /* For the reports; nothing unless it is used. */

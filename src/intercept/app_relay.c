@@ -65,6 +65,11 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 		a->relay_foreign++;
 		return;
 	}
+	/* What was on its way in the link does not know yet. */
+	if (!app_guard_stands(&a->guard, now_us)) {
+		a->relay_unguarded++;
+		return;
+	}
 	slot = a->inject->ops->reserve(a->inject, &cap);
 	if (!slot) {
 		a->inject->ops->flush(a->inject);

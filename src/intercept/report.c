@@ -100,6 +100,7 @@ static void report_json(struct app *a, bool final,
 	json_uint(j, "routes", divert_routes(a->divert));
 	json_uint(j, "routes_foreign", a->routes_foreign);
 	json_uint(j, "relay_foreign", a->relay_foreign);
+	json_uint(j, "relay_unguarded", a->relay_unguarded);
 	json_inject(j, a->inject);
 	json_queue(j, queue);
 	json_links(j, a->server);
@@ -192,6 +193,7 @@ static void report_text(struct app *a, bool final,
 	row(f, a->routes_foreign, "routes not taken: not this host's target");
 	row(f, a->relay_foreign,
 	    "not injected: not to this host, or in its own name");
+	row(f, a->relay_unguarded, "not injected: the guard did not stand");
 	text_inject(f, a->inject);
 	text_queue(f, queue);
 	text_links(f, a->server);

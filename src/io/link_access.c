@@ -9,9 +9,9 @@
 
 #include "io/sockaddr.h"
 
-/* A yes may be this old, and a no. */
-#define YES_US 10000000u
-#define NO_US  1000000u
+/* An answer may be this old: an address that has moved to another host must not
+ * get packets from us there. */
+#define FRESH_US 1000000u
 
 struct link_access {
 	const struct addr_prefix *allow;
@@ -101,11 +101,8 @@ static bool
 ask(struct link_access *la, const struct ip_addr *addr, uint64_t now_us,
     bool (*question)(const struct link_access *la, const struct ip_addr *addr))
 {
-	bool yes = question(la, addr);
-
-	if (now_us - la->read_us < (yes ? YES_US : NO_US))
-		return yes;
-	read_own(la, now_us); /* otherwise what we knew counts on */
+	if (now_us - la->read_us >= FRESH_US)
+		read_own(la, now_us); /* otherwise what we knew counts on */
 	return question(la, addr);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What this host's addresses say of a peer: whether it may connect, and whether
- * a target is here. They are read again now and then, so an address that came
- * counts after a second, one that went for ten more.
+ * a target is here. They are read again when they are asked for and a second
+ * old: so long an address that came does not count, and one that went still
+ * does.
  */
 #ifndef IO_LINK_ACCESS_H
 #define IO_LINK_ACCESS_H

@@ -338,22 +338,27 @@ def packets_in(family, seconds):
     return tap.count()
 
 
-def test_nothing_is_sent_while_it_cannot_be_put_back(family):
+def nothing_can_be_put_back(family):
     """A routing rule with the first number of all: nothing can be put in
-    front of that."""
+    front of that. Returns what removes it."""
     target = family.lab.target
+    rule = ["from", "203.0.113.9" if family.number == 4 else "2001:db8:9::9",
+            "lookup", "main", "pref", "0"]
+    target.run(*family.ip, "rule", "add", *rule)
+    return lambda: target.run(*family.ip, "rule", "del", *rule)
+
+
+def test_nothing_is_sent_while_it_cannot_be_put_back(family):
     copy = guarded(family)
     load = family.load_start(connections=20, concurrent=20, requests=150,
                              think_ms=50, seed=100)
     wait_until(lambda: copy.target_app.totals()["requests"] > 100)
     assert packets_in(family, 1) > 0
-    rule = ["from", "203.0.113.9" if family.number == 4 else "2001:db8:9::9",
-            "lookup", "main", "pref", "0"]
-    target.run(*family.ip, "rule", "add", *rule)
+    allow = nothing_can_be_put_back(family)
     wait_until(lambda: guard_of(copy)["armed"] is False)
     wait_until(lambda: counter(copy.tcpcopy.ledger(), "guard_pauses") == 1)
     assert packets_in(family, 2) == 0
-    target.run(*family.ip, "rule", "del", *rule)
+    allow()
     copies_new_connections(family, copy, 2)
     load.done()
     assert "cannot be put back" in copy.intercept.err()
@@ -372,6 +377,25 @@ def test_the_lease_ends(family):
     assert packets_in(family, 2) == 0
     assert counter(copy.tcpcopy.ledger(), "guard_pauses") == 1
     copy.intercept.signal(signal.SIGCONT)
+    copies_new_connections(family, copy, 2)
+    load.done()
+
+
+def test_what_waits_in_a_link(family):
+    """Packets that were sent while the lease held come out of the link when
+    the guard does not stand any more: they are not injected."""
+    family.relay = ("--relay", TARGET_PORT)
+    copy = guarded(family, "--path", "relay")
+    load = family.load_start(connections=20, concurrent=20, requests=150,
+                             think_ms=50, seed=100)
+    wait_until(lambda: copy.target_app.totals()["requests"] > 100)
+    assert copy.intercept.ledger()["relay_unguarded"] == 0
+    copy.intercept.signal(signal.SIGSTOP)
+    wait_until(lambda: counter(copy.tcpcopy.ledger(), "guard_pauses") == 1)
+    allow = nothing_can_be_put_back(family)
+    copy.intercept.signal(signal.SIGCONT)
+    wait_until(lambda: copy.intercept.ledger()["relay_unguarded"] > 0)
+    allow()
     copies_new_connections(family, copy, 2)
     load.done()
 

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/probe_watch.h"
 
 /* Nobody may keep us looking out. */
 #define WATCH_MS 5000
+/* Each change of the rules takes time in which no verdict is given. */
+#define PAUSE_US 50000u
 
 void app_probe_open(struct app_probe *p)
 {
@@ -44,15 +47,18 @@ static void on_timer(uv_timer_t *timer)
 static int begin(struct app_probe *p, unsigned link_id,
 		 const struct wire_probe *probe, bool is_own)
 {
+	uint64_t now_us = clock_us();
 	int rc;
 
 	if (!p->watch)
 		return p->error;
-	if (p->busy && p->link_id != link_id)
+	if ((p->busy && p->link_id != link_id) ||
+	    now_us < p->begun_us + PAUSE_US)
 		return EBUSY;
 	if (!is_own)
 		return EADDRNOTAVAIL;
 	end(p);
+	p->begun_us = now_us;
 	rc = probe_watch_start(p->watch, &probe->client, &probe->target);
 	if (rc < 0)
 		return -rc;

@@ -14,6 +14,7 @@ struct app_probe {
 	int error;		   /* why */
 	bool busy;
 	unsigned link_id; /* who asked */
+	uint64_t begun_us;
 	uv_timer_t timer;
 };
 

@@ -2,6 +2,7 @@
 """The doctors: on a healthy pair they say nothing but ok; everything that is
 done wrong here on purpose is named, with what mends it."""
 import contextlib
+import errno
 import json
 import signal
 import socket
@@ -443,6 +444,26 @@ def test_probes_leave_nothing(guarded):
     wait_until(lambda: "probe" not in guarded.target.run("nft", "list",
                                                          "tables").stdout)
     watch.close()
+
+
+def test_probes_in_masses(guarded):
+    """What verdicts have to wait for is done a few times a second at most."""
+    peer = guarded.online.connect((guarded.target.addr, LINK_PORT))
+    ends = b"".join(b"\0" * 10 + b"\xff\xff" + socket.inet_aton(addr) +
+                    struct.pack("!H", port) for addr, port in
+                    ((PROBE, 1), (guarded.target.addr, TARGET_PORT)))
+    peer.sendall(struct.pack("!IBBHIHIQ", 26, 1, 0, 1, 0x74634e71, 1, 0, 1) +
+                 struct.pack("!IBBH", 8 + 200 * 37, 11, 0, 200) +
+                 (b"\0" + ends) * 200)
+    errors = []
+    with peer.makefile("rb") as stream:
+        while len(errors) < 200:
+            size, kind, _, count = struct.unpack("!IBBH", stream.read(8))
+            body = stream.read(size - 8)
+            if kind == 12:
+                errors += [struct.unpack_from("!I", body, 20 * n)[0]
+                           for n in range(count)]
+    assert errors[0] == 0 and errors.count(errno.EBUSY) > 0, errors
 
 
 # --- on the online server --------------------------------------------------

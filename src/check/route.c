@@ -2,50 +2,31 @@
 #include "check/route.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
-#include <sys/socket.h>
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "io/netlink.h"
+#include "io/next_hop_message.h"
 
 static int on_route(void *ctx, const struct nlmsghdr *nlh)
 {
-	const struct nlattr *attr;
-
-	if (nlh->nlmsg_type != RTM_NEWROUTE)
-		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
-	{
-		if (mnl_attr_get_type(attr) == RTA_OIF &&
-		    mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
-			*(int *)ctx = (int)mnl_attr_get_u32(attr);
-	}
-	return 0;
+	return hop_route_parse(ctx, nlh) ? 0 : -EBADMSG;
 }
 
 int route_device(const struct ip_addr *to)
 {
-	_Alignas(8) uint8_t buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	bool v4 = addr_is_v4(to);
-	int device = 0, rc;
+	_Alignas(8) uint8_t buf[NEXT_HOP_QUESTION_BYTES];
+	struct hop_route route = {0};
 	struct netlink *nl;
-	struct rtmsg *rtm;
+	int rc;
 
 	rc = netlink_open(&nl, NETLINK_ROUTE);
 	if (rc < 0)
 		return rc;
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	nlh->nlmsg_seq = netlink_seq(nl);
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = v4 ? AF_INET : AF_INET6;
-	rtm->rtm_dst_len = v4 ? 32 : 128;
-	mnl_attr_put(nlh, RTA_DST, v4 ? 4 : 16, to->b + (v4 ? 12 : 0));
-	rc = netlink_ask(nl, nlh, on_route, &device);
+	rc = netlink_ask(nl, hop_route_question(buf, to, netlink_seq(nl)),
+			 on_route, &route);
 	netlink_close(nl);
 	if (rc < 0)
 		return rc;
-	return device ? device : -ENETUNREACH;
+	return route.ifindex ? (int)route.ifindex : -ENETUNREACH;
 }

@@ -137,6 +137,8 @@ static int lock_ports(struct app_guard *ag, const struct options *o)
 	for (size_t i = 0; i < o->guard_count; i++) {
 		int fd = guard_lock(o->guard_ports[i]);
 
+		if (fd < 0 && fd != -EADDRINUSE)
+			return app_refuse("--guard: %s", strerror(-fd));
 		if (fd < 0)
 			return app_refuse(
 				"--guard %u: another intercept guards "

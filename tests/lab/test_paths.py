@@ -61,7 +61,8 @@ def touch(host, addr):
 
 
 def mac_of(host):
-    return host.run("cat", "/sys/class/net/eth0/address").stdout.strip()
+    words = host.run("ip", "link", "show", "dev", "eth0").stdout.split()
+    return words[words.index("link/ether") + 1]
 
 
 @pytest.mark.parametrize("v6", [False, True])

@@ -72,6 +72,9 @@ def test_items(lab):
         query = b"get %s\r\n" % keys
         assert ask(lab.target, TARGET_PORT, query) == \
             ask(lab.online, ONLINE_PORT, query)
+    # Eight clients, and nine questions to the online server.
+    wait_until(lambda: tcpcopy.ledger()["connections"]["answered"] == 8 + 9,
+               60, "the end of all connections")
     ledger = tcpcopy.finish()
     intercept.finish()
     assert_balanced(ledger)

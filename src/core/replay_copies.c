@@ -31,19 +31,6 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 	r->targets[target].notices |= (uint16_t)(1u << type);
 }
 
-static void push_ready(struct replay *r, struct copy *c)
-{
-	if (c->in_ready)
-		return;
-	c->in_ready = true;
-	c->work->ready_next = NULL;
-	if (r->ready.tail)
-		r->ready.tail->work->ready_next = c;
-	else
-		r->ready.head = c;
-	r->ready.tail = c;
-}
-
 static void push_waiting(struct target *t, struct copy *c)
 {
 	c->in_waiting = true;
@@ -99,12 +86,12 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 		replay_pump_target(r, t, now_us);
 		r->ledger.held_back += c->in_waiting;
 	}
-	/* With relay its last packets need the route, see replay.c. */
+	/* With relay its last packets need the route (replay_packets.c). */
 	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
 		replay_push_msg(r, c);
 	release_hold(r, c->flow);
 	replay_arm_timer(r, c);
-	push_ready(r, c);
+	replay_push_ready(r, c);
 }
 
 void replay_tell_copies(struct replay *r, struct flow *f,

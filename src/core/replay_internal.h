@@ -100,7 +100,7 @@ struct replay {
 	uint32_t next_generation;
 	uint32_t round;		/* of telling all routes again */
 	uint32_t round_begins;	/* next link to be told so */
-	uint32_t round_ends;	/* and here; link_count: no more */
+	uint32_t round_ends;	/* and here; replay_link_count(): no more */
 	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */
@@ -139,6 +139,12 @@ static inline struct copy *replay_copy_at(const struct replay *r,
 	return pool_at(&r->copies, index);
 }
 
+/* Link ids are below this. */
+static inline unsigned replay_link_count(const struct replay_config *cfg)
+{
+	return cfg->group_count * cfg->links_per_group;
+}
+
 /* replay_rest.c */
 
 /* For a copy that has none. */
@@ -174,6 +180,13 @@ void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us);
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target);
+
+/* replay_packets.c */
+
+/* A copy may have something to send. */
+void replay_push_ready(struct replay *r, struct copy *c);
+/* false: with relay, and no link takes its packets now. */
+bool replay_may_send(const struct replay *r, const struct copy *c);
 
 /* replay_admit.c */
 

@@ -140,16 +140,11 @@ static void fill_route(const struct replay *r, struct copy *c,
 	c->registered = !over;
 }
 
-static unsigned link_count(const struct replay *r)
-{
-	return r->cfg.group_count * r->cfg.links_per_group;
-}
-
 /* What is to be said on each link that is up, from link *next on. */
 static bool next_round_msg(const struct replay *r, uint32_t *next, bool ended,
 			   unsigned *link_id, struct wire_msg *msg)
 {
-	while (*next < link_count(r)) {
+	while (*next < replay_link_count(&r->cfg)) {
 		*link_id = (*next)++;
 		if (!r->link_up[*link_id])
 			continue;
@@ -263,14 +258,14 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us)
 {
-	ASSERT(link_id < link_count(r));
+	ASSERT(link_id < replay_link_count(&r->cfg));
 	r->link_up[link_id] = up;
 	replay_on_link_room(r, link_id, true);
 	replay_link_vouches_no_more(r, link_id);
 	replay_on_leases(r, now_us);
 	r->round++;
 	r->round_begins = 0;
-	r->round_ends = link_count(r);
+	r->round_ends = replay_link_count(&r->cfg);
 	r->reregister_at = 0;
 	r->reregister_us = now_us;
 }

@@ -165,6 +165,26 @@ bool opts_number(const char *text, const char *what, uint64_t min, uint64_t max,
 	return true;
 }
 
+bool opts_number_of(const struct opts_number_row *rows, size_t count,
+		    void *options, int id, const char *value,
+		    struct opts_fault *fault, bool *ok)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct opts_number_row *row = &rows[i];
+		uint64_t v;
+
+		if (row->id != id)
+			continue;
+		*ok = opts_number(value, row->what, row->min, row->max, &v,
+				  fault);
+		if (*ok)
+			*(unsigned *)(void *)((char *)options + row->at) =
+				(unsigned)v;
+		return true;
+	}
+	return false;
+}
+
 bool opts_decimal(const char *text, const char *what, double min, double max,
 		  double *out, struct opts_fault *fault)
 {

@@ -43,6 +43,16 @@ static const struct opt table[] = {
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
 	SERVICE_OPTIONS};
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct opts_number_row numbers[] = {
+#define FIELD(name) offsetof(struct options, name)
+	{OPT_QUEUE_NUM, "queue number", 0, UINT16_MAX, FIELD(queue_num)},
+	{'q', "packets", 1, QUEUE_LENGTH_MAX, FIELD(queue_length)},
+	{'n', "records", 1, RECORDS_MAX, FIELD(records)},
+#undef FIELD
+};
+
 static const char usage[] =
 	"Usage: intercept [OPTION]...\n"
 	"Takes the answers of the application under test out of the OUTPUT "
@@ -158,39 +168,6 @@ static bool take_address(struct options *o, const char *value,
 	return true;
 }
 
-static bool take_queue_num(struct options *o, const char *value,
-			   struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "queue number", 0, UINT16_MAX, &v, fault))
-		return false;
-	o->queue_num = (uint16_t)v;
-	return true;
-}
-
-static bool take_queue_length(struct options *o, const char *value,
-			      struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "packets", 1, QUEUE_LENGTH_MAX, &v, fault))
-		return false;
-	o->queue_length = (uint32_t)v;
-	return true;
-}
-
-static bool take_records(struct options *o, const char *value,
-			 struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "records", 1, RECORDS_MAX, &v, fault))
-		return false;
-	o->records = (unsigned)v;
-	return true;
-}
-
 static bool take_key(struct options *o, const char *value,
 		     struct opts_fault *fault)
 {
@@ -211,6 +188,9 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	struct options *o = ctx;
 	bool ok;
 
+	if (service_option(&o->service, id, value, fault, &ok) ||
+	    opts_number_of(numbers, COUNT(numbers), o, id, value, fault, &ok))
+		return ok;
 	switch (id) {
 	case 'x':
 		return take_passlist(o, value, fault);
@@ -238,15 +218,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_key(o, value, fault);
 	case OPT_MAKE_KEY:
 		return take_make_key(o, value, fault);
-	case OPT_QUEUE_NUM:
-		return take_queue_num(o, value, fault);
-	case 'q':
-		return take_queue_length(o, value, fault);
-	case 'n':
-		return take_records(o, value, fault);
 	default:
-		service_option(&o->service, id, value, fault, &ok);
-		return ok;
+		return opts_fail(fault, "not handled");
 	}
 }
 
@@ -254,7 +227,7 @@ static const struct opts_program program = {
 	.name = "intercept",
 	.usage = usage,
 	.table = table,
-	.count = sizeof(table) / sizeof(table[0]),
+	.count = COUNT(table),
 	.take = take,
 };
 

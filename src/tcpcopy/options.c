@@ -73,14 +73,7 @@ static const struct opt table[] = {
 	SERVICE_OPTIONS,
 };
 
-struct number_option {
-	int id;
-	const char *what;
-	unsigned min, max;
-	size_t at;
-};
-
-static const struct number_option numbers[] = {
+static const struct opts_number_row numbers[] = {
 #define FIELD(name) offsetof(struct tcpcopy_options, name)
 	{'n', "copies", 1, 1023, FIELD(copies)},
 	{'f', "the port slice", 0, 1023, FIELD(port_slice)},
@@ -111,32 +104,18 @@ static const struct seconds_option seconds[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void *field(struct tcpcopy_options *o, size_t at)
+/* Whether id is a time; then *ok says if the value was good. */
+static bool take_seconds(struct tcpcopy_options *o, int id, const char *value,
+			 struct opts_fault *fault, bool *ok)
 {
-	return (char *)o + at;
-}
-
-/* Whether id is a number; then *ok says if the value was good. */
-static bool take_number(struct tcpcopy_options *o, int id, const char *value,
-			struct opts_fault *fault, bool *ok)
-{
-	for (size_t i = 0; i < COUNT(numbers); i++) {
-		const struct number_option *n = &numbers[i];
-		uint64_t v = 0;
-
-		if (n->id != id)
-			continue;
-		*ok = opts_number(value, n->what, n->min, n->max, &v, fault);
-		*(unsigned *)field(o, n->at) = (unsigned)v;
-		return true;
-	}
 	for (size_t i = 0; i < COUNT(seconds); i++) {
 		const struct seconds_option *s = &seconds[i];
 
 		if (s->id != id)
 			continue;
 		*ok = opts_seconds(value, "seconds", s->min, s->max,
-				   field(o, s->at), fault);
+				   (uint64_t *)(void *)((char *)o + s->at),
+				   fault);
 		return true;
 	}
 	return false;
@@ -262,7 +241,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	if (id < (int)sizeof(o->given))
 		o->given[id] = 1;
 	if (service_option(&o->service, id, value, fault, &ok) ||
-	    take_number(o, id, value, fault, &ok))
+	    opts_number_of(numbers, COUNT(numbers), o, id, value, fault, &ok) ||
+	    take_seconds(o, id, value, fault, &ok))
 		return ok;
 	switch (id) {
 	case 'x':

@@ -44,28 +44,44 @@ static void test_one_a_second_until_it_answers(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 20);
 }
 
-/* A refusal of intercept says nothing of the target. */
-static void test_a_refused_route_takes_another_tuple(void **state)
+/* The request of a client that nobody answers. */
+static struct client ask_in_vain(struct engine *e)
 {
-	struct engine *e = *state;
 	struct client c = client_at(1, 5000);
-	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
 
 	e->mode = TARGET_SILENT;
 	engine_start(e);
 	client_syn(e, &c);
 	client_send(e, &c, 100, 0);
-	assert_true(endpoint_equal(&e->conns[0].route.client, &c.at));
-	e->mode = TARGET_ANSWERS;
-	msg.route = e->conns[0].route;
+	return c;
+}
+
+/* intercept has given this one's tuple to another. */
+static void refuse(struct engine *e, const struct target_conn *conn)
+{
+	const struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED,
+				     .route = conn->route};
+
 	replay_on_msg(e->r, 0, &msg, e->now_us);
+}
+
+/* A refusal of intercept says nothing of the target. */
+static void test_a_refused_route_takes_another_tuple(void **state)
+{
+	struct engine *e = *state;
+	struct client c = ask_in_vain(e);
+	struct target_conn first = e->conns[0];
+
+	assert_true(endpoint_equal(&first.route.client, &c.at));
+	e->mode = TARGET_ANSWERS;
+	refuse(e, &first);
 	engine_wait(e, 1100000);
 	assert_int_equal(e->conn_count, 2);
 	assert_int_equal(e->conns[0].bytes, 0);
 	assert_int_equal(e->conns[1].bytes, 100);
 	assert_true(addr_equal(&e->conns[1].route.client.addr, &c.at.addr));
 	/* a late word about the first route changes nothing */
-	replay_on_msg(e->r, 0, &msg, e->now_us);
+	refuse(e, &first);
 	engine_pull(e);
 	assert_int_equal(ledger(e)->routes_refused, 1);
 	assert_int_equal(ledger(e)->turns.answered, 1);
@@ -75,15 +91,9 @@ static void test_a_refused_route_takes_another_tuple(void **state)
 static void test_the_rst_is_for_the_refused_tuple(void **state)
 {
 	struct engine *e = *state;
-	struct client c = client_at(1, 5000);
-	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
 
-	e->mode = TARGET_SILENT;
-	engine_start(e);
-	client_syn(e, &c);
-	client_send(e, &c, 100, 0);
-	msg.route = e->conns[0].route;
-	replay_on_msg(e->r, 0, &msg, e->now_us);
+	ask_in_vain(e);
+	refuse(e, &e->conns[0]);
 	e->now_us += 50000;
 	replay_on_timer(e->r, e->now_us);
 	engine_pull(e);
@@ -98,19 +108,15 @@ static void test_the_rst_is_for_the_refused_tuple(void **state)
 static void test_a_run_of_refused_ports(void **state)
 {
 	struct engine *e = *state;
-	struct client c = client_at(1, 5000);
-	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+	const struct target_conn *last;
 	unsigned refused = 0;
 
-	e->mode = TARGET_SILENT;
-	engine_start(e);
-	client_syn(e, &c);
-	client_send(e, &c, 100, 0);
+	ask_in_vain(e);
 	for (;; refused++) {
-		msg.route = e->conns[e->conn_count - 1].route;
-		if (msg.route.client.port >= 20000)
+		last = &e->conns[e->conn_count - 1];
+		if (last->route.client.port >= 20000)
 			break;
-		replay_on_msg(e->r, 0, &msg, e->now_us);
+		refuse(e, last);
 		engine_pull(e);
 		engine_wait(e, 2000);
 		assert_int_equal(e->conn_count, refused + 2);
@@ -368,13 +374,8 @@ static void random_events(uint64_t seed)
 			break;
 		case 7:
 			if (e.conn_count > 0) {
-				struct wire_msg msg = {
-					.type = WIRE_ROUTE_REFUSED};
-
-				msg.route =
-					e.conns[dice_below(&d, e.conn_count)]
-						.route;
-				replay_on_msg(e.r, 0, &msg, e.now_us);
+				refuse(&e,
+				       &e.conns[dice_below(&d, e.conn_count)]);
 				engine_pull(&e);
 			}
 			break;

@@ -33,6 +33,14 @@ static struct client one_session(struct engine *e)
 	return c;
 }
 
+/* The same, with a guard that intercept has vouched for. */
+static struct client one_guarded_session(struct engine *e)
+{
+	engine_start(e);
+	say(e, 0, true, true);
+	return one_session(e);
+}
+
 static void assert_silent(struct engine *e, struct client *c)
 {
 	e->packets = 0;
@@ -59,11 +67,8 @@ static void test_without_a_guard_no_lease_is_needed(void **state)
 static void test_the_lease_ends(void **state)
 {
 	struct engine *e = *state;
-	struct client c, other = client_at(2, 5000);
+	struct client c = one_guarded_session(e), other = client_at(2, 5000);
 
-	engine_start(e);
-	say(e, 0, true, true);
-	c = one_session(e);
 	for (unsigned i = 0; i < 20; i++) {
 		engine_wait(e, 250000);
 		say(e, i % 3, true, true);
@@ -92,11 +97,8 @@ static void test_the_lease_ends(void **state)
 static void test_no_packet_after_the_lease_before_the_timer(void **state)
 {
 	struct engine *e = *state;
-	struct client c;
+	struct client c = one_guarded_session(e);
 
-	engine_start(e);
-	say(e, 0, true, true);
-	c = one_session(e);
 	e->now_us += 2000000;
 	e->packets = 0;
 	client_send(e, &c, 100, 100);
@@ -109,11 +111,8 @@ static void test_no_packet_after_the_lease_before_the_timer(void **state)
 static void test_a_fallen_guard_ends_it_at_once(void **state)
 {
 	struct engine *e = *state;
-	struct client c;
+	struct client c = one_guarded_session(e);
 
-	engine_start(e);
-	say(e, 0, true, true);
-	c = one_session(e);
 	say(e, 1, true, false);
 	/* older words of another link */
 	say(e, 0, true, true);
@@ -131,11 +130,8 @@ static void test_a_fallen_guard_ends_it_at_once(void **state)
 static void test_the_bearer_is_gone(void **state)
 {
 	struct engine *e = *state;
-	struct client c;
+	struct client c = one_guarded_session(e);
 
-	engine_start(e);
-	say(e, 0, true, true);
-	c = one_session(e);
 	say(e, 1, true, false);
 	replay_on_link(e->r, 1, false, e->now_us);
 	/* what was said before it is void */
@@ -151,11 +147,8 @@ static void test_the_bearer_is_gone(void **state)
 static void test_held_to_it_after_a_reconnection(void **state)
 {
 	struct engine *e = *state;
-	struct client c;
+	struct client c = one_guarded_session(e);
 
-	engine_start(e);
-	say(e, 0, true, true);
-	c = one_session(e);
 	engine_links(e, false);
 	engine_wait(e, 2000000);
 	engine_links(e, true);

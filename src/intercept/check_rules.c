@@ -7,11 +7,9 @@
  * port's answers to the queue is enough, and none may drop them before that. A
  * rule of native nftables is looked for only when there is none of these.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/socket.h>
 
 #include "check/host.h"
@@ -201,15 +199,6 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 
 /* ---- a guard ---- */
 
-static bool is_guarded(uint16_t port)
-{
-	int lock = guard_lock(port);
-
-	if (lock >= 0)
-		close(lock);
-	return lock == -EADDRINUSE;
-}
-
 static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 			  uint16_t port)
 {
@@ -221,7 +210,7 @@ static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 			   "port %u: intercept does not run, which makes the "
 			   "rule and keeps watch over it",
 			   port);
-	else if (!is_guarded(port))
+	else if (!guard_is_locked(port))
 		check_fail(c, fix,
 			   "port %u: the intercept that runs does not guard it",
 			   port);

@@ -138,19 +138,12 @@ static int open_senders(struct app *a)
 	return rc;
 }
 
-static bool needs_raw(const struct app *a)
-{
-	const struct tcpcopy_options *o = a->options;
-
-	return !o->file || (!o->dry_run && !a->plan.replay.relay);
-}
-
 int app_open_io(struct app *a)
 {
 	const struct tcpcopy_options *o = a->options;
 	int rc;
 
-	if (needs_raw(a) && !privileges_have(CAP_NET_RAW))
+	if (plan_needs_raw(&a->plan, o) && !privileges_have(CAP_NET_RAW))
 		return app_refuse(OPTS_EXIT_ENVIRONMENT,
 				  "CAP_NET_RAW is missing: run it as root, or "
 				  "once: setcap cap_net_raw+ep "

@@ -11,7 +11,7 @@ static void look_capabilities(struct check *c, void *ctx)
 {
 	const struct tcpcopy_doctor *d = ctx;
 
-	if (d->o->file && d->o->dry_run)
+	if (!plan_needs_raw(&d->plan, d->o))
 		check_ok(c, "none are needed");
 	else
 		check_capability(c, CAP_NET_RAW, "cap_net_raw");

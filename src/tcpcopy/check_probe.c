@@ -200,16 +200,23 @@ static void probe_target(struct check *c, const struct tcpcopy_doctor *d,
 		look_at_size(c, d, target, intercept, at);
 }
 
+/* The links take packets from anybody. */
+static bool can_send(const struct tcpcopy_doctor *d, size_t target)
+{
+	return doctor_path(d, target) == PATH_RELAY ||
+	       privileges_have(CAP_NET_RAW);
+}
+
 void check_probe(struct check *c, void *ctx)
 {
 	const struct tcpcopy_doctor *d = ctx;
 
-	if (d->o->dry_run || !privileges_have(CAP_NET_RAW))
+	if (d->o->dry_run)
 		return;
 	for (size_t i = 0; i < d->o->transfer.target_count; i++) {
 		int group = doctor_group(d, i);
 
-		if (group >= 0)
+		if (group >= 0 && can_send(d, i))
 			probe_target(c, d, i, &d->plan.intercepts[group]);
 	}
 }

@@ -265,6 +265,15 @@ def test_little_privilege_and_buffer(pair):
     assert "FAIL  capabilities: cap_net_raw is missing" in done.stdout
 
 
+def test_a_file_by_relay_needs_no_capability(pair):
+    """As the run does not; and the links take a probe from anybody."""
+    done = pair.online.run("setpriv", "--bounding-set", "-all", "--inh-caps",
+                           "-all", pair.tcpcopy_bin, "check", "-x",
+                           pair.transfer, "-i", "missing.pcap", "--path",
+                           "relay", check=False)
+    assert "capabilities: none are needed" in done.stdout
+
+
 def test_nothing_listens(pair):
     pair.target_app.stop()
     on_target(pair).names("application", f"port {TARGET_PORT}")

@@ -17,8 +17,8 @@
 struct opt {
 	int id; /* the letter, or >= OPTS_LONG_ONLY */
 	const char *name;
-	const char *arg; /* what its value is called; NULL: it has none */
-	const char *help;
+	const char *arg;  /* what its value is called; NULL: it has none */
+	const char *help; /* NULL: stands before the next one, on its line */
 };
 
 struct opts_fault {

@@ -42,8 +42,8 @@ static const struct opt table[] = {
 	 "packets/s or megabits/s sent: 50000, 200M, or both"},
 	{OPT_MAX_CPU, "max-cpu", "PERCENT",
 	 "of one core, 1-100 (over these: no new connections)"},
-	{'M', "mtu", "BYTES", "largest packet to a target, 576-65535 (1500)"},
-	{'S', "mss", "BYTES", "largest payload, 64-65495 (as the MTU allows)"},
+	{'M', "mtu", "BYTES", NULL},
+	{'S', "mss", "BYTES", "largest packet (1500), largest payload in it"},
 	{'C', "links", "N", "connections to each intercept, 1-16 (3)"},
 	{'t', "timeout", "SECONDS",
 	 "end a session without response, 1-86400 (60)"},
@@ -56,8 +56,8 @@ static const struct opt table[] = {
 	{OPT_KEY_FILE, "key-file", "FILE",
 	 "intercept's key (intercept --make-key)"},
 	{'i', "file", "FILE", "replay a pcap file (copy live packets)"},
-	{'a', "accelerate", "N", "replay N times as fast, 1-1000 (1)"},
-	{'I', "skip-idle", "MS", "shorten pauses in the file, 1-3600000"},
+	{'a', "accelerate", "N", NULL},
+	{'I', "skip-idle", "MS", "N times as fast; shorten pauses to MS"},
 	{OPT_CAPTURE, "capture", "WAY", "ring or pcap (ring)"},
 	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
 	{OPT_FILTER, "filter", "EXPR",
@@ -284,14 +284,13 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 
 const struct opts_program tcpcopy_program = {
 	.name = "tcpcopy",
-	.usage = "Usage: tcpcopy -x [sourceIP:]sourcePort-targetIP:targetPort,"
-		 "... [options]\n"
-		 "Copies the live requests of this host's clients to a target "
-		 "server,\n"
-		 "where intercept must be running. In parentheses: what holds "
-		 "by default.\n"
-		 "\"tcpcopy check\" with the same options says what is in "
-		 "the way (--json).\n",
+	.usage =
+		"Usage: tcpcopy -x [sourceIP:]sourcePort-targetIP:targetPort,"
+		"... [options]\n"
+		"Copies live requests of this host's clients to a server where "
+		"intercept runs.\n"
+		"\"tcpcopy check OPTIONS\" says what is in the way. In "
+		"parentheses: defaults.\n",
 	.table = table,
 	.count = COUNT(table),
 	.take = take,

@@ -164,7 +164,7 @@ def test_help_fits_a_screen(lab, name):
     text = run(lab, name, "--help")
     assert text.wait() == 0 and text.err() == ""
     lines = text.out().splitlines()
-    assert len(lines) <= 50 and max(map(len, lines)) <= 80
+    assert len(lines) <= 40 and max(map(len, lines)) <= 80
     short = run(lab, name, "-h")
     assert short.wait() == 0 and short.out() == text.out()
 

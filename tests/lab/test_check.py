@@ -10,7 +10,8 @@ import struct
 import subprocess
 
 import pytest
-from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT, wait_until
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from waiting import wait_until
 
 OK, FAILS, BAD_INPUT = 0, 1, 2
 

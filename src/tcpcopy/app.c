@@ -27,7 +27,11 @@
 
 #define CAPTURE_BUDGET 1024
 #define PUMP_BATCHES   16u
+#define BATCH_PACKETS  64u
 #define DRAIN_US       1000000u
+
+_Static_assert(BATCH_PACKETS <= DRY_BATCH,
+	       "the dry target keeps the answers to a batch");
 
 int app_refuse(int exit_code, const char *fmt, ...)
 {
@@ -69,7 +73,8 @@ static unsigned send_packets(struct app *a, uint64_t now_us)
 	uint8_t *slot;
 	size_t cap, len;
 
-	while (count < DRY_BATCH && (slot = ops->reserve(a->sender, &cap))) {
+	while (count < BATCH_PACKETS &&
+	       (slot = ops->reserve(a->sender, &cap))) {
 		len = replay_next_packet(a->replay, slot, cap, now_us);
 		if (!len)
 			break;

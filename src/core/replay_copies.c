@@ -31,17 +31,6 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 	r->targets[target].notices |= (uint16_t)(1u << type);
 }
 
-static void push_waiting(struct target *t, struct copy *c)
-{
-	c->in_waiting = true;
-	c->work->wait_next = NULL;
-	if (t->waiting.tail)
-		t->waiting.tail->work->wait_next = c;
-	else
-		t->waiting.head = c;
-	t->waiting.tail = c;
-}
-
 /* Lets go of what no copy needs any more. */
 static void release_hold(struct replay *r, struct flow *f)
 {
@@ -82,7 +71,8 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 	if (session_wants_open(s, now_us) && !c->in_waiting) {
 		struct target *t = &r->targets[c->target];
 
-		push_waiting(t, c);
+		c->in_waiting = true;
+		copy_list_push(&t->waiting, LIST_WAITING, c);
 		replay_pump_target(r, t, now_us);
 		r->ledger.held_back += c->in_waiting;
 	}

@@ -14,14 +14,20 @@
 /* And the time that its RST has before the next one is taken. */
 #define REPLAY_REFUSED_US 1000u
 
+/* Lists of copies: each stands in one of a kind at most. */
+enum copy_lists {
+	LIST_READY,   /* may have something to send, or is held */
+	LIST_MSGS,    /* has something to tell intercept */
+	LIST_WAITING, /* to be opened */
+	COPY_LISTS
+};
+
 /* What a copy needs only while something is under way. */
 struct copy_work {
 	struct session session;
 	struct timer timer;
 	struct copy *copy;
-	struct copy *ready_next; /* may have something to send */
-	struct copy *msg_next;	 /* has something to tell intercept */
-	struct copy *wait_next;	 /* to be opened */
+	struct copy *next[COPY_LISTS];
 };
 
 /* A session and what the engine needs to know of it. */
@@ -111,6 +117,29 @@ struct replay {
 	bool shedding; /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
 };
+
+static inline void copy_list_push(struct copy_list *l, enum copy_lists kind,
+				  struct copy *c)
+{
+	c->work->next[kind] = NULL;
+	if (l->tail)
+		l->tail->work->next[kind] = c;
+	else
+		l->head = c;
+	l->tail = c;
+}
+
+/* The first one, which must be there. */
+static inline struct copy *copy_list_pop(struct copy_list *l,
+					 enum copy_lists kind)
+{
+	struct copy *c = l->head;
+
+	l->head = c->work->next[kind];
+	if (!l->head)
+		l->tail = NULL;
+	return c;
+}
 
 /* Where to tell about this copy, NULL: it is not traced. */
 static inline struct trace *replay_trace(struct replay *r, const struct copy *c)

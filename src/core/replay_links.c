@@ -40,11 +40,8 @@ int replay_pick_link(const struct replay *r, unsigned group, unsigned number)
 
 static struct copy *pop_waiting(struct target *t)
 {
-	struct copy *c = t->waiting.head;
+	struct copy *c = copy_list_pop(&t->waiting, LIST_WAITING);
 
-	t->waiting.head = c->work->wait_next;
-	if (!t->waiting.head)
-		t->waiting.tail = NULL;
 	c->in_waiting = false;
 	return c;
 }
@@ -112,12 +109,7 @@ void replay_push_msg(struct replay *r, struct copy *c)
 	if (c->in_msgs)
 		return;
 	c->in_msgs = true;
-	c->work->msg_next = NULL;
-	if (r->msgs.tail)
-		r->msgs.tail->work->msg_next = c;
-	else
-		r->msgs.head = c;
-	r->msgs.tail = c;
+	copy_list_push(&r->msgs, LIST_MSGS, c);
 }
 
 static void fill_route(const struct replay *r, struct copy *c,
@@ -178,9 +170,7 @@ static bool next_route_msg(struct replay *r, unsigned *link_id,
 			return true;
 		}
 		r->msg_group = 0;
-		r->msgs.head = c->work->msg_next;
-		if (!r->msgs.head)
-			r->msgs.tail = NULL;
+		copy_list_pop(&r->msgs, LIST_MSGS);
 		c->in_msgs = false;
 		replay_put_down(r, c, r->now_us);
 	}

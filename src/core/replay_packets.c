@@ -34,19 +34,14 @@ void replay_push_ready(struct replay *r, struct copy *c)
 	if (c->in_ready)
 		return;
 	c->in_ready = true;
-	c->work->ready_next = NULL;
-	if (r->ready.tail)
-		r->ready.tail->work->ready_next = c;
-	else
-		r->ready.head = c;
-	r->ready.tail = c;
+	copy_list_push(&r->ready, LIST_READY, c);
 }
 
 static void release_held(struct replay *r)
 {
 	if (!r->held.head)
 		return;
-	r->held.tail->work->ready_next = r->ready.head;
+	r->held.tail->work->next[LIST_READY] = r->ready.head;
 	if (!r->ready.head)
 		r->ready.tail = r->held.tail;
 	r->ready.head = r->held.head;
@@ -99,27 +94,12 @@ static size_t build(struct replay *r, struct copy *c,
 	return packet_build(slot, cap, seg, r->ip_id++);
 }
 
-static struct copy *take_ready(struct replay *r)
-{
-	struct copy *c = r->ready.head;
-
-	r->ready.head = c->work->ready_next;
-	if (!r->ready.head)
-		r->ready.tail = NULL;
-	return c;
-}
-
 /* The head of the list is ready, but its link is not. */
 static void hold_back(struct replay *r)
 {
-	struct copy *c = take_ready(r);
+	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
-	c->work->ready_next = NULL;
-	if (r->held.tail)
-		r->held.tail->work->ready_next = c;
-	else
-		r->held.head = c;
-	r->held.tail = c;
+	copy_list_push(&r->held, LIST_READY, c);
 }
 
 /* Whether its packets can go, and by which link. */
@@ -134,7 +114,7 @@ static bool choose_link(struct replay *r, const struct copy *c)
 
 static void pop_ready(struct replay *r, uint64_t now_us)
 {
-	struct copy *c = take_ready(r);
+	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	c->in_ready = false;
 	/* With relay, or when it was given up since. */

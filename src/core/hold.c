@@ -320,51 +320,67 @@ static bool has_room(struct hold *h, struct hold_store *st, uint32_t end)
 	return false;
 }
 
+/* What a segment brings. */
+struct piece {
+	uint32_t seq, end;
+	const uint8_t *bytes;
+	uint32_t ack;
+	uint64_t at_us;
+};
+
+/* Keeps what is new of it; whether anything is. */
+static bool keep_new(struct hold *h, struct hold_store *st,
+		     const struct piece *p, struct hold_growth *growth)
+{
+	uint32_t at = seq_max(p->seq, h->end);
+	bool any = false;
+
+	while (seq_lt(at, p->end)) {
+		uint32_t skip_to = at;
+		uint32_t stop = gap_end(h, st, at, p->end, &skip_to);
+
+		if (stop == at) {
+			at = seq_min(skip_to, p->end);
+			continue;
+		}
+		chain_write(&stock_of(h, st)->chain, &st->blocks, at,
+			    p->bytes + (at - p->seq), stop - at);
+		if (at == h->end)
+			grow(h, st, stop - at, p->ack, p->at_us, growth);
+		else
+			add_island(h, st, at, stop, p->ack, p->at_us);
+		any = true;
+		absorb(h, st, growth);
+		at = seq_max(stop, h->end);
+	}
+	return any;
+}
+
 struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 			       uint32_t seq, uint32_t ack, bool push,
 			       const uint8_t *bytes, uint32_t len,
 			       uint64_t now_us)
 {
+	const struct piece piece = {seq, seq + len, bytes, ack, now_us};
 	struct hold_growth growth = {0};
-	uint32_t end = seq + len, at = seq_max(seq, h->end);
-	bool fresh = false;
 
-	if (len == 0 || seq_leq(end, h->end)) {
+	if (len == 0 || seq_leq(piece.end, h->end)) {
 		growth.repeated = true;
 		return growth;
 	}
-	if (end - h->end > HOLD_AHEAD_MAX ||
+	if (piece.end - h->end > HOLD_AHEAD_MAX ||
 	    h->end - hold_start(h, st) > INT32_MAX / 2) {
 		growth.stray = true;
 		return growth;
 	}
-	if (!has_room(h, st, end)) {
+	if (!has_room(h, st, piece.end)) {
 		growth.full = true;
 		return growth;
 	}
-	while (seq_lt(at, end)) {
-		uint32_t skip_to = at;
-		uint32_t stop = gap_end(h, st, at, end, &skip_to);
-
-		if (stop == at) {
-			at = seq_min(skip_to, end);
-			continue;
-		}
-		chain_write(&stock_of(h, st)->chain, &st->blocks, at,
-			    bytes + (at - seq), stop - at);
-		if (at == h->end)
-			grow(h, st, stop - at, ack, now_us, &growth);
-		else
-			add_island(h, st, at, stop, ack, now_us);
-		fresh = true;
-		absorb(h, st, &growth);
-		at = seq_max(stop, h->end);
-	}
-	if (growth.bytes > 0)
-		stock_of(h, st)->hole_us =
-			now_us; /* of the next hole, if there is one */
+	growth.repeated = !keep_new(h, st, &piece, &growth);
+	if (growth.bytes > 0) /* of the next hole, if there is one */
+		stock_of(h, st)->hole_us = now_us;
 	h->pushed = push;
-	growth.repeated = !fresh;
 	return growth;
 }
 

@@ -216,8 +216,8 @@ static void mark_turn(const struct hold *h, struct hold_store *st, uint32_t ack,
 	k->turn_tail = index;
 }
 
-/* Does a byte with this ack begin a turn? Notes it if so. */
-static bool begins_turn(struct hold *h, uint32_t ack)
+/* Whether a byte with this ack begins a turn. */
+static bool begins_turn(const struct hold *h, uint32_t ack)
 {
 	return !h->in_turn || !h->ack_known || seq_gt(ack, h->last_ack);
 }

@@ -106,11 +106,9 @@ static void look_buffer(struct check *c, void *ctx)
 static struct endpoint own_end(const struct options *o)
 {
 	static const uint8_t v4[4] = {127, 0, 0, 1};
-	static const struct ip_addr any_v6,
-		any_v4 = {{[10] = 0xff, [11] = 0xff}};
 	struct endpoint at = {.addr = o->address, .port = o->port};
 
-	if (addr_equal(&at.addr, &any_v6) || addr_equal(&at.addr, &any_v4))
+	if (addr_is_any(&at.addr))
 		at.addr = addr_from_v4(v4);
 	return at;
 }

@@ -2,7 +2,6 @@
 #include "intercept/options.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
 #define RECORDS_DEFAULT	 1024
@@ -116,15 +115,6 @@ static bool take_passlist(struct options *o, const char *value,
 	return true;
 }
 
-/* 0.0.0.0 and :: are all of a family. */
-static bool is_any(const struct ip_addr *a)
-{
-	static const struct ip_addr any;
-
-	return addr_is_v4(a) ? !memcmp(a->b + 12, any.b + 12, 4)
-			     : addr_equal(a, &any);
-}
-
 static bool add_port(uint16_t **ports, size_t *count, uint16_t port)
 {
 	uint16_t *more = reallocarray(*ports, *count + 1, sizeof(*more));
@@ -162,7 +152,7 @@ static bool take_address(struct options *o, const char *value,
 			 struct opts_fault *fault)
 {
 	if (!opts_addr(value, &o->address) ||
-	    (!opts_is_host(&o->address) && !is_any(&o->address)))
+	    (!opts_is_host(&o->address) && !addr_is_any(&o->address)))
 		return opts_fail(fault, "must be an IPv4 or IPv6 address of "
 					"this host");
 	return true;

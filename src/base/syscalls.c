@@ -27,9 +27,10 @@ int syscalls_restrict(void)
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/count.h"
+
 /* What socket()'s type has besides its flags. */
-#define TYPE_MASK    0xf
+#define TYPE_MASK 0xf
 
 static const char *const allowed[] = {
 	/* bytes */

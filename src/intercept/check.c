@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/privileges.h"
 #include "check/host.h"
 #include "io/queue_nfq.h"
@@ -192,8 +193,7 @@ int intercept_check(const struct options *o, bool json)
 		return OPTS_EXIT_BAD_INPUT;
 	}
 	rules_host_read(&d.rules);
-	rc = check_run("intercept", json, items,
-		       sizeof(items) / sizeof(items[0]), &d);
+	rc = check_run("intercept", json, items, COUNT(items), &d);
 	rules_host_free(&d.rules);
 	return rc;
 }

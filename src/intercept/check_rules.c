@@ -12,13 +12,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/count.h"
 #include "check/host.h"
 #include "intercept/check.h"
 #include "intercept/guard_lines.h"
 #include "io/guard_lock.h"
 #include "io/tcp_sockets.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* In the order in which a packet meets them. */
 static const struct rules_place out_places[] = {{"raw", "OUTPUT"},

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/count.h"
+
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
 #define RECORDS_DEFAULT	 1024
 #define RECORDS_MAX	 65535
@@ -41,8 +43,6 @@ static const struct opt table[] = {
 	 "packets that may wait in the queue (65536)"},
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
 	SERVICE_OPTIONS};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct opts_number_row numbers[] = {
 #define FIELD(name) offsetof(struct options, name)

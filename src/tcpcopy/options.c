@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/count.h"
+
 #define MAX_PACKETS  100000000u
 #define MAX_MEGABITS 1000000u
 
@@ -101,8 +103,6 @@ static const struct seconds_option seconds[] = {
 	{OPT_MAX_HOLD, 0.001, 86400, FIELD(max_hold_us)},
 #undef FIELD
 };
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Whether id is a time; then *ok says if the value was good. */
 static bool take_seconds(struct tcpcopy_options *o, int id, const char *value,

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/count.h"
 #include "core/ledger.h"
 
 struct line {
@@ -38,7 +39,7 @@ static void add_packet(struct line *l, const struct trace_event *e)
 		     {TCP_ACK, '.'}};
 
 	add(l, " [");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < COUNT(names); i++)
 		if (e->flags & names[i].flag)
 			add(l, "%c", names[i].name);
 	add(l, "] seq %u", e->seq);

@@ -6,7 +6,7 @@
  * (replay_flows.c), link messages (here), link changes and first contact with
  * a target (replay_links.c), timers (here). Whatever they change is settled
  * (replay_copies.c) and then pulled: messages (replay_links.c), packets
- * (replay_packets.c), notices (here).
+ * (replay_packets.c), notices (replay_notices.c).
  */
 #include "core/replay_internal.h"
 
@@ -179,22 +179,6 @@ void replay_shutdown(struct replay *r, uint64_t now_us)
 		replay_settle(r, c, now_us);
 	}
 	replay_on_capture_end(r, now_us);
-}
-
-bool replay_next_notice(struct replay *r, struct replay_notice *notice)
-{
-	for (uint32_t i = 0; i < r->cfg.target_count; i++) {
-		struct target *t = &r->targets[i];
-
-		if (!t->notices)
-			continue;
-		notice->target = i;
-		notice->type =
-			(enum replay_notice_type)__builtin_ctz(t->notices);
-		t->notices &= (uint16_t)(t->notices - 1);
-		return true;
-	}
-	return false;
 }
 
 bool replay_next_trace(struct replay *r, struct trace_event *event,

@@ -17,20 +17,6 @@
 /* Within which the copies of one connection follow each other. */
 #define SPREAD_US 10000ull
 
-#define TOLD_ONCE                                                              \
-	(1u << NOTICE_TLS | 1u << NOTICE_MEMORY | 1u << NOTICE_NO_TUPLE |      \
-	 1u << NOTICE_MAX_SESSIONS | 1u << NOTICE_MAX_RATE |                   \
-	 1u << NOTICE_MAX_CPU | 1u << NOTICE_LOOP)
-
-void replay_tell(struct replay *r, enum replay_notice_type type,
-		 uint32_t target)
-{
-	if (TOLD_ONCE & 1u << type && r->told & 1u << type)
-		return;
-	r->told |= (uint16_t)(1u << type);
-	r->targets[target].notices |= (uint16_t)(1u << type);
-}
-
 /* Lets go of what no copy needs any more. */
 static void release_hold(struct replay *r, struct flow *f)
 {

@@ -207,6 +207,10 @@ void replay_put_down(struct replay *r, struct copy *c, uint64_t now_us);
 /* Tells every copy of a flow that its hold has grown or closed. */
 void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us);
+
+/* replay_notices.c */
+
+/* Once for all, or once until it is pulled: it depends on the type. */
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target);
 

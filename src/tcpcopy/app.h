@@ -93,6 +93,8 @@ bool app_leave_silent_relay(struct app *a);
 
 /* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);
+/* app_report.c: tells how everything stands, or stood. */
+void app_report(struct app *a, bool final);
 /* Captures begin. */
 void app_start(struct app *a);
 /* Ends the loop with this exit code. */

@@ -93,7 +93,7 @@ bool app_leave_silent_relay(struct app *a);
 
 /* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);
-/* app_report.c: tells how everything stands, or stood. */
+/* app_report.c: the ledger, to the log and to --json. */
 void app_report(struct app *a, bool final);
 /* Captures begin. */
 void app_start(struct app *a);

@@ -16,6 +16,9 @@
 #include "check/rules_internal.h"
 
 #define DEPTH_MAX 16
+/* Rules looked at in a table: chains that jump to each other twice and more
+ * have ways without number. */
+#define LOOKS_MAX 1000000u
 
 enum outcome { GO_ON, LEFT_TABLE, DECIDED };
 
@@ -27,6 +30,7 @@ struct walk {
 	/* Of this table: a rule that may let packets go. */
 	const struct rule *let_go;
 	bool some; /* a jump on the way here was for some packets only */
+	unsigned looks;
 };
 
 static enum outcome walk_chain(struct walk *w, const char *chain, int depth);
@@ -138,6 +142,8 @@ static enum outcome walk_chain(struct walk *w, const char *chain, int depth)
 		enum match m;
 		unsigned at;
 
+		if (w->looks++ >= LOOKS_MAX)
+			return GO_ON;
 		if (strcmp(rule->table, w->table) || strcmp(rule->chain, chain))
 			continue;
 		m = rule_match(rule, w->p, &at);

@@ -11,6 +11,7 @@
 
 #define TABLE_MAX   64
 #define HELP_COLUMN 28
+#define LEFT_MAX    80 /* of a line of the help: its options */
 
 bool opts_fail(struct opts_fault *fault, const char *fmt, ...)
 {
@@ -130,18 +131,38 @@ bool opts_parse(const struct opts_program *p, int argc, char **argv, void *ctx,
 	return true;
 }
 
+/* Adds an option, as it may be written, to those of a line; the new length. */
+static size_t add_option(char *left, size_t len, const struct opt *o)
+{
+	char letter[8] = "";
+
+	if (o->id < OPTS_LONG_ONLY)
+		snprintf(letter, sizeof(letter), "-%c, ", o->id);
+	else if (len == 0)
+		strcpy(letter, "    ");
+	len += (size_t)snprintf(left + len, LEFT_MAX - len, "%s%s--%s%s%s",
+				len ? ", " : "  ", letter, o->name,
+				o->arg ? " " : "", o->arg ? o->arg : "");
+	ASSERT(len < LEFT_MAX);
+	return len;
+}
+
 void opts_help(const struct opts_program *p, FILE *out)
 {
+	char left[LEFT_MAX];
+	size_t len = 0;
+
 	fputs(p->usage, out);
 	for (size_t i = 0; i < p->count; i++) {
 		const struct opt *o = &p->table[i];
-		char left[64], letter[8] = "    ";
 
-		if (o->id < OPTS_LONG_ONLY)
-			snprintf(letter, sizeof(letter), "-%c, ", o->id);
-		snprintf(left, sizeof(left), "  %s--%s%s%s", letter, o->name,
-			 o->arg ? " " : "", o->arg ? o->arg : "");
-		fprintf(out, "%-*s %s\n", HELP_COLUMN - 1, left, o->help);
+		len = add_option(left, len, o);
+		if (!o->help)
+			continue;
+		/* Who reads it by a program knows the end of the options by
+		 * two spaces. */
+		fprintf(out, "%-*s  %s\n", HELP_COLUMN - 2, left, o->help);
+		len = 0;
 	}
 }
 
@@ -163,6 +184,26 @@ bool opts_number(const char *text, const char *what, uint64_t min, uint64_t max,
 				 (unsigned long long)max);
 	*out = v;
 	return true;
+}
+
+bool opts_number_of(const struct opts_number_row *rows, size_t count,
+		    void *options, int id, const char *value,
+		    struct opts_fault *fault, bool *ok)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct opts_number_row *row = &rows[i];
+		uint64_t v;
+
+		if (row->id != id)
+			continue;
+		*ok = opts_number(value, row->what, row->min, row->max, &v,
+				  fault);
+		if (*ok)
+			*(unsigned *)(void *)((char *)options + row->at) =
+				(unsigned)v;
+		return true;
+	}
+	return false;
 }
 
 bool opts_decimal(const char *text, const char *what, double min, double max,

@@ -17,8 +17,8 @@
 struct opt {
 	int id; /* the letter, or >= OPTS_LONG_ONLY */
 	const char *name;
-	const char *arg; /* what its value is called; NULL: it has none */
-	const char *help;
+	const char *arg;  /* what its value is called; NULL: it has none */
+	const char *help; /* NULL: stands before the next one, on its line */
 };
 
 struct opts_fault {
@@ -57,6 +57,19 @@ bool opts_decimal(const char *text, const char *what, double min, double max,
 /* opts_decimal() in seconds. */
 bool opts_seconds(const char *text, const char *what, double min, double max,
 		  uint64_t *out_us, struct opts_fault *fault);
+
+/* An option whose value is a whole number, and where it goes. */
+struct opts_number_row {
+	int id;
+	const char *what;
+	unsigned min, max;
+	size_t at; /* of an unsigned in the program's options */
+};
+
+/* Whether id is one of the rows; then *ok says if the value was good. */
+bool opts_number_of(const struct opts_number_row *rows, size_t count,
+		    void *options, int id, const char *value,
+		    struct opts_fault *fault, bool *ok);
 
 /* Takes the next item off a comma-separated list, without the spaces around
  * it: 1; 0: no more; -EINVAL: empty, or cap bytes are too few for it. */

@@ -62,12 +62,13 @@ bool opts_addr(const char *text, struct ip_addr *out)
 
 bool opts_is_host(const struct ip_addr *a)
 {
-	static const uint8_t none[4], every[4] = {255, 255, 255, 255};
+	static const uint8_t every[4] = {255, 255, 255, 255};
 
+	if (addr_is_any(a))
+		return false;
 	if (!addr_is_v4(a))
-		return !addr_is_none(a) && a->b[0] != 0xff;
-	return (a->b[12] & 0xf0) != 224 && memcmp(a->b + 12, none, 4) != 0 &&
-	       memcmp(a->b + 12, every, 4) != 0;
+		return a->b[0] != 0xff;
+	return (a->b[12] & 0xf0) != 224 && memcmp(a->b + 12, every, 4) != 0;
 }
 
 static bool must_be_host(const struct ip_addr *a, const char *text,

@@ -40,15 +40,16 @@ enum {
 		 "log the counters this often, 0.1 to 86400"},                 \
 		{SERVICE_OPT_JSON, "json", "FILE",                             \
 		 "reports as JSON to FILE, - is stdout"},                      \
-		{'P', "pid-file", "FILE", "write the process id to FILE"},     \
-		{'d', "daemon", NULL, "run in the background"},                \
+		{'P', "pid-file", "FILE", NULL},                               \
+		{'d', "daemon", NULL,                                          \
+		 "process id to FILE; run in the background"},                 \
 		{SERVICE_OPT_USER, "user", "USER",                             \
 		 "root becomes USER (tcpcopy if it exists, nobody)"},          \
 		{SERVICE_OPT_NETNS, "netns", "NAME|PATH",                      \
 		 "network namespace to work in (its own)"},                    \
-		{'v', "version", NULL, "print the version and end"},           \
+		{'v', "version", NULL, NULL},                                  \
 	{                                                                      \
-		'h', "help", NULL, "print this and end"                        \
+		'h', "help", NULL, "print the version, or this, and end"       \
 	}
 
 void service_options_init(struct service_options *o);

@@ -27,9 +27,10 @@ int syscalls_restrict(void)
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/count.h"
+
 /* What socket()'s type has besides its flags. */
-#define TYPE_MASK    0xf
+#define TYPE_MASK 0xf
 
 static const char *const allowed[] = {
 	/* bytes */
@@ -102,6 +103,14 @@ static int add_memory(scmp_filter_ctx ctx)
 	return err;
 }
 
+/* A condition on one of a call's arguments. The library's macro for it leaves
+ * out a member, which not every compiler likes. */
+static struct scmp_arg_cmp is(unsigned arg, scmp_datum_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 static int add_ioctls(scmp_filter_ctx ctx)
 {
 	static const unsigned long requests[] = {FIONBIO, FIONREAD, FIOCLEX,
@@ -109,8 +118,7 @@ static int add_ioctls(scmp_filter_ctx ctx)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < COUNT(requests); i++) {
-		const struct scmp_arg_cmp args[] = {
-			SCMP_A1(SCMP_CMP_EQ, requests[i])};
+		const struct scmp_arg_cmp args[] = {is(1, requests[i])};
 
 		err = add(ctx, SCMP_ACT_ALLOW, "ioctl", 1, args);
 	}
@@ -127,7 +135,7 @@ static int add_sockets(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; !err && i < 2 * COUNT(types); i++) {
 		const struct scmp_arg_cmp args[] = {
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i / 2]),
+			is(0, (scmp_datum_t)families[i / 2]),
 			SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK,
 				(scmp_datum_t)types[i % 2])};
 
@@ -135,7 +143,7 @@ static int add_sockets(scmp_filter_ctx ctx)
 	}
 	for (size_t i = 0; !err && i < COUNT(others); i++) {
 		const struct scmp_arg_cmp args[] = {
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)others[i])};
+			is(0, (scmp_datum_t)others[i])};
 
 		err = add(ctx, SCMP_ACT_ALLOW, "socket", 1, args);
 	}
@@ -145,7 +153,7 @@ static int add_sockets(scmp_filter_ctx ctx)
 /* libc reads limits by the call that sets them. */
 static int add_limits(scmp_filter_ctx ctx)
 {
-	const struct scmp_arg_cmp args[] = {SCMP_A2(SCMP_CMP_EQ, 0)};
+	const struct scmp_arg_cmp args[] = {is(2, 0)};
 
 	return add(ctx, SCMP_ACT_ALLOW, "prlimit64", 1, args);
 }

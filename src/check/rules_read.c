@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <sys/wait.h>
 
+#include "base/count.h"
 #include "base/privileges.h"
 
 #define TEXT_MAX (8u << 20)
@@ -93,7 +94,7 @@ static char *run_tool(const char *name, const char *const *more)
 	char path[128];
 	const char *argv[4] = {path, more[0], more[0] ? more[1] : NULL, NULL};
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (size_t i = 0; i < COUNT(places); i++) {
 		snprintf(path, sizeof(path), "%s/%s", places[i], name);
 		if (!access(path, X_OK))
 			return output_of(argv);

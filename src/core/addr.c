@@ -38,6 +38,14 @@ bool addr_is_none(const struct ip_addr *a)
 	return addr_equal(a, &none);
 }
 
+bool addr_is_any(const struct ip_addr *a)
+{
+	static const uint8_t any_v4[4];
+
+	return addr_is_v4(a) ? memcmp(a->b + 12, any_v4, 4) == 0
+			     : addr_is_none(a);
+}
+
 bool addr_is_loopback(const struct ip_addr *a)
 {
 	static const struct ip_addr one = {{[15] = 1}};

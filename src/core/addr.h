@@ -45,6 +45,8 @@ struct ip_addr addr_from_v6(const uint8_t v6[16]);
 bool addr_is_v4(const struct ip_addr *a);
 /* All zero bytes: no address given (0.0.0.0 mapped is an address). */
 bool addr_is_none(const struct ip_addr *a);
+/* 0.0.0.0, ::. */
+bool addr_is_any(const struct ip_addr *a);
 /* 127/8, ::1. */
 bool addr_is_loopback(const struct ip_addr *a);
 /* 169.254/16, fe80::/10. */

@@ -31,7 +31,7 @@
 	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
 	X(routes_full, "refused: the table is full")                           \
-	X(relayed, "packets from links, to be injected here")                  \
+	X(relayed, "packets of sessions that came by links, injected or not")  \
 	X(relay_malformed, "not injected: not a plain TCP packet")             \
 	X(relay_unserved, "not injected: to a port not named by --relay")      \
 	X(relay_unrouted, "not injected: not of a session of that tcpcopy")

@@ -2,50 +2,30 @@
 /*
  * Theory of operation
  *
- * Bytes lie in a chain of blocks, block n covering BLOCK_DATA bytes from
- * head_seq + n * BLOCK_DATA on, so bytes beyond a hole are written where they
- * belong at once. What is beyond the hole is listed as islands (sorted, apart
- * from each other); when the hole closes they are absorbed into [start, end).
- * A turn is marked where the stream grows with a higher ack than before.
- * Cursors make walking the chain cheap for who writes at its end, and for
- * readers that go forward.
+ * Bytes lie in a chain of blocks (chain.c), where those beyond a hole have
+ * their place at once. What is beyond the hole is listed as islands (sorted,
+ * apart from each other); when the hole closes they are absorbed into [start,
+ * end). A turn is marked where the stream grows with a higher ack than before.
  *
  * All that is in a hold's stock, which is taken with the first byte that has to
  * be kept and given back with the last.
  */
 #include "core/hold.h"
 
-#include <string.h>
-
 #include "core/check.h"
 #include "core/seq.h"
-
-struct block {
-	uint32_t next;
-	uint8_t data[HOLD_BLOCK_BYTES - sizeof(uint32_t)];
-};
-
-#define BLOCK_DATA ((uint32_t)sizeof(((struct block *)0)->data))
-
-/* A block looked at last, POOL_NONE: none, and its number in the chain. */
-struct cursor {
-	uint32_t block, n;
-};
 
 /* Kept and without a hole: [start, hold's end). */
 struct stock {
 	uint32_t start;
-	uint32_t head, tail; /* blocks, or POOL_NONE */
-	uint32_t head_seq;   /* first byte the head block can take */
-	uint32_t block_count;
-	struct cursor reads, writes;
+	struct chain chain;
 	uint32_t turns, turn_tail; /* marks, or POOL_NONE */
 	uint32_t islands;	   /* marks of bytes beyond a hole */
 	uint32_t island_count;
 	uint64_t hole_us; /* since when there are islands */
 };
 
-_Static_assert(sizeof(struct block) + sizeof(struct stock) <= HOLD_EACH_BYTES,
+_Static_assert(CHAIN_BLOCK_BYTES + sizeof(struct stock) <= HOLD_EACH_BYTES,
 	       "what its user reckons with");
 
 struct island {
@@ -66,11 +46,6 @@ static struct stock *stock_of(const struct hold *h, const struct hold_store *st)
 	return pool_at(&st->stocks, h->stock);
 }
 
-static struct block *block_at(const struct hold_store *st, uint32_t index)
-{
-	return pool_at(&st->blocks, index);
-}
-
 static struct hold_turn *turn_at(const struct hold_store *st, uint32_t index)
 {
 	return pool_at(&st->marks, index);
@@ -86,7 +61,7 @@ bool hold_store_init(struct hold_store *st, const struct mem *mem,
 {
 	*st = (struct hold_store){0};
 	if (pool_init(&st->stocks, mem, sizeof(struct stock), blocks) &&
-	    pool_init(&st->blocks, mem, sizeof(struct block), blocks) &&
+	    chain_pool_init(&st->blocks, mem, blocks) &&
 	    pool_init(&st->marks, mem, sizeof(union mark), marks))
 		return true;
 	hold_store_fini(st, mem);
@@ -108,21 +83,21 @@ void hold_init(struct hold *h, uint32_t seq)
 /* false: no memory. */
 static bool take_stock(struct hold *h, struct hold_store *st)
 {
+	struct stock *k;
+
 	if (h->stock != POOL_NONE)
 		return true;
 	h->stock = pool_take(&st->stocks);
 	if (h->stock == POOL_NONE)
 		return false;
-	*stock_of(h, st) = (struct stock){
+	k = stock_of(h, st);
+	*k = (struct stock){
 		.start = h->end,
-		.head = POOL_NONE,
-		.tail = POOL_NONE,
-		.reads.block = POOL_NONE,
-		.writes.block = POOL_NONE,
 		.turns = POOL_NONE,
 		.turn_tail = POOL_NONE,
 		.islands = POOL_NONE,
 	};
+	chain_init(&k->chain);
 	return true;
 }
 
@@ -131,7 +106,7 @@ static void give_stock(struct hold *h, struct hold_store *st)
 {
 	const struct stock *k = stock_of(h, st);
 
-	if (k->head != POOL_NONE || k->turns != POOL_NONE ||
+	if (k->chain.head != POOL_NONE || k->turns != POOL_NONE ||
 	    k->islands != POOL_NONE)
 		return;
 	pool_give(&st->stocks, h->stock);
@@ -145,41 +120,12 @@ uint32_t hold_start(const struct hold *h, const struct hold_store *st)
 
 uint32_t hold_blocks(const struct hold *h, const struct hold_store *st)
 {
-	return h->stock == POOL_NONE ? 0 : stock_of(h, st)->block_count;
+	return h->stock == POOL_NONE ? 0 : stock_of(h, st)->chain.count;
 }
 
 uint64_t hold_hole_us(const struct hold *h, const struct hold_store *st)
 {
 	return stock_of(h, st)->hole_us;
-}
-
-/* The chain has lost its head. */
-static void move_cursor(struct cursor *c)
-{
-	if (c->n == 0)
-		c->block = POOL_NONE;
-	else
-		c->n--;
-}
-
-static void drop_head_block(struct stock *k, struct hold_store *st)
-{
-	uint32_t old = k->head;
-
-	k->head = block_at(st, old)->next;
-	k->head_seq += BLOCK_DATA;
-	k->block_count--;
-	if (k->head == POOL_NONE)
-		k->tail = POOL_NONE;
-	move_cursor(&k->reads);
-	move_cursor(&k->writes);
-	pool_give(&st->blocks, old);
-}
-
-static void drop_blocks(struct stock *k, struct hold_store *st)
-{
-	while (k->head != POOL_NONE)
-		drop_head_block(k, st);
 }
 
 static void drop_first_turn(struct stock *k, struct hold_store *st)
@@ -214,7 +160,7 @@ static void clear_stock(struct hold *h, struct hold_store *st)
 		drop_first_island(h, st);
 	while (k->turns != POOL_NONE)
 		drop_first_turn(k, st);
-	drop_blocks(k, st);
+	chain_drop_all(&k->chain, &st->blocks);
 	give_stock(h, st);
 }
 
@@ -229,90 +175,13 @@ void hold_set_ack(struct hold *h, uint32_t ack)
 	h->ack_known = true;
 }
 
-/* Makes the chain reach up to seq; false: not enough blocks. */
-static bool reach(const struct hold *h, struct hold_store *st, uint32_t seq)
-{
-	struct stock *k = stock_of(h, st);
-	uint32_t span, want;
-
-	if (k->head == POOL_NONE)
-		k->head_seq = h->end;
-	span = seq - k->head_seq;
-	want = (span + BLOCK_DATA - 1) / BLOCK_DATA;
-	if (want > k->block_count &&
-	    want - k->block_count > st->blocks.count - st->blocks.used)
-		return false;
-	while (k->block_count < want) {
-		uint32_t index = pool_take(&st->blocks);
-
-		block_at(st, index)->next = POOL_NONE;
-		if (k->tail == POOL_NONE)
-			k->head = index;
-		else
-			block_at(st, k->tail)->next = index;
-		k->tail = index;
-		k->block_count++;
-	}
-	return true;
-}
-
-static struct block *find_block(const struct stock *k, struct cursor *c,
-				const struct hold_store *st, uint32_t n)
-{
-	ASSERT(n < k->block_count);
-	if (c->block == POOL_NONE || c->n > n)
-		*c = (struct cursor){.block = k->head};
-	while (c->n < n) {
-		c->block = block_at(st, c->block)->next;
-		c->n++;
-	}
-	return block_at(st, c->block);
-}
-
-/* The stretch of one block that holds seq: its first byte and its length. */
-static uint8_t *stretch(const struct stock *k, struct cursor *c,
-			const struct hold_store *st, uint32_t seq,
-			uint32_t *len)
-{
-	uint32_t at = seq - k->head_seq;
-	uint32_t room = BLOCK_DATA - at % BLOCK_DATA;
-
-	if (*len > room)
-		*len = room;
-	return find_block(k, c, st, at / BLOCK_DATA)->data + at % BLOCK_DATA;
-}
-
-static void write_bytes(const struct hold *h, const struct hold_store *st,
-			uint32_t seq, const uint8_t *bytes, uint32_t len)
-{
-	struct stock *k = stock_of(h, st);
-
-	while (len > 0) {
-		uint32_t n = len;
-		uint8_t *to = stretch(k, &k->writes, st, seq, &n);
-
-		memcpy(to, bytes, n);
-		seq += n;
-		bytes += n;
-		len -= n;
-	}
-}
-
 void hold_read(const struct hold *h, const struct hold_store *st, uint32_t seq,
 	       uint8_t *out, uint32_t len)
 {
 	struct stock *k = stock_of(h, st);
 
 	ASSERT(seq_geq(seq, k->start) && seq_leq(seq + len, h->end));
-	while (len > 0) {
-		uint32_t n = len;
-		const uint8_t *from = stretch(k, &k->reads, st, seq, &n);
-
-		memcpy(out, from, n);
-		seq += n;
-		out += n;
-		len -= n;
-	}
+	chain_read(&k->chain, &st->blocks, seq, out, len);
 }
 
 static uint32_t pause_us(const struct hold *h, uint64_t at_us)
@@ -347,8 +216,8 @@ static void mark_turn(const struct hold *h, struct hold_store *st, uint32_t ack,
 	k->turn_tail = index;
 }
 
-/* Does a byte with this ack begin a turn? Notes it if so. */
-static bool begins_turn(struct hold *h, uint32_t ack)
+/* Whether a byte with this ack begins a turn. */
+static bool begins_turn(const struct hold *h, uint32_t ack)
 {
 	return !h->in_turn || !h->ack_known || seq_gt(ack, h->last_ack);
 }
@@ -438,15 +307,53 @@ static uint32_t gap_end(const struct hold *h, const struct hold_store *st,
 
 static bool has_room(struct hold *h, struct hold_store *st, uint32_t end)
 {
+	struct stock *k;
+
 	if (!take_stock(h, st))
 		return false;
+	k = stock_of(h, st);
 	/* every gap between islands can become a mark, and so can each end */
-	if (st->marks.count - st->marks.used >=
-		    stock_of(h, st)->island_count + 2 &&
-	    reach(h, st, end))
+	if (st->marks.count - st->marks.used >= k->island_count + 2 &&
+	    chain_reach(&k->chain, &st->blocks, h->end, end))
 		return true;
 	give_stock(h, st);
 	return false;
+}
+
+/* What a segment brings. */
+struct piece {
+	uint32_t seq, end;
+	const uint8_t *bytes;
+	uint32_t ack;
+	uint64_t at_us;
+};
+
+/* Keeps what is new of it; whether anything is. */
+static bool keep_new(struct hold *h, struct hold_store *st,
+		     const struct piece *p, struct hold_growth *growth)
+{
+	uint32_t at = seq_max(p->seq, h->end);
+	bool any = false;
+
+	while (seq_lt(at, p->end)) {
+		uint32_t skip_to = at;
+		uint32_t stop = gap_end(h, st, at, p->end, &skip_to);
+
+		if (stop == at) {
+			at = seq_min(skip_to, p->end);
+			continue;
+		}
+		chain_write(&stock_of(h, st)->chain, &st->blocks, at,
+			    p->bytes + (at - p->seq), stop - at);
+		if (at == h->end)
+			grow(h, st, stop - at, p->ack, p->at_us, growth);
+		else
+			add_island(h, st, at, stop, p->ack, p->at_us);
+		any = true;
+		absorb(h, st, growth);
+		at = seq_max(stop, h->end);
+	}
+	return any;
 }
 
 struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
@@ -454,45 +361,26 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 			       const uint8_t *bytes, uint32_t len,
 			       uint64_t now_us)
 {
+	const struct piece piece = {seq, seq + len, bytes, ack, now_us};
 	struct hold_growth growth = {0};
-	uint32_t end = seq + len, at = seq_max(seq, h->end);
-	bool fresh = false;
 
-	if (len == 0 || seq_leq(end, h->end)) {
+	if (len == 0 || seq_leq(piece.end, h->end)) {
 		growth.repeated = true;
 		return growth;
 	}
-	if (end - h->end > HOLD_AHEAD_MAX ||
+	if (piece.end - h->end > HOLD_AHEAD_MAX ||
 	    h->end - hold_start(h, st) > INT32_MAX / 2) {
 		growth.stray = true;
 		return growth;
 	}
-	if (!has_room(h, st, end)) {
+	if (!has_room(h, st, piece.end)) {
 		growth.full = true;
 		return growth;
 	}
-	while (seq_lt(at, end)) {
-		uint32_t skip_to = at;
-		uint32_t stop = gap_end(h, st, at, end, &skip_to);
-
-		if (stop == at) {
-			at = seq_min(skip_to, end);
-			continue;
-		}
-		write_bytes(h, st, at, bytes + (at - seq), stop - at);
-		if (at == h->end)
-			grow(h, st, stop - at, ack, now_us, &growth);
-		else
-			add_island(h, st, at, stop, ack, now_us);
-		fresh = true;
-		absorb(h, st, &growth);
-		at = seq_max(stop, h->end);
-	}
-	if (growth.bytes > 0)
-		stock_of(h, st)->hole_us =
-			now_us; /* of the next hole, if there is one */
+	growth.repeated = !keep_new(h, st, &piece, &growth);
+	if (growth.bytes > 0) /* of the next hole, if there is one */
+		stock_of(h, st)->hole_us = now_us;
 	h->pushed = push;
-	growth.repeated = !fresh;
 	return growth;
 }
 
@@ -567,10 +455,8 @@ void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 	       seq_leq(turn_at(st, k->turns)->start, turn))
 		drop_first_turn(k, st);
 	if (k->start == h->end && k->island_count == 0)
-		drop_blocks(k, st);
-	while (k->head != POOL_NONE &&
-	       seq_leq(k->head_seq + BLOCK_DATA, k->start))
-		drop_head_block(k, st);
+		chain_drop_all(&k->chain, &st->blocks);
+	chain_drop_before(&k->chain, &st->blocks, k->start);
 	if (k->start == h->end)
 		give_stock(h, st);
 }

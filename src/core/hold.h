@@ -9,7 +9,7 @@
 #ifndef CORE_HOLD_H
 #define CORE_HOLD_H
 
-#include "core/pool.h"
+#include "core/chain.h"
 
 /* What all holds of an engine keep. */
 struct hold_store {
@@ -60,10 +60,9 @@ struct hold_loss {
 };
 
 /* Bytes further ahead than this are not taken. */
-#define HOLD_AHEAD_MAX	 (8u << 20)
-#define HOLD_BLOCK_BYTES 512u
+#define HOLD_AHEAD_MAX (8u << 20)
 /* A block, and a stock for a hold that has no other. */
-#define HOLD_EACH_BYTES (HOLD_BLOCK_BYTES + 64u)
+#define HOLD_EACH_BYTES (CHAIN_BLOCK_BYTES + 64u)
 
 bool hold_store_init(struct hold_store *st, const struct mem *mem,
 		     uint32_t blocks, uint32_t marks);
@@ -81,8 +80,7 @@ struct hold_growth hold_insert(struct hold *h, struct hold_store *st,
 			       const uint8_t *bytes, uint32_t len,
 			       uint64_t now_us);
 /* Follows the stream without keeping it, when nothing is kept: for connections
- * not copied. A late
- * byte before the end counts as repeated. */
+ * not copied. A late byte before the end counts as repeated. */
 struct hold_growth hold_skip(struct hold *h, uint32_t seq, uint32_t ack,
 			     bool push, uint32_t len, uint64_t now_us);
 /* The client ended: FIN or RST after the byte before seq. has_ack: ack is

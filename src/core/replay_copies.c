@@ -17,44 +17,6 @@
 /* Within which the copies of one connection follow each other. */
 #define SPREAD_US 10000ull
 
-#define TOLD_ONCE                                                              \
-	(1u << NOTICE_TLS | 1u << NOTICE_MEMORY | 1u << NOTICE_NO_TUPLE |      \
-	 1u << NOTICE_MAX_SESSIONS | 1u << NOTICE_MAX_RATE |                   \
-	 1u << NOTICE_MAX_CPU | 1u << NOTICE_LOOP)
-
-void replay_tell(struct replay *r, enum replay_notice_type type,
-		 uint32_t target)
-{
-	if (TOLD_ONCE & 1u << type && r->told & 1u << type)
-		return;
-	r->told |= (uint16_t)(1u << type);
-	r->targets[target].notices |= (uint16_t)(1u << type);
-}
-
-static void push_ready(struct replay *r, struct copy *c)
-{
-	if (c->in_ready)
-		return;
-	c->in_ready = true;
-	c->work->ready_next = NULL;
-	if (r->ready.tail)
-		r->ready.tail->work->ready_next = c;
-	else
-		r->ready.head = c;
-	r->ready.tail = c;
-}
-
-static void push_waiting(struct target *t, struct copy *c)
-{
-	c->in_waiting = true;
-	c->work->wait_next = NULL;
-	if (t->waiting.tail)
-		t->waiting.tail->work->wait_next = c;
-	else
-		t->waiting.head = c;
-	t->waiting.tail = c;
-}
-
 /* Lets go of what no copy needs any more. */
 static void release_hold(struct replay *r, struct flow *f)
 {
@@ -95,16 +57,17 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 	if (session_wants_open(s, now_us) && !c->in_waiting) {
 		struct target *t = &r->targets[c->target];
 
-		push_waiting(t, c);
+		c->in_waiting = true;
+		copy_list_push(&t->waiting, LIST_WAITING, c);
 		replay_pump_target(r, t, now_us);
 		r->ledger.held_back += c->in_waiting;
 	}
-	/* With relay its last packets need the route, see replay.c. */
+	/* With relay its last packets need the route (replay_packets.c). */
 	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
 		replay_push_msg(r, c);
 	release_hold(r, c->flow);
 	replay_arm_timer(r, c);
-	push_ready(r, c);
+	replay_push_ready(r, c);
 }
 
 void replay_tell_copies(struct replay *r, struct flow *f,

@@ -14,14 +14,20 @@
 /* And the time that its RST has before the next one is taken. */
 #define REPLAY_REFUSED_US 1000u
 
+/* Lists of copies: each stands in one of a kind at most. */
+enum copy_lists {
+	LIST_READY,   /* may have something to send, or is held */
+	LIST_MSGS,    /* has something to tell intercept */
+	LIST_WAITING, /* to be opened */
+	COPY_LISTS
+};
+
 /* What a copy needs only while something is under way. */
 struct copy_work {
 	struct session session;
 	struct timer timer;
 	struct copy *copy;
-	struct copy *ready_next; /* may have something to send */
-	struct copy *msg_next;	 /* has something to tell intercept */
-	struct copy *wait_next;	 /* to be opened */
+	struct copy *next[COPY_LISTS];
 };
 
 /* A session and what the engine needs to know of it. */
@@ -100,7 +106,7 @@ struct replay {
 	uint32_t next_generation;
 	uint32_t round;		/* of telling all routes again */
 	uint32_t round_begins;	/* next link to be told so */
-	uint32_t round_ends;	/* and here; link_count: no more */
+	uint32_t round_ends;	/* and here; replay_link_count(): no more */
 	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */
@@ -111,6 +117,29 @@ struct replay {
 	bool shedding; /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
 };
+
+static inline void copy_list_push(struct copy_list *l, enum copy_lists kind,
+				  struct copy *c)
+{
+	c->work->next[kind] = NULL;
+	if (l->tail)
+		l->tail->work->next[kind] = c;
+	else
+		l->head = c;
+	l->tail = c;
+}
+
+/* The first one, which must be there. */
+static inline struct copy *copy_list_pop(struct copy_list *l,
+					 enum copy_lists kind)
+{
+	struct copy *c = l->head;
+
+	l->head = c->work->next[kind];
+	if (!l->head)
+		l->tail = NULL;
+	return c;
+}
 
 /* Where to tell about this copy, NULL: it is not traced. */
 static inline struct trace *replay_trace(struct replay *r, const struct copy *c)
@@ -137,6 +166,12 @@ static inline struct copy *replay_copy_at(const struct replay *r,
 					  uint32_t index)
 {
 	return pool_at(&r->copies, index);
+}
+
+/* Link ids are below this. */
+static inline unsigned replay_link_count(const struct replay_config *cfg)
+{
+	return cfg->group_count * cfg->links_per_group;
 }
 
 /* replay_rest.c */
@@ -172,8 +207,19 @@ void replay_put_down(struct replay *r, struct copy *c, uint64_t now_us);
 /* Tells every copy of a flow that its hold has grown or closed. */
 void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us);
+
+/* replay_notices.c */
+
+/* Once for all, or once until it is pulled: it depends on the type. */
 void replay_tell(struct replay *r, enum replay_notice_type type,
 		 uint32_t target);
+
+/* replay_packets.c */
+
+/* A copy may have something to send. */
+void replay_push_ready(struct replay *r, struct copy *c);
+/* false: with relay, and no link takes its packets now. */
+bool replay_may_send(const struct replay *r, const struct copy *c);
 
 /* replay_admit.c */
 

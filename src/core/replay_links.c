@@ -40,11 +40,8 @@ int replay_pick_link(const struct replay *r, unsigned group, unsigned number)
 
 static struct copy *pop_waiting(struct target *t)
 {
-	struct copy *c = t->waiting.head;
+	struct copy *c = copy_list_pop(&t->waiting, LIST_WAITING);
 
-	t->waiting.head = c->work->wait_next;
-	if (!t->waiting.head)
-		t->waiting.tail = NULL;
 	c->in_waiting = false;
 	return c;
 }
@@ -112,12 +109,7 @@ void replay_push_msg(struct replay *r, struct copy *c)
 	if (c->in_msgs)
 		return;
 	c->in_msgs = true;
-	c->work->msg_next = NULL;
-	if (r->msgs.tail)
-		r->msgs.tail->work->msg_next = c;
-	else
-		r->msgs.head = c;
-	r->msgs.tail = c;
+	copy_list_push(&r->msgs, LIST_MSGS, c);
 }
 
 static void fill_route(const struct replay *r, struct copy *c,
@@ -140,16 +132,11 @@ static void fill_route(const struct replay *r, struct copy *c,
 	c->registered = !over;
 }
 
-static unsigned link_count(const struct replay *r)
-{
-	return r->cfg.group_count * r->cfg.links_per_group;
-}
-
 /* What is to be said on each link that is up, from link *next on. */
 static bool next_round_msg(const struct replay *r, uint32_t *next, bool ended,
 			   unsigned *link_id, struct wire_msg *msg)
 {
-	while (*next < link_count(r)) {
+	while (*next < replay_link_count(&r->cfg)) {
 		*link_id = (*next)++;
 		if (!r->link_up[*link_id])
 			continue;
@@ -183,9 +170,7 @@ static bool next_route_msg(struct replay *r, unsigned *link_id,
 			return true;
 		}
 		r->msg_group = 0;
-		r->msgs.head = c->work->msg_next;
-		if (!r->msgs.head)
-			r->msgs.tail = NULL;
+		copy_list_pop(&r->msgs, LIST_MSGS);
 		c->in_msgs = false;
 		replay_put_down(r, c, r->now_us);
 	}
@@ -263,14 +248,14 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us)
 {
-	ASSERT(link_id < link_count(r));
+	ASSERT(link_id < replay_link_count(&r->cfg));
 	r->link_up[link_id] = up;
 	replay_on_link_room(r, link_id, true);
 	replay_link_vouches_no_more(r, link_id);
 	replay_on_leases(r, now_us);
 	r->round++;
 	r->round_begins = 0;
-	r->round_ends = link_count(r);
+	r->round_ends = replay_link_count(&r->cfg);
 	r->reregister_at = 0;
 	r->reregister_us = now_us;
 }

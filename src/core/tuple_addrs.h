@@ -8,12 +8,10 @@
 
 #include "core/addr.h"
 #include "core/pool.h"
+#include "core/tuple_ports.h"
 
 /* Of a table that is full, which is rare: empty buckets cost memory, too. */
 #define TUPLES_A_BUCKET 4u
-
-/* Where a search looks for a port: in its own slice, then everywhere. */
-enum tuple_span { SPAN_SLICE, SPAN_WHOLE, SPANS };
 
 /* Tuples not live, by their age. */
 struct tuple_list {

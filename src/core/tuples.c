@@ -9,20 +9,18 @@
  * be taken again stand in a second such list, of their address
  * (tuple_addrs.c), so that the oldest of an address is known at once.
  *
- * A search walks the ports of its own slice first and the others after that.
- * It goes on where the last one ended, so that a port rests as long as
- * possible and a search seldom looks at more than a few. An address counts its
- * used ports: one that has none left is passed over without a look. Another
- * process that serves the same clients is likely to have taken a run of ports
- * where we search: after two refusals a search leaves its slice and jumps,
- * twice as far each time, so that 16 of them get past any run.
+ * A search walks the ports of its own slice first and the others after that
+ * (tuple_ports.c). An address counts its used ports: one that has none left is
+ * passed over without a look. Another process that serves the same clients is
+ * likely to have taken a run of ports where we search: after two refusals a
+ * search leaves its slice and jumps, twice as far each time, so that 16 of them
+ * get past any run.
  */
 #include "core/tuples.h"
 
 #include "core/check.h"
 #include "core/tuple_addrs.h"
 
-#define SLICE_PORTS (TUPLES_PORTS / TUPLES_SLICES)
 /* Addresses whose slice is looked at before all ports of one are. */
 #define SLICE_ADDRS 256u
 
@@ -49,24 +47,15 @@ _Static_assert(sizeof(struct entry) + sizeof(struct tuple_addr) +
 		       TUPLES_EACH_BYTES,
 	       "what one may cost, with its part of both tables' buckets");
 
-/* Ports that are searched, as numbers from TUPLES_PORT_MIN up. */
-struct span {
-	uint32_t first, count;
-	uint32_t usable; /* without barred ones */
-	uint32_t cursor; /* where the next search begins */
-};
-
 struct tuples {
 	struct pool entries;
 	struct tuple_addrs addrs;
 	uint32_t *buckets; /* entry + 1, 0: none */
 	uint32_t bucket_mask;
 	struct tuple_list rested;
-	struct span spans[SPANS];
+	struct tuple_ports ports;
 	size_t range_cursor; /* the address that was found last */
 	uint32_t addr_cursor;
-	const uint16_t *barred_ports;
-	size_t barred_port_count;
 	struct hash_key hash_key;
 };
 
@@ -84,41 +73,6 @@ static size_t buckets_bytes(const struct tuples *t)
 	return ((size_t)t->bucket_mask + 1) * sizeof(t->buckets[0]);
 }
 
-static bool port_barred(const struct tuples *t, uint32_t port)
-{
-	for (size_t i = 0; i < t->barred_port_count; i++)
-		if (t->barred_ports[i] == port)
-			return true;
-	return false;
-}
-
-/* Several targets may have one port. */
-static uint32_t usable_ports(const struct tuples *t, const struct span *span)
-{
-	uint32_t first = TUPLES_PORT_MIN + span->first, usable = span->count;
-	const uint16_t *barred = t->barred_ports;
-
-	for (size_t i = 0; i < t->barred_port_count; i++) {
-		size_t same = 0;
-
-		while (barred[same] != barred[i])
-			same++;
-		if (same == i && barred[i] - first < span->count)
-			usable--;
-	}
-	return usable;
-}
-
-static void init_spans(struct tuples *t, unsigned slice)
-{
-	t->spans[SPAN_SLICE].first = slice * SLICE_PORTS;
-	t->spans[SPAN_SLICE].count = SLICE_PORTS;
-	t->spans[SPAN_WHOLE].count = TUPLES_PORTS;
-	t->spans[SPAN_WHOLE].cursor = slice * SLICE_PORTS;
-	for (int i = 0; i < SPANS; i++)
-		t->spans[i].usable = usable_ports(t, &t->spans[i]);
-}
-
 struct tuples *tuples_new(const struct tuples_config *cfg,
 			  const struct mem *mem)
 {
@@ -128,10 +82,9 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 		return NULL;
 	t->bucket_mask = pow2_above(cfg->count / TUPLES_A_BUCKET) - 1;
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
-	t->barred_ports = cfg->barred_ports;
-	t->barred_port_count = cfg->barred_port_count;
 	t->hash_key = cfg->hash_key;
-	init_spans(t, cfg->port_slice);
+	tuple_ports_init(&t->ports, cfg->port_slice, cfg->barred_ports,
+			 cfg->barred_port_count);
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
 	if (t->buckets &&
 	    pool_init(&t->entries, mem, sizeof(struct entry), cfg->count) &&
@@ -224,13 +177,12 @@ static void leave_lists(struct tuples *t, const struct entry *e)
 static void count_port(const struct tuples *t, const struct entry *e, int by)
 {
 	struct tuple_addr *a = addr_of(t, e);
-	uint32_t number = (uint32_t)e->port - TUPLES_PORT_MIN;
 
 	a->tuples += (uint32_t)by;
-	if (port_barred(t, e->port))
+	if (tuple_ports_barred(&t->ports, e->port))
 		return;
-	for (int i = 0; i < SPANS; i++)
-		if (number - t->spans[i].first < t->spans[i].count)
+	for (enum tuple_span i = 0; i < SPANS; i++)
+		if (tuple_ports_has(&t->ports, i, e->port))
 			a->used[i] = (uint16_t)(a->used[i] + by);
 }
 
@@ -329,26 +281,23 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 
 static bool port_taken(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	return port_barred(t, port) ||
+	return tuple_ports_barred(&t->ports, port) ||
 	       (addr != POOL_NONE && lookup(t, addr, port) != POOL_NONE);
 }
 
 static struct tuple_claim find_port(struct tuples *t, uint32_t target,
-				    struct ip_addr at, int which)
+				    struct ip_addr at, enum tuple_span span)
 {
 	uint32_t addr = tuple_addrs_find(&t->addrs, target, &at);
-	struct span *span = &t->spans[which];
 	struct endpoint client = {.addr = at};
 	uint32_t used = 0;
 
 	if (addr != POOL_NONE)
-		used = tuple_addrs_at(&t->addrs, addr)->used[which];
-	if (used == span->usable)
+		used = tuple_addrs_at(&t->addrs, addr)->used[span];
+	if (used == t->ports.spans[span].usable)
 		return (struct tuple_claim){.id = POOL_NONE};
 	do {
-		client.port = (uint16_t)(TUPLES_PORT_MIN + span->first +
-					 span->cursor);
-		span->cursor = (span->cursor + 1) % span->count;
+		client.port = tuple_ports_next(&t->ports, span);
 	} while (port_taken(t, addr, client.port));
 	return claim_new(t, target, &client);
 }
@@ -375,7 +324,8 @@ static void walk_on(struct walk *w)
 
 /* From the address that was found last on. */
 static struct tuple_claim find_new(struct tuples *t, uint32_t target,
-				   struct walk *w, int span, uint64_t addrs)
+				   struct walk *w, enum tuple_span span,
+				   uint64_t addrs)
 {
 	struct tuple_claim claim = {.id = POOL_NONE};
 
@@ -432,13 +382,6 @@ static struct walk begin_walk(const struct tuples *t,
 	return w;
 }
 
-static void jump(struct span *span, unsigned refusals)
-{
-	uint32_t ports = 1u << (refusals < 17 ? refusals - 1 : 15);
-
-	span->cursor = (span->cursor + ports) % span->count;
-}
-
 struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 			       const struct addr_range *addrs,
 			       size_t addr_count, unsigned refusals,
@@ -454,7 +397,7 @@ struct tuple_claim tuples_find(struct tuples *t, uint32_t target,
 	for (size_t i = 0; i < addr_count; i++)
 		all += addrs[i].count;
 	if (refusals > 1)
-		jump(&t->spans[SPAN_WHOLE], refusals);
+		tuple_ports_jump(&t->ports, SPAN_WHOLE, refusals);
 	else
 		claim = find_new(t, target, &w, SPAN_SLICE,
 				 all < SLICE_ADDRS ? all : SLICE_ADDRS);

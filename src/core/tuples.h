@@ -9,11 +9,9 @@
 
 #include "core/addr.h"
 #include "core/pool.h"
+#include "core/tuple_ports.h"
 
 #define TUPLES_LINGER_US 65000000u
-#define TUPLES_PORT_MIN	 1024u
-#define TUPLES_PORTS	 (65536u - TUPLES_PORT_MIN) /* of each address */
-#define TUPLES_SLICES	 1024u
 /* What one tuple may cost, whatever the others are. */
 #define TUPLES_EACH_BYTES 88u
 

@@ -78,7 +78,7 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 	       uint64_t now_us);
 void app_flush_relay(struct app *a);
 
-/* report.c: the ledger, to the log and to --json. */
+/* app_report.c: the ledger, to the log and to --json. */
 void app_report(struct app *a, bool final);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/privileges.h"
 #include "check/host.h"
 #include "io/queue_nfq.h"
@@ -106,11 +107,9 @@ static void look_buffer(struct check *c, void *ctx)
 static struct endpoint own_end(const struct options *o)
 {
 	static const uint8_t v4[4] = {127, 0, 0, 1};
-	static const struct ip_addr any_v6,
-		any_v4 = {{[10] = 0xff, [11] = 0xff}};
 	struct endpoint at = {.addr = o->address, .port = o->port};
 
-	if (addr_equal(&at.addr, &any_v6) || addr_equal(&at.addr, &any_v4))
+	if (addr_is_any(&at.addr))
 		at.addr = addr_from_v4(v4);
 	return at;
 }
@@ -194,8 +193,7 @@ int intercept_check(const struct options *o, bool json)
 		return OPTS_EXIT_BAD_INPUT;
 	}
 	rules_host_read(&d.rules);
-	rc = check_run("intercept", json, items,
-		       sizeof(items) / sizeof(items[0]), &d);
+	rc = check_run("intercept", json, items, COUNT(items), &d);
 	rules_host_free(&d.rules);
 	return rc;
 }

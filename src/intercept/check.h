@@ -27,9 +27,18 @@ struct intercept_doctor {
 	size_t port_count;
 };
 
-/* check_rules.c */
+const char *doctor_family_text(bool v4);
+/* Whether clients of that family can come to the port; 0: to any. */
+bool doctor_has_family(bool v4, uint16_t port);
+/* The way of a port's answers, by one flavour's rules. */
+void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
+		     uint16_t port, struct rules_answer *out);
+
+/* check_rules.c: whether answers come to the queue; has the three above. */
 void check_rules(struct check *c, void *ctx);
+/* check_fence.c: whether they are held if it is gone. */
 void check_fence(struct check *c, void *ctx);
+/* check_input.c: whether requests come to the server. */
 void check_input(struct check *c, void *ctx);
 
 #endif

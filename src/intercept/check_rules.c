@@ -7,20 +7,15 @@
  * port's answers to the queue is enough, and none may drop them before that. A
  * rule of native nftables is looked for only when there is none of these.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <sys/socket.h>
 
+#include "base/count.h"
 #include "check/host.h"
 #include "intercept/check.h"
-#include "intercept/guard_lines.h"
 #include "io/guard_lock.h"
 #include "io/tcp_sockets.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* In the order in which a packet meets them. */
 static const struct rules_place out_places[] = {{"raw", "OUTPUT"},
@@ -28,11 +23,8 @@ static const struct rules_place out_places[] = {{"raw", "OUTPUT"},
 						{"nat", "OUTPUT"},
 						{"filter", "OUTPUT"},
 						{"security", "OUTPUT"}};
-static const struct rules_place in_places[] = {
-	{"raw", "PREROUTING"}, {"mangle", "PREROUTING"}, {"nat", "PREROUTING"},
-	{"mangle", "INPUT"},   {"filter", "INPUT"},	 {"security", "INPUT"}};
 
-static const char *family_text(bool v4)
+const char *doctor_family_text(bool v4)
 {
 	return v4 ? "IPv4" : "IPv6";
 }
@@ -57,7 +49,7 @@ static char *insert_text(const struct intercept_doctor *d, bool v4,
 
 /* ---- one port, one family ---- */
 
-static void walk_out(const struct intercept_doctor *d, const struct rules *r,
+void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 		     uint16_t port, struct rules_answer *out)
 {
 	const struct rules_packet packet = {
@@ -85,21 +77,21 @@ static void say_queued(struct check *c, const struct intercept_doctor *d,
 				      tool, a->table, a->rule + 2),
 			   "%s: the rule of port %u has --queue-bypass: "
 			   "without intercept, answers reach real clients",
-			   family_text(v4), port);
+			   doctor_family_text(v4), port);
 	else if (a->before[0])
 		check_fail(c, insert_text(d, v4, port, fix),
 			   "%s: the rule of port %u is not the first: before "
 			   "it stands \"%s\" (table %s), which lets answers "
 			   "out",
-			   family_text(v4), port, a->before, a->table);
+			   doctor_family_text(v4), port, a->before, a->table);
 	else if (a->some)
 		check_warn(c, insert_text(d, v4, port, fix),
 			   "%s: only some answers of port %u go to the queue: "
 			   "\"%s\"",
-			   family_text(v4), port, a->rule);
+			   doctor_family_text(v4), port, a->rule);
 	else
 		check_ok(c, "%s: answers of port %u go to queue %u",
-			 family_text(v4), port, d->o->queue_num);
+			 doctor_family_text(v4), port, d->o->queue_num);
 }
 
 /* A line of native nftables: "tcp sport 80 queue to 0". */
@@ -127,12 +119,12 @@ static void say_missing(struct check *c, const struct intercept_doctor *d,
 
 	if (nft_has_rule(d, port))
 		check_ok(c, "%s: an nftables rule queues port %u",
-			 family_text(v4), port);
+			 doctor_family_text(v4), port);
 	else
 		check_fail(c, insert_text(d, v4, port, fix),
 			   "%s: no rule sends the answers of port %u to queue "
 			   "%u: they reach real clients",
-			   family_text(v4), port, d->o->queue_num);
+			   doctor_family_text(v4), port, d->o->queue_num);
 }
 
 static size_t place_of(const char *table)
@@ -156,7 +148,7 @@ static bool say_dropped(struct check *c, const struct intercept_doctor *d,
 
 		if (!r)
 			continue;
-		walk_out(d, r, port, &a);
+		doctor_walk_out(d, r, port, &a);
 		if ((a.fate != RULES_DROPPED && a.fate != RULES_OTHER_QUEUE) ||
 		    a.some || place_of(a.table) > place)
 			continue;
@@ -164,7 +156,7 @@ static bool say_dropped(struct check *c, const struct intercept_doctor *d,
 			   a.table, a.rule + 2);
 		check_fail(c, fix,
 			   "%s: answers of port %u %s: \"%s\" (table %s)",
-			   family_text(v4), port,
+			   doctor_family_text(v4), port,
 			   a.fate == RULES_DROPPED
 				   ? "are dropped before they are queued"
 				   : "go to another queue",
@@ -185,7 +177,7 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 
 		if (!r || queued.fate == RULES_QUEUED)
 			continue;
-		walk_out(d, r, port, &a);
+		doctor_walk_out(d, r, port, &a);
 		if (a.fate != RULES_QUEUED)
 			continue;
 		queued = a;
@@ -201,15 +193,6 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 
 /* ---- a guard ---- */
 
-static bool is_guarded(uint16_t port)
-{
-	int lock = guard_lock(port);
-
-	if (lock >= 0)
-		close(lock);
-	return lock == -EADDRINUSE;
-}
-
 static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 			  uint16_t port)
 {
@@ -221,7 +204,7 @@ static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 			   "port %u: intercept does not run, which makes the "
 			   "rule and keeps watch over it",
 			   port);
-	else if (!is_guarded(port))
+	else if (!guard_is_locked(port))
 		check_fail(c, fix,
 			   "port %u: the intercept that runs does not guard it",
 			   port);
@@ -296,7 +279,7 @@ static bool can_read(const struct intercept_doctor *d, bool v4)
 	       d->rules.flavours[!v4][RULES_LEGACY];
 }
 
-static bool has_family(bool v4, uint16_t port)
+bool doctor_has_family(bool v4, uint16_t port)
 {
 	if (v4)
 		return true;
@@ -310,7 +293,8 @@ static void look_at_rules(struct check *c, const struct intercept_doctor *d)
 
 	for (size_t i = 0; i < d->port_count; i++)
 		for (int v4 = 1; v4 >= 0; v4--)
-			if (has_family(v4, d->ports[i]) && can_read(d, v4))
+			if (doctor_has_family(v4, d->ports[i]) &&
+			    can_read(d, v4))
 				look_at_port(c, d, v4, d->ports[i]);
 	if (d->port_count == 0)
 		check_fail(c, insert_text(d, true, 0, fix),
@@ -332,137 +316,4 @@ void check_rules(struct check *c, void *ctx)
 	else
 		check_warn(c, "run the check as root, with iptables installed",
 			   "the firewall's rules cannot be read");
-}
-
-/* ---- the fence ---- */
-
-static void look_at_fence(struct check *c, const struct intercept_doctor *d,
-			  struct guard_line *line)
-{
-	char text[GUARD_LINE_TEXT_MAX], fix[CHECK_TEXT_MAX];
-	int rc = line->ops->check(line);
-
-	guard_line_text(line, text);
-	if (rc == 1) {
-		check_ok(c, "%s stands", text);
-		return;
-	}
-	check_text(fix, "intercept --guard %u", line->cfg.port);
-	if (rc < 0)
-		check_fail(c, guard_line_remedy(line, rc), "%s: %s", text,
-			   strerror(-rc));
-	else if (d->running)
-		check_fail(c, fix, "%s: it does not stand", text);
-	else
-		check_warn(c, fix,
-			   "%s: it does not stand, and intercept does not run",
-			   text);
-}
-
-void check_fence(struct check *c, void *ctx)
-{
-	const struct intercept_doctor *d = ctx;
-	struct guard_lines lines;
-	int rc;
-
-	if (!d->o->guard)
-		return;
-	rc = guard_lines_open(&lines, d->o);
-	if (rc < 0) {
-		check_fail(c, "run the check as root", "%s", strerror(-rc));
-		return;
-	}
-	for (size_t i = 0; i < lines.count; i++)
-		if (!strcmp(lines.lines[i]->what, "fence"))
-			look_at_fence(c, d, lines.lines[i]);
-	guard_lines_close(&lines);
-}
-
-/* ---- what comes in ---- */
-
-/* Then the connection tracker sees no answers. */
-static bool is_queued_in_raw(const struct intercept_doctor *d, bool v4,
-			     uint16_t port)
-{
-	struct rules_answer a;
-
-	for (int f = 0; f < RULES_FLAVOURS; f++) {
-		const struct rules *r = d->rules.flavours[!v4][f];
-
-		if (!r)
-			continue;
-		walk_out(d, r, port, &a);
-		if (a.fate == RULES_QUEUED && !strcmp(a.table, "raw"))
-			return true;
-	}
-	return false;
-}
-
-static bool say_one_sided(struct check *c, const struct intercept_doctor *d,
-			  bool v4, uint16_t port, int flavour,
-			  const struct rules_answer *a)
-{
-	char fix[CHECK_TEXT_MAX];
-
-	if (!a->invalid[0] || !is_queued_in_raw(d, v4, port))
-		return false;
-	check_fail(c,
-		   check_text(fix,
-			      "%s -t raw -I PREROUTING -p tcp --dport %u -j CT "
-			      "--notrack, or queue them in the table filter",
-			      rules_tool(&d->rules, v4, flavour), port),
-		   "%s: answers of port %u are queued before the connection "
-		   "tracker sees them, so it knows no such connection, and "
-		   "requests are dropped: \"%s\"",
-		   family_text(v4), port, a->invalid);
-	return true;
-}
-
-static bool input_is_fine(struct check *c, const struct intercept_doctor *d,
-			  bool v4, uint16_t port)
-{
-	const struct rules_packet packet = {.dport = port};
-	char fix[CHECK_TEXT_MAX];
-	struct rules_answer a;
-	bool fine = true;
-
-	for (int f = 0; f < RULES_FLAVOURS; f++) {
-		const struct rules *r = d->rules.flavours[!v4][f];
-
-		if (!r)
-			continue;
-		rules_walk(r, in_places, COUNT(in_places), &packet, &a);
-		fine &= !say_one_sided(c, d, v4, port, f, &a);
-		if (a.fate != RULES_DROPPED)
-			continue;
-		fine = false;
-		check_text(fix, "%s -I INPUT -p tcp --dport %u -j ACCEPT",
-			   rules_tool(&d->rules, v4, f), port);
-		if (a.some)
-			check_warn(c, fix,
-				   "%s: requests to port %u may be dropped: "
-				   "\"%s\" (table %s)",
-				   family_text(v4), port, a.rule, a.table);
-		else
-			check_fail(c, fix,
-				   "%s: requests to port %u are dropped: "
-				   "\"%s\" (table %s)",
-				   family_text(v4), port, a.rule, a.table);
-	}
-	return fine;
-}
-
-void check_input(struct check *c, void *ctx)
-{
-	const struct intercept_doctor *d = ctx;
-
-	for (size_t i = 0; i < d->port_count; i++) {
-		uint16_t port = d->ports[i];
-		bool fine = port == 0 || input_is_fine(c, d, true, port);
-
-		if (port && has_family(false, port))
-			fine &= input_is_fine(c, d, false, port);
-		if (fine && port)
-			check_ok(c, "no rule drops requests to port %u", port);
-	}
 }

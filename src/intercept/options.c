@@ -2,7 +2,8 @@
 #include "intercept/options.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/count.h"
 
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
 #define RECORDS_DEFAULT	 1024
@@ -42,6 +43,14 @@ static const struct opt table[] = {
 	 "packets that may wait in the queue (65536)"},
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
 	SERVICE_OPTIONS};
+
+static const struct opts_number_row numbers[] = {
+#define FIELD(name) offsetof(struct options, name)
+	{OPT_QUEUE_NUM, "queue number", 0, UINT16_MAX, FIELD(queue_num)},
+	{'q', "packets", 1, QUEUE_LENGTH_MAX, FIELD(queue_length)},
+	{'n', "records", 1, RECORDS_MAX, FIELD(records)},
+#undef FIELD
+};
 
 static const char usage[] =
 	"Usage: intercept [OPTION]...\n"
@@ -106,15 +115,6 @@ static bool take_passlist(struct options *o, const char *value,
 	return true;
 }
 
-/* 0.0.0.0 and :: are all of a family. */
-static bool is_any(const struct ip_addr *a)
-{
-	static const struct ip_addr any;
-
-	return addr_is_v4(a) ? !memcmp(a->b + 12, any.b + 12, 4)
-			     : addr_equal(a, &any);
-}
-
 static bool add_port(uint16_t **ports, size_t *count, uint16_t port)
 {
 	uint16_t *more = reallocarray(*ports, *count + 1, sizeof(*more));
@@ -152,42 +152,9 @@ static bool take_address(struct options *o, const char *value,
 			 struct opts_fault *fault)
 {
 	if (!opts_addr(value, &o->address) ||
-	    (!opts_is_host(&o->address) && !is_any(&o->address)))
+	    (!opts_is_host(&o->address) && !addr_is_any(&o->address)))
 		return opts_fail(fault, "must be an IPv4 or IPv6 address of "
 					"this host");
-	return true;
-}
-
-static bool take_queue_num(struct options *o, const char *value,
-			   struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "queue number", 0, UINT16_MAX, &v, fault))
-		return false;
-	o->queue_num = (uint16_t)v;
-	return true;
-}
-
-static bool take_queue_length(struct options *o, const char *value,
-			      struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "packets", 1, QUEUE_LENGTH_MAX, &v, fault))
-		return false;
-	o->queue_length = (uint32_t)v;
-	return true;
-}
-
-static bool take_records(struct options *o, const char *value,
-			 struct opts_fault *fault)
-{
-	uint64_t v;
-
-	if (!opts_number(value, "records", 1, RECORDS_MAX, &v, fault))
-		return false;
-	o->records = (unsigned)v;
 	return true;
 }
 
@@ -211,6 +178,9 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	struct options *o = ctx;
 	bool ok;
 
+	if (service_option(&o->service, id, value, fault, &ok) ||
+	    opts_number_of(numbers, COUNT(numbers), o, id, value, fault, &ok))
+		return ok;
 	switch (id) {
 	case 'x':
 		return take_passlist(o, value, fault);
@@ -238,15 +208,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_key(o, value, fault);
 	case OPT_MAKE_KEY:
 		return take_make_key(o, value, fault);
-	case OPT_QUEUE_NUM:
-		return take_queue_num(o, value, fault);
-	case 'q':
-		return take_queue_length(o, value, fault);
-	case 'n':
-		return take_records(o, value, fault);
 	default:
-		service_option(&o->service, id, value, fault, &ok);
-		return ok;
+		return opts_fail(fault, "not handled");
 	}
 }
 
@@ -254,7 +217,7 @@ static const struct opts_program program = {
 	.name = "intercept",
 	.usage = usage,
 	.table = table,
-	.count = sizeof(table) / sizeof(table[0]),
+	.count = COUNT(table),
 	.take = take,
 };
 

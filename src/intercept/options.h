@@ -26,8 +26,8 @@ struct options {
 	size_t relay_count;
 	struct ip_addr address; /* addr_is_none(): all */
 	uint16_t port;
-	uint16_t queue_num;
-	uint32_t queue_length; /* packets */
+	unsigned queue_num;    /* fits in 16 bits */
+	unsigned queue_length; /* packets */
 	unsigned records;      /* in a frame, at most */
 };
 

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#define NAME "tcpcopy-nfq/guard/%u"
 
 /* A name without a file: each network namespace has its own names, as it has
  * its own rules, and the kernel forgets them with the process. */
@@ -17,8 +20,8 @@ int guard_lock(uint16_t port)
 
 	if (fd < 0)
 		return -errno;
-	len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1,
-		       "tcpcopy-nfq/guard/%u", port);
+	len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, NAME,
+		       port);
 	if (bind(fd, (struct sockaddr *)&name,
 		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
 			     (size_t)len)) == 0)
@@ -26,4 +29,23 @@ int guard_lock(uint16_t port)
 	rc = -errno;
 	close(fd);
 	return rc;
+}
+
+bool guard_is_locked(uint16_t port)
+{
+	FILE *f = fopen("/proc/self/net/unix", "re");
+	char line[256], wanted[64];
+	bool found = false;
+
+	snprintf(wanted, sizeof(wanted), " @" NAME "\n", port);
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		int at = 0;
+
+		/* The name stands behind the seventh word, if it has one. */
+		sscanf(line, "%*s %*s %*s %*s %*s %*s %*s%n", &at);
+		found = !strcmp(line + at, wanted);
+	}
+	if (f)
+		fclose(f);
+	return found;
 }

@@ -14,6 +14,7 @@
  * was read is what must be read again, byte by byte, whenever the generation
  * has changed.
  */
+#include "base/count.h"
 #include "io/guard_line.h"
 
 #include <errno.h>
@@ -102,7 +103,7 @@ static int read_table(struct guard_rule *r, struct snapshot *s)
 	int rc = 0;
 
 	s->len = 0;
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !rc; i++)
+	for (size_t i = 0; i < COUNT(parts) && !rc; i++)
 		rc = ask(r, parts[i], append, s);
 	return rc;
 }

@@ -32,6 +32,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include "base/count.h"
 #include "io/netlink.h"
 #include "io/way.h"
 
@@ -275,8 +276,7 @@ static int listen_for_news(void)
 		RTNLGRP_LINK,	     RTNLGRP_NEIGH,	 RTNLGRP_IPV4_ROUTE,
 		RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,
 		RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
-	int fd = netlink_listen(NETLINK_ROUTE, groups,
-				sizeof(groups) / sizeof(groups[0]));
+	int fd = netlink_listen(NETLINK_ROUTE, groups, COUNT(groups));
 	int bytes = NEWS_BYTES;
 
 	if (fd >= 0)

@@ -24,6 +24,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "base/count.h"
 #include "io/netlink.h"
 #include "io/nft_expression.h"
 
@@ -56,7 +57,7 @@ static const struct point points[] = {
 	 offsetof(struct wire_probe_seen, left)},
 };
 
-#define POINTS (sizeof(points) / sizeof(points[0]))
+#define POINTS COUNT(points)
 
 struct probe_watch {
 	struct netlink *nl;

@@ -16,18 +16,20 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "core/tuples.h"
 #include "io/capture_file.h"
-#include "tcpcopy/ledger.h"
 
 #define CAPTURE_BUDGET 1024
 #define PUMP_BATCHES   16u
+#define BATCH_PACKETS  64u
 #define DRAIN_US       1000000u
+
+_Static_assert(BATCH_PACKETS <= DRY_BATCH,
+	       "the dry target keeps the answers to a batch");
 
 int app_refuse(int exit_code, const char *fmt, ...)
 {
@@ -69,7 +71,8 @@ static unsigned send_packets(struct app *a, uint64_t now_us)
 	uint8_t *slot;
 	size_t cap, len;
 
-	while (count < DRY_BATCH && (slot = ops->reserve(a->sender, &cap))) {
+	while (count < BATCH_PACKETS &&
+	       (slot = ops->reserve(a->sender, &cap))) {
 		len = replay_next_packet(a->replay, slot, cap, now_us);
 		if (!len)
 			break;
@@ -258,61 +261,11 @@ static void on_check(uv_check_t *check)
 	pump(check->data);
 }
 
-/* ---- reports ---- */
-
-static void add_stats(struct capture_stats *sum, struct capture *c)
-{
-	struct capture_stats s;
-
-	c->ops->stats(c, &s);
-	sum->received += s.received;
-	sum->dropped_kernel += s.dropped_kernel;
-	sum->dropped_device += s.dropped_device;
-	sum->dropped_unusual += s.dropped_unusual;
-}
-
-static void add_sent(struct sender_stats *sum, struct sender *sender)
-{
-	const struct sender_stats *s;
-
-	if (!sender)
-		return;
-	s = sender->ops->stats(sender);
-	sum->sent += s->sent;
-	sum->refused += s->refused;
-}
-
-static void report(struct app *a, bool final)
-{
-	struct ledger_view v = {
-		.ledger = replay_ledger(a->replay),
-		.links = a->links,
-		.flows = replay_flows(a->replay),
-		.sessions = replay_sessions(a->replay),
-		.final = final,
-	};
-	struct json *j;
-	char *text;
-
-	add_sent(&v.send, a->own);
-	add_sent(&v.send, a->relay);
-	for (size_t i = 0; i < a->capture_count; i++)
-		add_stats(&v.kernel, a->captures[i].capture);
-	report_usage(&v.usage);
-	text = ledger_text(&v);
-	if (text)
-		log_text(LOG_LEVEL_INFO, text);
-	free(text);
-	j = report_begin(&a->service.report, "ledger");
-	if (!j)
-		return;
-	ledger_json(j, &v);
-	report_end(&a->service.report);
-}
+/* ---- life ---- */
 
 static void on_report(void *ctx)
 {
-	report(ctx, false);
+	app_report(ctx, false);
 }
 
 static void on_stop(void *ctx)
@@ -327,8 +280,6 @@ static void on_stop(void *ctx)
 	/* Now, not after the next event. */
 	uv_timer_start(&a->timer, on_timer, 0, 0);
 }
-
-/* ---- life ---- */
 
 void app_end(struct app *a, int exit_code)
 {
@@ -470,7 +421,7 @@ int app_run(struct app *a, const struct tcpcopy_options *o)
 	if (!a->exit_code) {
 		uv_run(&a->loop, UV_RUN_DEFAULT);
 		if (a->ready)
-			report(a, true);
+			app_report(a, true);
 	}
 	close_all(a);
 	return a->exit_code;

@@ -91,13 +91,15 @@ bool app_check_relay(struct app *a, unsigned link_id, const char *intercept);
 /* A target is silent. true: that is said, and another way taken. */
 bool app_leave_silent_relay(struct app *a);
 
-/* Opens the links, or stands in for them. */
+/* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);
+/* app_report.c: the ledger, to the log and to --json. */
+void app_report(struct app *a, bool final);
 /* Captures begin. */
 void app_start(struct app *a);
 /* Ends the loop with this exit code. */
 void app_end(struct app *a, int exit_code);
-/* Says what the engine has to tell. */
+/* app_notices.c: says what the engine has to tell. */
 void app_tell_notices(struct app *a);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "base/privileges.h"
 #include "io/capture_file.h"
-#include "io/capture_filter.h"
 #include "io/capture_live.h"
 #include "io/sender_file.h"
 #include "tcpcopy/app.h"
@@ -59,21 +58,11 @@ static int open_live_on(struct app *a, struct capture_live_config *cfg,
 	return err ? refuse_capture(a, err, device, reason) : add_capture(a, c);
 }
 
-static char *filter_text(const struct tcpcopy_options *o)
-{
-	struct endpoint sources[TRANSFERS_MAX];
-
-	for (size_t i = 0; i < o->transfer.mapping_count; i++)
-		sources[i] = o->transfer.mappings[i].source;
-	return capture_filter_text(sources, o->transfer.mapping_count,
-				   o->filter);
-}
-
 static int open_live(struct app *a)
 {
 	const struct tcpcopy_options *o = a->options;
 	size_t count = o->device_count ? o->device_count : 1;
-	char *filter = filter_text(o);
+	char *filter = transfer_filter_text(&o->transfer, o->filter);
 	struct capture_live_config cfg = {
 		.filter = filter,
 		.other_hosts = transfer_names_source(&o->transfer),
@@ -149,19 +138,12 @@ static int open_senders(struct app *a)
 	return rc;
 }
 
-static bool needs_raw(const struct app *a)
-{
-	const struct tcpcopy_options *o = a->options;
-
-	return !o->file || (!o->dry_run && !a->plan.replay.relay);
-}
-
 int app_open_io(struct app *a)
 {
 	const struct tcpcopy_options *o = a->options;
 	int rc;
 
-	if (needs_raw(a) && !privileges_have(CAP_NET_RAW))
+	if (plan_needs_raw(&a->plan, o) && !privileges_have(CAP_NET_RAW))
 		return app_refuse(OPTS_EXIT_ENVIRONMENT,
 				  "CAP_NET_RAW is missing: run it as root, or "
 				  "once: setcap cap_net_raw+ep "

@@ -5,13 +5,14 @@
 #include <linux/capability.h>
 #include <stdio.h>
 
+#include "base/count.h"
 #include "check/host.h"
 
 static void look_capabilities(struct check *c, void *ctx)
 {
 	const struct tcpcopy_doctor *d = ctx;
 
-	if (d->o->file && d->o->dry_run)
+	if (!plan_needs_raw(&d->plan, d->o))
 		check_ok(c, "none are needed");
 	else
 		check_capability(c, CAP_NET_RAW, "cap_net_raw");
@@ -146,8 +147,7 @@ int tcpcopy_check(const struct tcpcopy_options *o, bool json)
 		fprintf(stderr, "tcpcopy: %s\n", fault.text);
 	} else {
 		rules_host_read(&d.rules);
-		rc = check_run("tcpcopy", json, items,
-			       sizeof(items) / sizeof(items[0]), &d);
+		rc = check_run("tcpcopy", json, items, COUNT(items), &d);
 		rules_host_free(&d.rules);
 		if (d.hops)
 			next_hops_close(d.hops);

@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "io/capture_file.h"
-#include "io/capture_filter.h"
 #include "io/capture_live.h"
 #include "io/tcp_sockets.h"
 #include "tcpcopy/check.h"
@@ -128,20 +127,11 @@ static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
 	ear->heard = true;
 }
 
-static char *filter_text(const struct tcpcopy_options *o, const char *more)
-{
-	struct endpoint sources[TRANSFERS_MAX];
-
-	for (size_t i = 0; i < o->transfer.mapping_count; i++)
-		sources[i] = o->transfer.mappings[i].source;
-	return capture_filter_text(sources, o->transfer.mapping_count, more);
-}
-
 static int open_ear(struct ear *ear, const struct tcpcopy_doctor *d,
 		    const char *device, const char *more, char *why,
 		    size_t why_bytes)
 {
-	char *filter = filter_text(d->o, more);
+	char *filter = transfer_filter_text(&d->o->transfer, more);
 	const struct capture_live_config cfg = {
 		.device = device,
 		.filter = filter,

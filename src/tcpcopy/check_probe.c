@@ -2,385 +2,138 @@
 /*
  * Theory of operation
  *
- * For each target a link is opened to its intercept. A route is registered for
- * a client that does not exist, intercept is asked to look out for its packets,
- * and a SYN is sent in its name, several times if nothing comes back. Then
- * intercept is asked how far these came, and the target's half-open connection
- * is reset. If there was an answer, the same is done again with a SYN of the
- * largest size: what does not fit through the way is lost there.
+ * Each target gets a probe (probe.c), and where that was lost is said with what
+ * may be the cause. If there was an answer, the same is done again with a SYN
+ * of the largest size: what does not fit through the way is lost there.
  */
-#include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/heap.h"
 #include "base/privileges.h"
-#include "base/random.h"
-#include "core/packet.h"
-#include "io/link_client.h"
-#include "io/sender_link.h"
-#include "io/sender_raw.h"
-#include "tcpcopy/check.h"
+#include "tcpcopy/probe.h"
 
-#define TICK_MS	     20
-#define LINK_US	     4000000u
-#define SEEN_US	     1500000u
-#define ANSWER_US    1000000u
-#define AGAIN_US     400000u
-#define SETTLE_US    50000u /* the kernel's counters, after an answer */
-#define PACKET_MAX   65535u
-#define PORT_FIRST   40000u
-#define PORT_COUNT   20000u
-#define ROUTE_ID     1u
-#define SMALL_WINDOW 1024
-
-enum stage { LINKING, WATCHING, SENT, TELLING, OVER };
-
-struct probe {
-	struct endpoint client, target;
-	uint32_t iss;
-	size_t payload_bytes;
-	bool relayed; /* by the link, and not by a sender */
-	struct sender *sender;
-	struct link_client *links;
-	uv_loop_t loop;
-	uv_timer_t timer;
-	enum stage stage;
-	uint64_t due_us, again_us; /* of the stage; of the next SYN */
-	bool linked, answered, has_seen;
-	uint8_t flags; /* of the answer */
-	int error;     /* errno of the sender */
-	struct wire_probe_seen seen;
+/* How far a probe without an answer came. */
+enum lost {
+	LOST_HERE,
+	LOST_SOMEWHERE,
+	LOST_AT_INTERCEPT,
+	LOST_ON_THE_WAY,
+	LOST_BEFORE_SERVER,
+	LOST_IN_SERVER,
+	LOST_PAST_QUEUE,
+	LOST_BEFORE_QUEUE
 };
 
-/* ---- what is sent ---- */
-
-static void send_by_link(struct probe *p, const struct segment *seg)
+static enum lost where_lost(const struct probe_result *p)
 {
-	uint8_t packet[PACKET_HEADER_MAX];
-	const struct wire_msg msg = {
-		.type = WIRE_RELAY,
-		.relay = {.l3 = packet,
-			  .len = (uint16_t)packet_build(packet, sizeof(packet),
-							seg, (uint16_t)p->iss)},
-	};
-
-	link_client_send(p->links, 0, &msg);
-	link_client_flush(p->links);
-}
-
-static void send_by_sender(struct probe *p, const struct segment *seg)
-{
-	const struct sender_stats *stats;
-	size_t cap, len;
-	uint8_t *slot = p->sender->ops->reserve(p->sender, &cap);
-
-	len = slot ? packet_build(slot, cap, seg, (uint16_t)p->iss) : 0;
-	if (!len)
-		return;
-	p->sender->ops->commit(p->sender, len);
-	p->sender->ops->flush(p->sender);
-	stats = p->sender->ops->stats(p->sender);
-	if (stats->refused > 0)
-		p->error = stats->last_errno;
-}
-
-static void send_segment(struct probe *p, uint8_t flags, uint32_t seq,
-			 size_t payload_bytes)
-{
-	static const uint8_t zeros[PACKET_MAX];
-	const struct segment seg = {
-		.tuple = {.src = p->client, .dst = p->target},
-		.seq = seq,
-		.flags = flags,
-		.wnd = SMALL_WINDOW,
-		.payload = payload_bytes ? zeros : NULL,
-		.payload_len = (uint32_t)payload_bytes,
-		.payload_cap = (uint32_t)payload_bytes,
-	};
-
-	if (p->relayed)
-		send_by_link(p, &seg);
-	else
-		send_by_sender(p, &seg);
-}
-
-static void send_route(struct probe *p, enum wire_type type)
-{
-	const struct wire_msg msg = {.type = type,
-				     .route = {.route_id = ROUTE_ID,
-					       .client = p->client,
-					       .target = p->target,
-					       .iss = p->iss}};
-
-	link_client_send(p->links, 0, &msg);
-}
-
-static void send_probe(struct probe *p, bool tell)
-{
-	const struct wire_msg msg = {.type = WIRE_PROBE,
-				     .probe = {.tell = tell,
-					       .client = p->client,
-					       .target = p->target}};
-
-	link_client_send(p->links, 0, &msg);
-	link_client_flush(p->links);
-}
-
-/* ---- the stages ---- */
-
-static void end(struct probe *p)
-{
-	if (p->stage == OVER)
-		return;
-	if (p->stage > WATCHING)
-		send_segment(p, TCP_RST, p->iss + 1, 0);
-	p->stage = OVER;
-	send_route(p, WIRE_ROUTE_DEL);
-	link_client_flush(p->links);
-	link_client_close(p->links);
-	uv_close((uv_handle_t *)&p->timer, NULL);
-}
-
-static void enter(struct probe *p, enum stage stage, uint64_t time_us)
-{
-	p->stage = stage;
-	p->due_us = clock_us() + time_us;
-}
-
-static void send_syn(struct probe *p)
-{
-	p->again_us = clock_us() + AGAIN_US;
-	send_segment(p, TCP_SYN, p->iss, p->payload_bytes);
-}
-
-static void begin(struct probe *p)
-{
-	send_syn(p);
-	enter(p, SENT, ANSWER_US);
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-	struct probe *p = timer->data;
-	uint64_t now_us = clock_us();
-	bool due = now_us >= p->due_us;
-
-	if (p->stage == SENT && !p->answered && now_us >= p->again_us)
-		send_syn(p);
-	if (!due)
-		return;
-	if (p->stage == WATCHING) {
-		begin(p);
-	} else if (p->stage == SENT && p->has_seen) {
-		p->has_seen = false;
-		send_probe(p, true);
-		enter(p, TELLING, SEEN_US);
-	} else {
-		end(p);
-	}
-}
-
-static void on_up(void *ctx, unsigned link_id)
-{
-	struct probe *p = ctx;
-
-	(void)link_id;
-	p->linked = true;
-	send_route(p, WIRE_ROUTE_ADD);
-	send_probe(p, false);
-	enter(p, WATCHING, SEEN_US);
-}
-
-static void on_seen(struct probe *p, const struct wire_probe_seen *seen)
-{
-	p->has_seen = true;
-	p->seen = *seen;
-	if (p->stage == WATCHING)
-		begin(p);
-	else if (p->stage == TELLING)
-		end(p);
-}
-
-static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
-{
-	struct probe *p = ctx;
-
-	(void)link_id;
-	if (msg->type == WIRE_PROBE_SEEN) {
-		on_seen(p, &msg->probe_seen);
-	} else if (msg->type == WIRE_RESPONSE && p->stage == SENT &&
-		   !p->answered && msg->response.route_id == ROUTE_ID) {
-		p->answered = true;
-		p->flags = msg->response.flags;
-		enter(p, SENT, SETTLE_US);
-	}
-}
-
-static void on_failed(void *ctx, unsigned link_id, const char *why)
-{
-	(void)link_id;
-	(void)why;
-	end(ctx);
-}
-
-/* ---- one probe ---- */
-
-static bool talk(struct probe *p, const struct tcpcopy_doctor *d,
-		 const struct endpoint *intercept)
-{
-	const struct link_client_config cfg = {
-		.servers = intercept,
-		.server_count = 1,
-		.links_each = 1,
-		.instance = random_u64(),
-		.max_records = 1,
-		.key = d->o->key,
-	};
-	const struct link_client_events events = {.up = on_up,
-						  .msg = on_msg,
-						  .down = on_failed,
-						  .failed = on_failed,
-						  .ctx = p};
-
-	uv_loop_init(&p->loop);
-	if (link_client_open(&p->links, &p->loop, &cfg, &events, &heap_mem))
-		return false;
-	enter(p, LINKING, LINK_US);
-	uv_timer_init(&p->loop, &p->timer);
-	p->timer.data = p;
-	uv_timer_start(&p->timer, on_tick, TICK_MS, TICK_MS);
-	uv_run(&p->loop, UV_RUN_DEFAULT);
-	link_client_free(p->links);
-	uv_loop_close(&p->loop);
-	return p->linked;
-}
-
-/* Of -c, or of what is kept for documentation and belongs to nobody. */
-static struct ip_addr client_for(const struct tcpcopy_options *o, bool v4)
-{
-	static const uint8_t doc4[4] = {203, 0, 113, 77};
-	static const uint8_t doc6[16] = {0x20, 0x01, 0x0d,	 0xb8,
-					 0xff, 0xff, [15] = 0x77};
-
-	for (size_t i = 0; i < o->clients.count; i++)
-		if (addr_is_v4(&o->clients.ranges[i].first) == v4)
-			return o->clients.ranges[i].first;
-	return v4 ? addr_from_v4(doc4) : addr_from_v6(doc6);
-}
-
-/* As copies would go. 0 or -errno. */
-static int open_sender(struct probe *p, const struct tcpcopy_doctor *d,
-		       enum tcpcopy_path path)
-{
-	bool v4 = addr_is_v4(&p->target.addr);
-	const struct sender_raw_config raw = {
-		.slot_bytes = PACKET_MAX, .v4 = v4, .v6 = !v4};
-	struct sender_link_config frames = {.slot_bytes = PACKET_MAX,
-					    .hops = d->hops};
-	int rc;
-
-	p->relayed = path == PATH_RELAY;
-	if (p->relayed)
-		return 0;
-	rc = sender_raw_open(&p->sender, &raw);
-	if (rc < 0 || path != PATH_LINK || !d->hops)
-		return rc;
-	/* If that is not to be had, the raw one stays. */
-	frames.other = p->sender;
-	sender_link_open(&p->sender, &frames);
-	return 0;
-}
-
-/* false: it could not be done at all. */
-static bool run(struct probe *p, const struct tcpcopy_doctor *d, size_t target,
-		const struct endpoint *intercept, size_t bytes)
-{
-	const struct endpoint *at = &d->o->transfer.targets[target];
-	bool v4 = addr_is_v4(&at->addr), done;
-	size_t header = v4 ? 40 : 60;
-
-	*p = (struct probe){.target = *at, .iss = (uint32_t)random_u64()};
-	p->client.addr = client_for(d->o, v4);
-	p->client.port = (uint16_t)(PORT_FIRST + random_u64() % PORT_COUNT);
-	p->payload_bytes = bytes > header ? bytes - header : 0;
-	if (open_sender(p, d, doctor_path(d, target)))
-		return false;
-	done = talk(p, d, intercept);
-	if (p->sender)
-		p->sender->ops->close(p->sender);
-	return done;
-}
-
-/* ---- what it means ---- */
-
-static void say_lost(struct check *c, const struct probe *p, const char *at)
-{
-	char client[ADDR_TEXT_MAX], fix[CHECK_TEXT_MAX];
 	const struct wire_probe_seen *s = &p->seen;
 
-	addr_text(&p->client.addr, client);
 	if (p->error)
-		check_fail(c, "the rules of OUTPUT here, conntrack",
-			   "%s: this host does not send it: %s", at,
-			   strerror(p->error));
-	else if (!p->has_seen || s->error)
-		check_fail(c, "tcpdump on the target",
-			   "%s: no answer, and intercept cannot say how far "
-			   "it came: %s",
-			   at,
-			   s->error ? strerror((int)s->error)
-				    : "it is of an older version");
-	else if (s->arrived == 0 && p->relayed)
-		check_fail(c,
-			   check_text(fix, "there: intercept --relay %u",
-				      p->target.port),
-			   "%s: intercept does not inject it", at);
-	else if (s->arrived == 0)
-		check_fail(c,
-			   "let the network take packets with clients' "
-			   "addresses as source, or -c with addresses that "
-			   "may be sent from here",
-			   "%s: a packet from %s leaves here and does not "
-			   "arrive there",
-			   at, client);
-	else if (s->accepted == 0)
-		check_fail(c,
-			   "on the target: intercept check (rp_filter, "
-			   "rules of INPUT)",
-			   "%s: a packet from %s arrives and is dropped before "
-			   "it reaches the server",
-			   at, client);
-	else if (s->answered == 0)
-		check_fail(c,
-			   check_text(fix,
-				      "on the target: ss -ltn, nstat, ip route "
-				      "get %s",
-				      client),
-			   "%s: the server is given a packet from %s and does "
-			   "not answer: its backlog is full, or there is no "
-			   "way back",
-			   at, client);
-	else if (s->left > 0)
-		check_fail(c,
-			   check_text(fix,
-				      "on the target: intercept --guard "
-				      "%u",
-				      p->target.port),
-			   "%s: the answer goes out to %s instead of to the "
-			   "queue: no rule, or not the first",
-			   at, client);
-	else
-		check_fail(c, "on the target: intercept check",
-			   "%s: answered, but the answer does not come out of "
-			   "the queue: something drops it before, or there is "
-			   "no rule and the fence holds it",
-			   at);
+		return LOST_HERE;
+	if (!p->has_seen || s->error)
+		return LOST_SOMEWHERE;
+	if (s->arrived == 0)
+		return p->relayed ? LOST_AT_INTERCEPT : LOST_ON_THE_WAY;
+	if (s->accepted == 0)
+		return LOST_BEFORE_SERVER;
+	if (s->answered == 0)
+		return LOST_IN_SERVER;
+	return s->left > 0 ? LOST_PAST_QUEUE : LOST_BEFORE_QUEUE;
 }
 
-static void say_answered(struct check *c, const struct probe *p, const char *at)
+enum named { NAMES_NOTHING, NAMES_CLIENT, NAMES_PORT, NAMES_ERROR };
+
+struct lost_text {
+	const char *cause; /* up to what it names */
+	enum named named;
+	const char *rest; /* of the cause; NULL: there is none */
+	const char *fix;
+	enum named fix_named; /* at its end */
+};
+
+static const struct lost_text lost_texts[] = {
+	[LOST_HERE] = {.cause = "this host does not send it: ",
+		       .named = NAMES_ERROR,
+		       .fix = "the rules of OUTPUT here, conntrack"},
+	[LOST_SOMEWHERE] = {.cause = "no answer, and intercept cannot say how "
+				     "far it came: ",
+			    .named = NAMES_ERROR,
+			    .fix = "tcpdump on the target"},
+	[LOST_AT_INTERCEPT] = {.cause = "intercept does not inject it",
+			       .fix = "there: intercept --relay ",
+			       .fix_named = NAMES_PORT},
+	[LOST_ON_THE_WAY] = {.cause = "a packet from ",
+			     .named = NAMES_CLIENT,
+			     .rest = " leaves here and does not arrive there",
+			     .fix = "let the network take packets with "
+				    "clients' addresses as source, or -c with "
+				    "addresses that may be sent from here"},
+	[LOST_BEFORE_SERVER] = {.cause = "a packet from ",
+				.named = NAMES_CLIENT,
+				.rest = " arrives and is dropped before it "
+					"reaches the server",
+				.fix = "on the target: intercept check "
+				       "(rp_filter, rules of INPUT)"},
+	[LOST_IN_SERVER] = {.cause = "the server is given a packet from ",
+			    .named = NAMES_CLIENT,
+			    .rest = " and does not answer: its backlog is "
+				    "full, or there is no way back",
+			    .fix = "on the target: ss -ltn, nstat, ip route "
+				   "get ",
+			    .fix_named = NAMES_CLIENT},
+	[LOST_PAST_QUEUE] = {.cause = "the answer goes out to ",
+			     .named = NAMES_CLIENT,
+			     .rest = " instead of to the queue: no rule, or "
+				     "not the first",
+			     .fix = "on the target: intercept --guard ",
+			     .fix_named = NAMES_PORT},
+	[LOST_BEFORE_QUEUE] = {.cause = "answered, but the answer does not "
+					"come out of the queue: something "
+					"drops it before, or there is no rule "
+					"and the fence holds it",
+			       .fix = "on the target: intercept check"},
+};
+
+static const char *error_text(const struct probe_result *p)
+{
+	if (p->error)
+		return strerror(p->error);
+	return p->seen.error ? strerror((int)p->seen.error)
+			     : "it is of an older version";
+}
+
+static const char *name(const struct probe_result *p, enum named named,
+			char buf[ADDR_TEXT_MAX])
+{
+	switch (named) {
+	case NAMES_CLIENT:
+		return addr_text(&p->client.addr, buf);
+	case NAMES_PORT:
+		snprintf(buf, ADDR_TEXT_MAX, "%u", p->target.port);
+		return buf;
+	case NAMES_ERROR:
+		return error_text(p);
+	case NAMES_NOTHING:
+		break;
+	}
+	return "";
+}
+
+static void say_lost(struct check *c, const struct probe_result *p,
+		     const char *at)
+{
+	const struct lost_text *t = &lost_texts[where_lost(p)];
+	char in_cause[ADDR_TEXT_MAX], in_fix[ADDR_TEXT_MAX];
+	char fix[CHECK_TEXT_MAX];
+
+	check_text(fix, "%s%s", t->fix, name(p, t->fix_named, in_fix));
+	check_fail(c, fix, "%s: %s%s%s", at, t->cause,
+		   name(p, t->named, in_cause), t->rest ? t->rest : "");
+}
+
+static void say_answered(struct check *c, const struct probe_result *p,
+			 const char *at)
 {
 	char fix[CHECK_TEXT_MAX], client[ADDR_TEXT_MAX];
 
@@ -411,9 +164,9 @@ static void look_at_size(struct check *c, const struct tcpcopy_doctor *d,
 			 const char *at)
 {
 	size_t bytes = d->plan.replay.mtu_bytes;
-	struct probe p;
+	struct probe_result p;
 
-	if (!run(&p, d, target, intercept, bytes))
+	if (!probe_run(&p, d, target, intercept, bytes))
 		return;
 	if (p.answered || (p.has_seen && !p.seen.error && p.seen.arrived > 0))
 		check_ok(c, "%s: packets of %zu bytes arrive", at, bytes);
@@ -430,10 +183,10 @@ static void probe_target(struct check *c, const struct tcpcopy_doctor *d,
 			 size_t target, const struct endpoint *intercept)
 {
 	char at[ENDPOINT_TEXT_MAX];
-	struct probe p;
+	struct probe_result p;
 
 	endpoint_text(&d->o->transfer.targets[target], at);
-	if (!run(&p, d, target, intercept, 0)) {
+	if (!probe_run(&p, d, target, intercept, 0)) {
 		check_fail(c, "try again", "%s: the link was lost", at);
 		return;
 	}
@@ -447,16 +200,23 @@ static void probe_target(struct check *c, const struct tcpcopy_doctor *d,
 		look_at_size(c, d, target, intercept, at);
 }
 
+/* The links take packets from anybody. */
+static bool can_send(const struct tcpcopy_doctor *d, size_t target)
+{
+	return doctor_path(d, target) == PATH_RELAY ||
+	       privileges_have(CAP_NET_RAW);
+}
+
 void check_probe(struct check *c, void *ctx)
 {
 	const struct tcpcopy_doctor *d = ctx;
 
-	if (d->o->dry_run || !privileges_have(CAP_NET_RAW))
+	if (d->o->dry_run)
 		return;
 	for (size_t i = 0; i < d->o->transfer.target_count; i++) {
 		int group = doctor_group(d, i);
 
-		if (group >= 0)
+		if (group >= 0 && can_send(d, i))
 			probe_target(c, d, i, &d->plan.intercepts[group]);
 	}
 }

@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "check/route.h"
 #include "io/way.h"
 #include "tcpcopy/check.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* In the order in which a copy meets them. */
 static const struct rules_place out_places[] = {

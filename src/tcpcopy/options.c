@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/count.h"
+
 #define MAX_PACKETS  100000000u
 #define MAX_MEGABITS 1000000u
 
@@ -42,8 +44,8 @@ static const struct opt table[] = {
 	 "packets/s or megabits/s sent: 50000, 200M, or both"},
 	{OPT_MAX_CPU, "max-cpu", "PERCENT",
 	 "of one core, 1-100 (over these: no new connections)"},
-	{'M', "mtu", "BYTES", "largest packet to a target, 576-65535 (1500)"},
-	{'S', "mss", "BYTES", "largest payload, 64-65495 (as the MTU allows)"},
+	{'M', "mtu", "BYTES", NULL},
+	{'S', "mss", "BYTES", "largest packet (1500), largest payload in it"},
 	{'C', "links", "N", "connections to each intercept, 1-16 (3)"},
 	{'t', "timeout", "SECONDS",
 	 "end a session without response, 1-86400 (60)"},
@@ -56,8 +58,8 @@ static const struct opt table[] = {
 	{OPT_KEY_FILE, "key-file", "FILE",
 	 "intercept's key (intercept --make-key)"},
 	{'i', "file", "FILE", "replay a pcap file (copy live packets)"},
-	{'a', "accelerate", "N", "replay N times as fast, 1-1000 (1)"},
-	{'I', "skip-idle", "MS", "shorten pauses in the file, 1-3600000"},
+	{'a', "accelerate", "N", NULL},
+	{'I', "skip-idle", "MS", "N times as fast; shorten pauses to MS"},
 	{OPT_CAPTURE, "capture", "WAY", "ring or pcap (ring)"},
 	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
 	{OPT_FILTER, "filter", "EXPR",
@@ -73,14 +75,7 @@ static const struct opt table[] = {
 	SERVICE_OPTIONS,
 };
 
-struct number_option {
-	int id;
-	const char *what;
-	unsigned min, max;
-	size_t at;
-};
-
-static const struct number_option numbers[] = {
+static const struct opts_number_row numbers[] = {
 #define FIELD(name) offsetof(struct tcpcopy_options, name)
 	{'n', "copies", 1, 1023, FIELD(copies)},
 	{'f', "the port slice", 0, 1023, FIELD(port_slice)},
@@ -109,34 +104,18 @@ static const struct seconds_option seconds[] = {
 #undef FIELD
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static void *field(struct tcpcopy_options *o, size_t at)
+/* Whether id is a time; then *ok says if the value was good. */
+static bool take_seconds(struct tcpcopy_options *o, int id, const char *value,
+			 struct opts_fault *fault, bool *ok)
 {
-	return (char *)o + at;
-}
-
-/* Whether id is a number; then *ok says if the value was good. */
-static bool take_number(struct tcpcopy_options *o, int id, const char *value,
-			struct opts_fault *fault, bool *ok)
-{
-	for (size_t i = 0; i < COUNT(numbers); i++) {
-		const struct number_option *n = &numbers[i];
-		uint64_t v = 0;
-
-		if (n->id != id)
-			continue;
-		*ok = opts_number(value, n->what, n->min, n->max, &v, fault);
-		*(unsigned *)field(o, n->at) = (unsigned)v;
-		return true;
-	}
 	for (size_t i = 0; i < COUNT(seconds); i++) {
 		const struct seconds_option *s = &seconds[i];
 
 		if (s->id != id)
 			continue;
 		*ok = opts_seconds(value, "seconds", s->min, s->max,
-				   field(o, s->at), fault);
+				   (uint64_t *)(void *)((char *)o + s->at),
+				   fault);
 		return true;
 	}
 	return false;
@@ -262,7 +241,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	if (id < (int)sizeof(o->given))
 		o->given[id] = 1;
 	if (service_option(&o->service, id, value, fault, &ok) ||
-	    take_number(o, id, value, fault, &ok))
+	    opts_number_of(numbers, COUNT(numbers), o, id, value, fault, &ok) ||
+	    take_seconds(o, id, value, fault, &ok))
 		return ok;
 	switch (id) {
 	case 'x':
@@ -304,14 +284,13 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 
 const struct opts_program tcpcopy_program = {
 	.name = "tcpcopy",
-	.usage = "Usage: tcpcopy -x [sourceIP:]sourcePort-targetIP:targetPort,"
-		 "... [options]\n"
-		 "Copies the live requests of this host's clients to a target "
-		 "server,\n"
-		 "where intercept must be running. In parentheses: what holds "
-		 "by default.\n"
-		 "\"tcpcopy check\" with the same options says what is in "
-		 "the way (--json).\n",
+	.usage =
+		"Usage: tcpcopy -x [sourceIP:]sourcePort-targetIP:targetPort,"
+		"... [options]\n"
+		"Copies live requests of this host's clients to a server where "
+		"intercept runs.\n"
+		"\"tcpcopy check OPTIONS\" says what is in the way. In "
+		"parentheses: defaults.\n",
 	.table = table,
 	.count = COUNT(table),
 	.take = take,

@@ -289,6 +289,11 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 	return rc ? rc : plan_memory(p, o, fault);
 }
 
+bool plan_needs_raw(const struct plan *p, const struct tcpcopy_options *o)
+{
+	return !o->file || (!o->dry_run && !p->replay.relay);
+}
+
 void plan_free(struct plan *p)
 {
 	free(p->own_addrs);

@@ -22,6 +22,9 @@ struct plan {
 /* 0; otherwise the exit code, and fault says why. */
 int plan_make(struct plan *p, const struct tcpcopy_options *o,
 	      struct opts_fault *fault);
+/* Whether CAP_NET_RAW is needed: for packets captured here, or sent by another
+ * way than the links. */
+bool plan_needs_raw(const struct plan *p, const struct tcpcopy_options *o);
 /* Divides -m, once everything else is planned. */
 int plan_memory(struct plan *p, const struct tcpcopy_options *o,
 		struct opts_fault *fault);

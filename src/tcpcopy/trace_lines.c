@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/count.h"
 #include "core/ledger.h"
 
 struct line {
@@ -38,7 +39,7 @@ static void add_packet(struct line *l, const struct trace_event *e)
 		     {TCP_ACK, '.'}};
 
 	add(l, " [");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < COUNT(names); i++)
 		if (e->flags & names[i].flag)
 			add(l, "%c", names[i].name);
 	add(l, "] seq %u", e->seq);
@@ -78,91 +79,92 @@ static const char *release_text(enum trace_release why)
 	return "";
 }
 
-static void add_what(struct line *l, const struct trace_event *e)
+static void add_response(struct line *l, const struct trace_event *e)
+{
+	add_packet(l, e);
+	add(l, " window %u", e->need);
+}
+
+static void add_endpoint(struct line *l, const struct trace_event *e)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
-	switch ((enum trace_what)e->what) {
-	case TRACE_CAPTURED:
-		add(l, "captured");
-		add_packet(l, e);
-		return;
-	case TRACE_NOT_COPIED:
-		add(l, "captured, but left out by -r");
-		add_packet(l, e);
-		return;
-	case TRACE_LEFT_OUT:
-		add(l, "captured, but left out: over a limit, or a copy "
-		       "itself");
-		add_packet(l, e);
-		return;
-	case TRACE_OPENED:
-		add(l, "opened as %s", endpoint_text(&e->at, text));
-		return;
-	case TRACE_REFUSED:
-		add(l, "%s belongs to another tcpcopy",
-		    endpoint_text(&e->at, text));
-		return;
-	case TRACE_HELD:
-		add(l, "turn at %u held", e->seq);
-		add_held(l, e);
-		return;
-	case TRACE_RELEASED:
-		add(l, "turn at %u released: %s", e->seq,
-		    release_text((enum trace_release)e->why));
-		return;
-	case TRACE_SENT:
-		add(l, "sent");
-		add_packet(l, e);
-		return;
-	case TRACE_RESENT:
-		add(l, "sent again");
-		add_packet(l, e);
-		return;
-	case TRACE_RESPONSE:
-		add(l, "response");
-		add_packet(l, e);
-		add(l, " window %u", e->need);
-		return;
-	case TRACE_ANSWERED:
-		add(l, "turn at %u answered", e->seq);
-		return;
-	case TRACE_UNANSWERED:
-		add(l, "turn at %u delivered, not answered", e->seq);
-		return;
-	case TRACE_LOST:
-		add(l, "turn at %u lost: %s", e->seq,
-		    ledger_loss_text((enum loss)e->why));
-		return;
-	case TRACE_REOPENED:
-		add(l, "the target has closed: opened again for the turn at %u",
-		    e->seq);
-		return;
-	case TRACE_ENDED:
-		add(l, "ended: %s",
-		    e->why == LOSS_NONE ? "nothing is lost"
-					: ledger_loss_text((enum loss)e->why));
-		return;
-	}
+	add(l, "%s", endpoint_text(&e->at, text));
 }
 
-/* About the captured connection, not one of its copies. */
-static bool is_captured(const struct trace_event *e)
+static void add_release(struct line *l, const struct trace_event *e)
 {
-	return e->what == TRACE_CAPTURED || e->what == TRACE_NOT_COPIED ||
-	       e->what == TRACE_LEFT_OUT;
+	add(l, ": %s", release_text((enum trace_release)e->why));
 }
+
+static void add_loss(struct line *l, const struct trace_event *e)
+{
+	add(l, ": %s",
+	    e->why == LOSS_NONE ? "nothing is lost"
+				: ledger_loss_text((enum loss)e->why));
+}
+
+static void add_turn(struct line *l, const struct trace_event *e)
+{
+	add(l, "turn at %u", e->seq);
+}
+
+/* What an event is called, and what is said before and behind that. */
+static const struct words {
+	void (*before)(struct line *l, const struct trace_event *e);
+	const char *name;
+	void (*behind)(struct line *l, const struct trace_event *e);
+	bool captured; /* about the connection, not one of its copies */
+} words[] = {
+	[TRACE_CAPTURED] = {.name = "captured",
+			    .behind = add_packet,
+			    .captured = true},
+	[TRACE_NOT_COPIED] = {.name = "captured, but left out by -r",
+			      .behind = add_packet,
+			      .captured = true},
+	[TRACE_LEFT_OUT] = {.name = "captured, but left out: over a limit, or "
+				    "a copy itself",
+			    .behind = add_packet,
+			    .captured = true},
+	[TRACE_OPENED] = {.name = "opened as ", .behind = add_endpoint},
+	[TRACE_REFUSED] = {.before = add_endpoint,
+			   .name = " belongs to another tcpcopy"},
+	[TRACE_HELD] = {.before = add_turn,
+			.name = " held",
+			.behind = add_held},
+	[TRACE_RELEASED] = {.before = add_turn,
+			    .name = " released",
+			    .behind = add_release},
+	[TRACE_SENT] = {.name = "sent", .behind = add_packet},
+	[TRACE_RESENT] = {.name = "sent again", .behind = add_packet},
+	[TRACE_RESPONSE] = {.name = "response", .behind = add_response},
+	[TRACE_ANSWERED] = {.before = add_turn, .name = " answered"},
+	[TRACE_UNANSWERED] = {.before = add_turn,
+			      .name = " delivered, not answered"},
+	[TRACE_LOST] = {.before = add_turn,
+			.name = " lost",
+			.behind = add_loss},
+	[TRACE_REOPENED] = {.name = "the target has closed: opened again for "
+				    "the ",
+			    .behind = add_turn},
+	[TRACE_ENDED] = {.name = "ended", .behind = add_loss},
+};
 
 char *trace_line(const struct trace_event *e, char buf[TRACE_LINE_MAX])
 {
+	const struct words *w = &words[e->what];
 	struct line l = {.at = buf, .left = TRACE_LINE_MAX};
 	char text[ENDPOINT_TEXT_MAX];
 
 	add(&l, "trace %.6f %s", (double)e->at_us / 1e6,
 	    endpoint_text(&e->client, text));
-	if (!is_captured(e))
+	if (!w->captured)
 		add(&l, " target %u copy %u", e->target + 1u, e->copy + 1u);
 	add(&l, ": ");
-	add_what(&l, e);
+	if (w->before)
+		w->before(&l, e);
+	add(&l, "%s", w->name);
+	if (w->behind)
+		w->behind(&l, e);
 	return buf;
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "io/capture_filter.h"
+
 static const char format_text[] =
 	"must be [sourceIP:]sourcePort-targetIP:targetPort";
 
@@ -108,6 +110,15 @@ bool transfer_names_source(const struct transfer *t)
 		if (!addr_is_none(&t->mappings[i].source.addr))
 			return true;
 	return false;
+}
+
+char *transfer_filter_text(const struct transfer *t, const char *extra)
+{
+	struct endpoint sources[TRANSFERS_MAX];
+
+	for (size_t i = 0; i < t->mapping_count; i++)
+		sources[i] = t->mappings[i].source;
+	return capture_filter_text(sources, t->mapping_count, extra);
 }
 
 /* As one of any address, or by its own name. */

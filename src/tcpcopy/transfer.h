@@ -22,6 +22,9 @@ bool transfer_parse(struct transfer *t, const char *text,
 /* Whether some source has an address, so that packets to other hosts (of a
  * mirror port) are wanted. */
 bool transfer_names_source(const struct transfer *t);
+/* What the capture is to take (pcap-filter(7)): packets to what is copied, and
+ * to what extra says unless it is NULL. To be freed; NULL: no memory. */
+char *transfer_filter_text(const struct transfer *t, const char *extra);
 /* A target that is itself copied, with one of these addresses of this host or
  * as a source with its address: a loop. NULL: there is none. */
 const struct endpoint *transfer_loop(const struct transfer *t,

@@ -18,7 +18,7 @@ import floors
 import loads
 import machine
 import tables
-from world import PATHS, World, lab_module
+from world import PATHS, World, lab_module, waiting
 
 OTHERS = ("influence", "limits", "delay", "idle")
 ASKED_FOR = ("profile", "calls", "soak")
@@ -83,7 +83,7 @@ def one_round(world, options, paths, kept):
             say(f"{name}, {path}")
             try:
                 got = measure(world, name, path, scale)
-            except (AssertionError, lab_module.LabError) as fault:
+            except (AssertionError, waiting.LabError) as fault:
                 say(f"{name}, {path}: {type(fault).__name__}: {fault}")
                 continue
             kept.setdefault((name, path), []).append(got)

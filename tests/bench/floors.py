@@ -15,7 +15,7 @@ packet is in its sender's time, here as in tcpcopy.
 import json
 import threading
 
-from world import lab_module
+from world import hosts, lab_module, waiting
 
 REQUEST_BYTES, ANSWER_BYTES = 100, 500
 SINK_PORT = 9
@@ -55,7 +55,7 @@ def _send(world, host, way, scale, payload, source, to, *more):
 def _request(world, host, way, scale, lab, *more):
     """Sends copied requests to a listening socket of the target."""
     return _send(world, host, way, scale, REQUEST_BYTES,
-                 (lab_module.CLIENTS[0], 40000),
+                 (hosts.CLIENTS[0], 40000),
                  (lab.target.addr, lab_module.TARGET_PORT), *more)
 
 
@@ -103,9 +103,9 @@ def queue(world, lab, scale):
     floor.wait_for("ready")
     _send(world, lab.target, "raw", scale, ANSWER_BYTES,
           (lab.target.addr, lab_module.TARGET_PORT),
-          (lab_module.CLIENTS[0], 40000))
-    lab_module.wait_until(lambda: not lab.queue()["waiting"],
-                          what="an empty queue")
+          (hosts.CLIENTS[0], 40000))
+    waiting.wait_until(lambda: not lab.queue()["waiting"],
+                       what="an empty queue")
     floor.stop()
     return _result(floor)
 

@@ -11,7 +11,7 @@ import resource
 import time
 
 from usage import Meter, memory_kb
-from world import lab_module
+from world import lab_module, outcome
 
 CONNECTIONS = 100000
 FILES_LEFT = 1000
@@ -82,7 +82,7 @@ def measure(world, path, scale):
         ledger = tcpcopy.ledger()
     return {"connections": wanted, "copied": copied,
             "exact_percent": 100 * copied / wanted,
-            "lost": lab_module.lost(ledger, "connections"),
+            "lost": outcome.lost(ledger, "connections"),
             "bytes_each": {who: 1024 * (after[who] - before[who]) / wanted
                            for who in pids},
             "idle_cpu_percent": {who: 100 * used[who] / used["wall"]

@@ -10,7 +10,7 @@ import statistics
 
 import floors
 from loads import exactness
-from world import lab_module
+from world import waiting
 
 TURNS = 3
 REQUESTS, REQUESTS_MIN = 4000, 1000  # of each connection
@@ -54,7 +54,7 @@ def _with(world, path, load, args):
 def in_turns(world, path, load, args=()):
     """The figures, and of each turn with the copy ledger and exactness."""
     if len(world.cores) < 2:
-        raise lab_module.LabError("this needs two cores")
+        raise waiting.LabError("this needs two cores")
     without, captured, copied, said = [], [], [], []
     for _ in range(TURNS):
         without.append(_without(world, load))

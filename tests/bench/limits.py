@@ -5,7 +5,7 @@ is over every limit at once, with clients, service and tcpcopy on one core as
 in influence.py.
 """
 import influence
-from world import lab_module
+from world import outcome
 
 LIMITS = ("-m", 24, "--max-sessions", 5, "--max-rate", "50,1M",
           "--max-cpu", 1)
@@ -19,7 +19,7 @@ def measure(world, path, scale):
     ledgers = [ledger for ledger, _ in said]
 
     def of_all(key):
-        return min(lab_module.counter(ledger, key) for ledger in ledgers)
+        return min(outcome.counter(ledger, key) for ledger in ledgers)
     result["over"] = {key: of_all(f"shed_{key}")
                       for key in ("sessions", "rate", "cpu")}
     result["over"]["memory"] = min(ledger["connections"]["lost"]["memory"]

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 from usage import Meter, memory_kb
-from world import lab_module
+from world import outcome
 
 
 @dataclasses.dataclass
@@ -50,9 +50,9 @@ def exactness(online, target, copies):
     """Percent of the connections that arrived byte for byte, and of the
     requests that arrived at all."""
     want, have = collections.Counter(), collections.Counter()
-    for digest, n in lab_module.digests(online).items():
+    for digest, n in outcome.digests(online).items():
         want[digest] = n * copies
-    have.update(lab_module.digests(target))
+    have.update(outcome.digests(target))
     requests = sum(r["requests"] for r in online) * copies
     return {"exact_percent": 100 * (want & have).total() /
             max(want.total(), have.total(), 1),

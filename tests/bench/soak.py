@@ -8,7 +8,6 @@ import time
 
 import loads
 from usage import Meter, memory_kb
-from world import lab_module
 
 BURSTS = (
     {"connections": 50, "concurrent": 50, "requests": 100,

@@ -9,7 +9,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, os.pardir, "lab"))
 
+import hosts  # noqa: E402,F401
 import lab as lab_module  # noqa: E402
+import outcome  # noqa: E402
+import waiting  # noqa: E402,F401
 
 PATHS = ("raw", "link", "relay")
 
@@ -89,4 +92,4 @@ class World:
         online, target = self.serve(lab, always_pin)
         intercept, tcpcopy = self.start_copy(lab, path, *args,
                                              always_pin=always_pin)
-        return lab_module.Copy(online, target, intercept, tcpcopy)
+        return outcome.Copy(online, target, intercept, tcpcopy)

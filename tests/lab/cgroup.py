@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from lab import LabError, wait_until
+from waiting import LabError, wait_until
 
 
 def read(path):

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 import lab as lab_module
+from waiting import LabError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ("digest_app.c", "digest_server.c", "digest_load.c", "frame.c")
@@ -36,7 +37,7 @@ def programs(built):
     try:
         lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
         lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
-    except lab_module.LabError as missing:
+    except LabError as missing:
         pytest.exit(str(missing), 3)
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """-n: every copy is exact, and no two of them share an address and port."""
 import pytest
-from lab import TARGET_PORT, requests_are_turns
+from lab import TARGET_PORT
+from outcome import requests_are_turns
 
 
 @pytest.mark.parametrize("copies,connections", [(3, 600), (10, 200),

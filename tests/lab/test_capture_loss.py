@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from lab import assert_balanced, counter, lost, requests_by_id, wait_until
+from outcome import assert_balanced, counter, lost, requests_by_id
+from waiting import wait_until
 
 QUIET, BUSY = 50, 30  # connections
 REQUESTS = 300

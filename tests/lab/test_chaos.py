@@ -6,7 +6,8 @@ import random
 import signal
 import time
 
-from lab import LINK_PORT, requests_are_turns
+from lab import LINK_PORT
+from outcome import requests_are_turns
 
 SECONDS = 60
 

@@ -10,7 +10,8 @@ import struct
 import subprocess
 
 import pytest
-from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT, wait_until
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from waiting import wait_until
 
 OK, FAILS, BAD_INPUT = 0, 1, 2
 
@@ -263,6 +264,15 @@ def test_little_privilege_and_buffer(pair):
     done = pair.online.run(*bare, pair.tcpcopy_bin, "check", "-x",
                            pair.transfer, check=False)
     assert "FAIL  capabilities: cap_net_raw is missing" in done.stdout
+
+
+def test_a_file_by_relay_needs_no_capability(pair):
+    """As the run does not; and the links take a probe from anybody."""
+    done = pair.online.run("setpriv", "--bounding-set", "-all", "--inh-caps",
+                           "-all", pair.tcpcopy_bin, "check", "-x",
+                           pair.transfer, "-i", "missing.pcap", "--path",
+                           "relay", check=False)
+    assert "capabilities: none are needed" in done.stdout
 
 
 def test_nothing_listens(pair):

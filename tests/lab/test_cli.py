@@ -6,7 +6,10 @@ import signal
 import socket
 
 import pytest
-from lab import LINK_PORT, LabError, Process, lost, wait_until
+from lab import LINK_PORT
+from outcome import lost
+from processes import Process
+from waiting import LabError, wait_until
 
 BAD_INPUT, ENVIRONMENT = 2, 3
 X = ("-x", "11311-192.0.2.2:11511")
@@ -164,7 +167,7 @@ def test_help_fits_a_screen(lab, name):
     text = run(lab, name, "--help")
     assert text.wait() == 0 and text.err() == ""
     lines = text.out().splitlines()
-    assert len(lines) <= 50 and max(map(len, lines)) <= 80
+    assert len(lines) <= 40 and max(map(len, lines)) <= 80
     short = run(lab, name, "-h")
     assert short.wait() == 0 and short.out() == text.out()
 
@@ -209,7 +212,7 @@ def test_one_capability_suffices(lab):
     tcpcopy = lab.start_tcpcopy(*X, wrap=only("net_raw"))
     assert "Uid:\t65534\t65534" in read(f"/proc/{tcpcopy.pid}/status")
     lab.load(connections=100, concurrent=10, requests=10)
-    from lab import Copy
+    from outcome import Copy
     Copy(online, target, intercept, tcpcopy).exact()
 
 

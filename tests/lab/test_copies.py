@@ -3,8 +3,9 @@
 import ipaddress
 
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, CLIENTS, assert_balanced, counter, \
-    digests
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, counter, digests
 
 SMALL = {"connections": 100, "concurrent": 20, "requests": 5}
 

@@ -3,7 +3,9 @@
 session a second is opened to it and all others wait."""
 import time
 
-from lab import TARGET_PORT, Sniffer, wait_until
+from lab import TARGET_PORT
+from taps import Sniffer
+from waiting import wait_until
 
 
 def syns(packets):
@@ -37,7 +39,7 @@ def test_forgotten_rule(lab):
     leaked = tap.count()
     # a session sends a handful of packets in vain, and so does the answerer
     assert 0 < leaked < 20 * (opened + 2)
-    from lab import Copy
+    from outcome import Copy
     copy = Copy(online, target, intercept, tcpcopy)
     load.go()
     load.done()

@@ -10,8 +10,11 @@ import time
 
 import pytest
 from cgroup import MemoryGroup
-from lab import (CLIENTS, CLIENTS6, ONLINE_PORT, TARGET_PORT, Copy, Sniffer, Tap,
-                 assert_balanced, counter, wait_until)
+from hosts import CLIENTS, CLIENTS6
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, counter
+from taps import Sniffer, Tap
+from waiting import wait_until
 from test_cli import only, without
 
 FENCE = f"iif lo ipproto tcp sport {TARGET_PORT}".split()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The same over IPv6."""
 import pytest
-from lab import CLIENTS6, ONLINE_PORT, TARGET_PORT
+from hosts import CLIENTS6
+from lab import ONLINE_PORT, TARGET_PORT
 
 TRANSFERS = {
     "port": "{port}-[{target}]:{target_port}",

@@ -5,7 +5,10 @@ import signal
 import socket
 
 import pytest
-from lab import CLIENTS, TARGET_PORT, Sniffer, wait_until
+from hosts import CLIENTS
+from lab import TARGET_PORT
+from taps import Sniffer
+from waiting import wait_until
 
 LOAD = {"connections": 500, "concurrent": 50, "requests": 10, "think_ms": 20}
 

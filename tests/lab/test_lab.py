@@ -3,8 +3,11 @@
 import socket
 
 import pytest
-from lab import CLIENTS, CLIENTS6, ONLINE_PORT, TARGET_PORT, Copy, LabError, \
-    Sniffer, assert_exact, wait_until
+from hosts import CLIENTS, CLIENTS6
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_exact
+from taps import Sniffer
+from waiting import LabError, wait_until
 
 
 def test_digests_of_equal_loads_are_equal(bare_lab):

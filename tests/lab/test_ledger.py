@@ -2,8 +2,11 @@
 """Every reason of loss, provoked n times, is counted n times; and where a
 turn is before and after."""
 import pytest
-from lab import CLIENTS, ONLINE_PORT, TARGET_PORT, Copy, FrameClient, \
-    assert_balanced, counter, lost, wait_until
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, counter, lost
+from processes import FrameClient
+from waiting import wait_until
 
 TO = ("192.0.2.1", ONLINE_PORT)
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits: over them whole new connections are not copied, and the others go
 on; and copies that come back are not copied again."""
-from lab import CLIENTS, ONLINE_PORT, TARGET_PORT, Copy, FrameClient, \
-    assert_balanced, assert_exact, counter, digests, lost, wait_until
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, assert_exact, counter, digests, lost
+from processes import FrameClient
+from waiting import wait_until
 
 TO = ("192.0.2.1", ONLINE_PORT)
 SHED = ("shed_sessions", "shed_rate", "shed_cpu")

@@ -3,7 +3,9 @@
 import struct
 
 import pytest
-from lab import LINK_PORT, Sniffer, counter, tcp_streams
+from lab import LINK_PORT
+from outcome import counter
+from taps import Sniffer, tcp_streams
 
 RESPONSE = 5  # type of a frame
 RECORD_MIN = 20  # a response record is longer than this

@@ -2,7 +2,8 @@
 """Packets lost on the way to the target, on the links' way and in the queue:
 everything arrives all the same, exactly."""
 import pytest
-from lab import LINK_PORT, TARGET_PORT, requests_are_turns
+from lab import LINK_PORT, TARGET_PORT
+from outcome import requests_are_turns
 
 RANDOM = ("--mode", "random", "--probability")
 LOSSES = {

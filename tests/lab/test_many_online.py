@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The manual's section 4.6 as printed, two online servers and one target; and
 four of them."""
-from lab import CLIENTS, ONLINE_PORT, TARGET_PORT, assert_balanced, \
-    assert_exact, assert_whole, counter, wait_until
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_exact, assert_whole, counter
+from waiting import wait_until
 
 
 class Several:

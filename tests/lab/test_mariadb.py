@@ -3,8 +3,9 @@
 the target runs with skip-grant-tables. Afterwards both have the same data."""
 import shutil
 
-from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, assert_whole, \
-    wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_whole
+from waiting import wait_until
 
 CLIENTS = 6
 ROWS = 60

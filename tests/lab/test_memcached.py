@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """memcached on both servers: the same items and the same counts after it."""
-from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, assert_whole, \
-    wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_whole
+from waiting import wait_until
 from web import run_clients
 
 COUNTED = ("cmd_get", "cmd_set", "get_hits", "get_misses", "delete_hits",

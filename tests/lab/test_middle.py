@@ -4,8 +4,9 @@ the first turn boundary that is seen, and never from inside a request. (Where a
 client writes large requests without waiting for answers, TCP does not show
 where one ends; such are not here.)"""
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, Copy, assert_balanced, lost, \
-    wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, lost
+from waiting import wait_until
 
 CONNECTIONS, REQUESTS = 40, 150
 LOADS = {

@@ -7,7 +7,9 @@ import socket
 import subprocess
 
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, Copy, counter, wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, counter
+from waiting import wait_until
 from test_cli import BAD_INPUT, ENVIRONMENT, X, one_line, run, without
 from test_privileges import assert_harmless, default_user
 

@@ -3,8 +3,9 @@
 import hashlib
 
 import pytest
-from lab import TARGET_PORT, ONLINE_PORT, assert_balanced, assert_whole, \
-    wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_whole
+from waiting import wait_until
 from web import Nginx, content, get, post, read_answer, run_clients
 
 

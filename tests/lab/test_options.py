@@ -7,9 +7,13 @@ import socket
 import time
 
 import pytest
-from lab import CLIENTS, LINK_PORT, ONLINE_PORT, TARGET_PORT, Copy, \
-    FrameClient, Sniffer, assert_balanced, assert_exact, assert_whole, \
-    counter, lost, read_pcap, wait_until
+from hosts import CLIENTS
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from outcome import (Copy, assert_balanced, assert_exact, assert_whole,
+                     counter, lost)
+from processes import FrameClient
+from taps import Sniffer, read_pcap
+from waiting import wait_until
 
 SMALL = {"connections": 20, "concurrent": 10, "requests": 5}
 

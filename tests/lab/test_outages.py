@@ -5,7 +5,9 @@ import signal
 import time
 
 import pytest
-from lab import LINK_PORT, requests_are_turns, wait_until
+from lab import LINK_PORT
+from outcome import requests_are_turns
+from waiting import wait_until
 
 CONNECTIONS, REQUESTS = 40, 150
 

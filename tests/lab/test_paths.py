@@ -6,7 +6,10 @@ import signal
 import socket
 
 import pytest
-from lab import CLIENTS6, ONLINE_PORT, TARGET_PORT, Sniffer, wait_until
+from hosts import CLIENTS6
+from lab import ONLINE_PORT, TARGET_PORT
+from taps import Sniffer
+from waiting import wait_until
 
 WAYS = ("raw", "link", "auto")
 GATE6 = "2001:db8:0:1::fe"

@@ -3,8 +3,11 @@
 import time
 
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, CLIENTS, FrameClient, Sniffer, \
-    assert_balanced, assert_exact, assert_whole, read_pcap
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_exact, assert_whole
+from processes import FrameClient
+from taps import Sniffer, read_pcap
 
 LOAD = {"connections": 40, "concurrent": 10, "requests": 8,
         "request_size": "24-5000", "answer_size": "24-9000"}

@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from lab import Copy, wait_until
+from outcome import Copy
+from waiting import wait_until
 from test_cli import BAD_INPUT, ENVIRONMENT, X, one_line, only, read, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -2,8 +2,9 @@
 """redis on both servers: after a write load both hold the same data."""
 import random
 
-from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, assert_whole, \
-    wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, assert_whole
+from waiting import wait_until
 from web import run_clients
 
 

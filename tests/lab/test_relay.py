@@ -6,8 +6,11 @@ import socket
 import struct
 
 import pytest
-from lab import (CLIENTS, ONLINE_PORT, TARGET_PORT, Sniffer, assert_covered,
-                 counter, wait_until)
+from hosts import CLIENTS
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_covered, counter
+from taps import Sniffer
+from waiting import wait_until
 
 RELAY = ("--relay", TARGET_PORT)
 

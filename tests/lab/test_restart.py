@@ -5,7 +5,9 @@ import signal
 import time
 
 import pytest
-from lab import LINK_PORT, assert_balanced, digests, wait_until
+from lab import LINK_PORT
+from outcome import assert_balanced, digests
+from waiting import wait_until
 
 GRACE_SECONDS = 2  # within which copying must go on
 

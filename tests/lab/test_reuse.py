@@ -3,7 +3,10 @@
 import struct
 
 import pytest
-from lab import CLIENTS, ONLINE_PORT, FrameClient, requests_are_turns
+from hosts import CLIENTS
+from lab import ONLINE_PORT
+from outcome import requests_are_turns
+from processes import FrameClient
 
 ENDS = {
     # the client forgets the connection at once

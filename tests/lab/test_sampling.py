@@ -2,7 +2,7 @@
 """-r: after k connections exactly that share was copied, give or take one;
 and those exactly."""
 import pytest
-from lab import digests
+from outcome import digests
 
 CONNECTIONS = 410
 

@@ -4,7 +4,10 @@ import struct
 import time
 
 import pytest
-from lab import CLIENTS, ONLINE_PORT, FrameClient, requests_are_turns
+from hosts import CLIENTS
+from lab import ONLINE_PORT
+from outcome import requests_are_turns
+from processes import FrameClient
 
 TO = ("192.0.2.1", ONLINE_PORT)
 

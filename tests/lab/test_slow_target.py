@@ -5,7 +5,8 @@ client had seen; with shorter answers, all of it."""
 import signal
 
 import pytest
-from lab import requests_are_turns, wait_until
+from outcome import requests_are_turns
+from waiting import wait_until
 
 MS = 5  # of the online server
 

@@ -11,8 +11,10 @@ import threading
 import time
 
 import pytest
-from lab import (CLIENTS, LINK_PORT, TARGET_PORT, Sniffer, tcp_streams,
-                 wait_until)
+from hosts import CLIENTS
+from lab import LINK_PORT, TARGET_PORT
+from taps import Sniffer, tcp_streams
+from waiting import wait_until
 
 HELLO, ROUTE_ADD = 1, 2
 INSTANCE = 0x7465737469667921

@@ -2,8 +2,10 @@
 """Targets that close connections which the clients go on with: every turn is
 delivered, over as many connections as it takes."""
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, assert_covered, \
-    assert_exact, assert_whole, counter, requests_are_turns, wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import (assert_balanced, assert_covered, assert_exact,
+                     assert_whole, counter, requests_are_turns)
+from waiting import wait_until
 from web import Nginx, get, post, read_answer, run_clients
 
 

@@ -4,8 +4,9 @@ tcpcopy stays small, says so, and copies as soon as it is there."""
 import time
 
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, Copy, assert_balanced, digests, \
-    lost, requests_are_turns, wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, digests, lost, requests_are_turns
+from waiting import wait_until
 
 SECOND = "192.0.2.12"  # another address of the target
 

@@ -3,7 +3,9 @@
 import ssl
 
 import pytest
-from lab import ONLINE_PORT, TARGET_PORT, assert_balanced, lost, wait_until
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_balanced, lost
+from waiting import wait_until
 
 
 @pytest.fixture

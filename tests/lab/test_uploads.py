@@ -2,7 +2,7 @@
 """Large requests, twenty at once, with the kernel's coalescing and without;
 the clients' network is one of 100 Mbit/s."""
 import pytest
-from lab import requests_are_turns
+from outcome import requests_are_turns
 
 MEMORY_KB = 64 * 1024
 

@@ -5,7 +5,9 @@ import hashlib
 import os
 import threading
 
-from lab import CLIENTS, ONLINE_PORT, wait_until
+from hosts import CLIENTS
+from lab import ONLINE_PORT
+from waiting import wait_until
 
 CONF = """
 daemon off; user root; worker_processes 1; pid {dir}/pid;

@@ -13,9 +13,10 @@ def options_in_help(program):
                           capture_output=True).stdout
     names = set()
     for line in text.splitlines():
-        match = re.match(r"\s+(?:(-\w), )?(--[a-z][a-z-]*)", line)
-        if match:
-            names.update(filter(None, match.groups()))
+        if re.match(r" +-", line):  # up to the text, after two spaces
+            options = line.strip().split("  ")[0]
+            names.update(re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-\w)\b",
+                                    options))
     return names
 
 

@@ -30,8 +30,8 @@ completion() {
 	# shellcheck source=tools/service/completion
 	. "$files/completion"
 	same options "$("$program" --help | grep -oE '^ +-.*' |
-		sed -E 's/^ +(-[a-zA-Z], )?(--[a-z-]+).*/\1\2/; s/, /\n/' |
-		sort)" "$(complete_words "$program" -)" || rc=1
+		sed -E 's/^ +//; s/  .*//' | tr -d , | tr ' ' '\n' |
+		grep -e ^- | sort)" "$(complete_words "$program" -)" || rc=1
 	same check check "$(complete_words "$program" ch)" || rc=1
 	same '--log-l' --log-level \
 		"$(complete_words "$program" --log-l)" || rc=1

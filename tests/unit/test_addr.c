@@ -47,6 +47,8 @@ static void test_families(void **state)
 	assert_false(addr_equal(&four, &six));
 	assert_true(addr_is_none(&none));
 	assert_false(addr_is_none(&any));
+	assert_true(addr_is_any(&any) && addr_is_any(&none));
+	assert_false(addr_is_any(&four) || addr_is_any(&six));
 }
 
 static void test_loopback_and_link_local(void **state)

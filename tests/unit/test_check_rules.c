@@ -34,99 +34,97 @@ static struct rules_answer walk(const char *text)
 #define FILTER "COMMIT\n*filter\n:OUTPUT ACCEPT [0:0]\n"
 #define QUEUE  "-A OUTPUT -p tcp -m tcp --sport 80 -j NFQUEUE --queue-num 0\n"
 
+static const struct {
+	const char *text;
+	enum rules_fate fate;
+	bool some, before, bypass;
+} fates[] = {
+	{"", RULES_THROUGH, false, false, false},
+	{RAW FILTER, RULES_THROUGH, false, false, false},
+	{FILTER QUEUE, RULES_QUEUED, false, false, false},
+	{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-num 0 "
+		"--queue-bypass\n",
+	 RULES_QUEUED, false, false, true},
+	{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-num 1\n",
+	 RULES_OTHER_QUEUE, false, false, false},
+	{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-balance 0:3\n",
+	 RULES_QUEUED, false, false, false},
+	{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-balance 1:3\n",
+	 RULES_OTHER_QUEUE, false, false, false},
+	/* An accept ends its own table, not the next one. */
+	{RAW "-A OUTPUT -p tcp -j ACCEPT\n" FILTER QUEUE, RULES_QUEUED, false,
+	 false, false},
+	{FILTER "-A OUTPUT -p tcp -j ACCEPT\n" QUEUE, RULES_THROUGH, false,
+	 false, false},
+	{FILTER "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j "
+		"ACCEPT\n" QUEUE,
+	 RULES_QUEUED, false, true, false},
+	/* What is not about it. */
+	{FILTER "-A OUTPUT -p udp -j ACCEPT\n"
+		"-A OUTPUT -o lo -j ACCEPT\n"
+		"-A OUTPUT ! -p tcp -j ACCEPT\n"
+		"-A OUTPUT -p tcp --sport 81:90 -j DROP\n"
+		"-A OUTPUT -p tcp -m multiport --sports 1,3 -j DROP\n"
+		"-A OUTPUT -d 10.0.0.0/8 -j ACCEPT\n"
+		"-A OUTPUT -p tcp -m comment --comment \"-j DROP\" "
+		"-j LOG --log-prefix \"-p udp \"\n" QUEUE,
+	 RULES_QUEUED, false, false, false},
+	{FILTER "-A OUTPUT -d 10.0.0.0/9 -j ACCEPT\n" QUEUE, RULES_QUEUED,
+	 false, true, false},
+	{FILTER "-A OUTPUT ! -o lo -j ACCEPT\n" QUEUE, RULES_THROUGH, false,
+	 false, false},
+	{FILTER "-A OUTPUT ! -p udp -j DROP\n" QUEUE, RULES_DROPPED, false,
+	 false, false},
+	{FILTER "-A OUTPUT -p tcp -m multiport --sports 1,70:80 -j "
+		"REJECT --reject-with tcp-reset\n",
+	 RULES_DROPPED, false, false, false},
+	{RAW "-A OUTPUT -j DROP\n" FILTER QUEUE, RULES_DROPPED, false, false,
+	 false},
+	/* The rule itself is for some of them. */
+	{FILTER "-A OUTPUT -d 1.2.3.4/32 -p tcp -j NFQUEUE\n", RULES_QUEUED,
+	 true, false, false},
+	/* Some go to another queue first. */
+	{FILTER "-A OUTPUT -d 1.2.3.4/32 -j NFQUEUE --queue-num 1\n" QUEUE,
+	 RULES_QUEUED, false, true, false},
+	/* A module that chooses packets without an option. */
+	{FILTER "-A OUTPUT -m socket -j DROP\n" QUEUE, RULES_QUEUED, false,
+	 false, false},
+	{FILTER "-A OUTPUT -m socket -j NFQUEUE\n", RULES_QUEUED, true, false,
+	 false},
+	/* By another chain, as --print-rules does it. */
+	{FILTER "-A OUTPUT -p tcp -m tcp --sport 80 -j mine\n"
+		"-A mine -d 10.0.0.0/8 -j RETURN\n"
+		"-A mine -j NFQUEUE --queue-num 0\n",
+	 RULES_QUEUED, false, false, false},
+	{FILTER "-A OUTPUT -p tcp -m tcp --sport 80 -j mine\n"
+		"-A mine -j RETURN\n"
+		"-A mine -j NFQUEUE --queue-num 0\n",
+	 RULES_THROUGH, false, false, false},
+	{FILTER "-A OUTPUT -s 1.1.1.1/32 -j mine\n-A mine -j DROP\n"
+		"-A OUTPUT -j round\n-A round -j round\n" QUEUE,
+	 RULES_QUEUED, false, false, false},
+	/* Policies. */
+	{"*filter\n:OUTPUT DROP [0:0]\n", RULES_DROPPED, false, false, false},
+	{"*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -s 1.1.1.1/32 -j "
+	 "ACCEPT\n",
+	 RULES_DROPPED, true, false, false},
+	{"*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -j ACCEPT\n", RULES_THROUGH,
+	 false, false, false},
+};
+
 static void test_fates(void **state)
 {
-	static const struct {
-		const char *text;
-		enum rules_fate fate;
-		bool some, before, bypass;
-	} cases[] = {
-		{"", RULES_THROUGH, false, false, false},
-		{RAW FILTER, RULES_THROUGH, false, false, false},
-		{FILTER QUEUE, RULES_QUEUED, false, false, false},
-		{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-num 0 "
-			"--queue-bypass\n",
-		 RULES_QUEUED, false, false, true},
-		{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-num 1\n",
-		 RULES_OTHER_QUEUE, false, false, false},
-		{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-balance 0:3\n",
-		 RULES_QUEUED, false, false, false},
-		{FILTER "-A OUTPUT -p tcp -j NFQUEUE --queue-balance 1:3\n",
-		 RULES_OTHER_QUEUE, false, false, false},
-		/* An accept ends its own table, not the next one. */
-		{RAW "-A OUTPUT -p tcp -j ACCEPT\n" FILTER QUEUE, RULES_QUEUED,
-		 false, false, false},
-		{FILTER "-A OUTPUT -p tcp -j ACCEPT\n" QUEUE, RULES_THROUGH,
-		 false, false, false},
-		{FILTER "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j "
-			"ACCEPT\n" QUEUE,
-		 RULES_QUEUED, false, true, false},
-		/* What is not about it. */
-		{FILTER "-A OUTPUT -p udp -j ACCEPT\n"
-			"-A OUTPUT -o lo -j ACCEPT\n"
-			"-A OUTPUT ! -p tcp -j ACCEPT\n"
-			"-A OUTPUT -p tcp --sport 81:90 -j DROP\n"
-			"-A OUTPUT -p tcp -m multiport --sports 1,3 -j DROP\n"
-			"-A OUTPUT -d 10.0.0.0/8 -j ACCEPT\n"
-			"-A OUTPUT -p tcp -m comment --comment \"-j DROP\" "
-			"-j LOG --log-prefix \"-p udp \"\n" QUEUE,
-		 RULES_QUEUED, false, false, false},
-		{FILTER "-A OUTPUT -d 10.0.0.0/9 -j ACCEPT\n" QUEUE,
-		 RULES_QUEUED, false, true, false},
-		{FILTER "-A OUTPUT ! -o lo -j ACCEPT\n" QUEUE, RULES_THROUGH,
-		 false, false, false},
-		{FILTER "-A OUTPUT ! -p udp -j DROP\n" QUEUE, RULES_DROPPED,
-		 false, false, false},
-		{FILTER "-A OUTPUT -p tcp -m multiport --sports 1,70:80 -j "
-			"REJECT --reject-with tcp-reset\n",
-		 RULES_DROPPED, false, false, false},
-		{RAW "-A OUTPUT -j DROP\n" FILTER QUEUE, RULES_DROPPED, false,
-		 false, false},
-		/* The rule itself is for some of them. */
-		{FILTER "-A OUTPUT -d 1.2.3.4/32 -p tcp -j NFQUEUE\n",
-		 RULES_QUEUED, true, false, false},
-		/* Some go to another queue first. */
-		{FILTER
-		 "-A OUTPUT -d 1.2.3.4/32 -j NFQUEUE --queue-num 1\n" QUEUE,
-		 RULES_QUEUED, false, true, false},
-		/* A module that chooses packets without an option. */
-		{FILTER "-A OUTPUT -m socket -j DROP\n" QUEUE, RULES_QUEUED,
-		 false, false, false},
-		{FILTER "-A OUTPUT -m socket -j NFQUEUE\n", RULES_QUEUED, true,
-		 false, false},
-		/* By another chain, as --print-rules does it. */
-		{FILTER "-A OUTPUT -p tcp -m tcp --sport 80 -j mine\n"
-			"-A mine -d 10.0.0.0/8 -j RETURN\n"
-			"-A mine -j NFQUEUE --queue-num 0\n",
-		 RULES_QUEUED, false, false, false},
-		{FILTER "-A OUTPUT -p tcp -m tcp --sport 80 -j mine\n"
-			"-A mine -j RETURN\n"
-			"-A mine -j NFQUEUE --queue-num 0\n",
-		 RULES_THROUGH, false, false, false},
-		{FILTER "-A OUTPUT -s 1.1.1.1/32 -j mine\n-A mine -j DROP\n"
-			"-A OUTPUT -j round\n-A round -j round\n" QUEUE,
-		 RULES_QUEUED, false, false, false},
-		/* Policies. */
-		{"*filter\n:OUTPUT DROP [0:0]\n", RULES_DROPPED, false, false,
-		 false},
-		{"*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -s 1.1.1.1/32 -j "
-		 "ACCEPT\n",
-		 RULES_DROPPED, true, false, false},
-		{"*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -j ACCEPT\n",
-		 RULES_THROUGH, false, false, false},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rules_answer a = walk(cases[i].text);
+	for (size_t i = 0; i < sizeof(fates) / sizeof(fates[0]); i++) {
+		struct rules_answer a = walk(fates[i].text);
 
-		if (a.fate != cases[i].fate || a.some != cases[i].some ||
-		    a.bypass != cases[i].bypass ||
-		    (a.before[0] != '\0') != cases[i].before)
+		if (a.fate != fates[i].fate || a.some != fates[i].some ||
+		    a.bypass != fates[i].bypass ||
+		    (a.before[0] != '\0') != fates[i].before)
 			fail_msg("case %zu: fate %d, some %d, bypass %d, "
 				 "before \"%s\": %s",
 				 i, a.fate, a.some, a.bypass, a.before,
-				 cases[i].text);
+				 fates[i].text);
 	}
 }
 

@@ -226,7 +226,7 @@ static void test_release_frees_blocks_and_turns(void **state)
 	put(f, 30000, 30000, 2, 2);
 	hold_release(&f->hold, &f->store, BASE + 20000, BASE);
 	assert_int_equal(hold_start(&f->hold, &f->store), BASE + 20000);
-	assert_true(f->store.blocks.used <= 40000 / (HOLD_BLOCK_BYTES - 4) + 2);
+	assert_true(f->store.blocks.used <= 40000 / CHAIN_DATA_BYTES + 2);
 	assert_int_equal(f->store.marks.used, 1);
 	check_bytes(f, 20000, 40000);
 	hold_release(&f->hold, &f->store, BASE + 60000, BASE + 30000);
@@ -290,8 +290,8 @@ static void test_full_takes_nothing(void **state)
 
 	while (!put(f, off, 1000, 1, 1).full)
 		off += 1000;
-	assert_in_range(off, (BLOCKS - 1) * (HOLD_BLOCK_BYTES - 4) - 1000,
-			BLOCKS * (HOLD_BLOCK_BYTES - 4));
+	assert_in_range(off, (BLOCKS - 1) * CHAIN_DATA_BYTES - 1000,
+			BLOCKS * CHAIN_DATA_BYTES);
 	assert_int_equal(f->hold.end, BASE + off);
 	check_bytes(f, 0, off);
 	hold_release(&f->hold, &f->store, BASE + off, BASE);

@@ -259,12 +259,17 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *f)
 
 static const struct opt table[] = {{'n', "copies", "N", "number"},
 				   {'d', "daemon", NULL, "background"},
-				   {300, "json", "FILE", "reports"}};
+				   {300, "json", "FILE", "reports"},
+				   {'l', "log", "FILE", NULL},
+				   {301, "level", "LEVEL", NULL},
+				   {'h', "help", NULL, "three on one line"},
+				   {302, "user", "USER", NULL},
+				   {'v', "version", NULL, "two"}};
 
 static const struct opts_program program = {.name = "prog",
 					    .usage = "Usage: prog\n",
 					    .table = table,
-					    .count = 3,
+					    .count = 8,
 					    .take = take};
 
 /* Words are separated by single spaces. The log of take(), or the fault. */
@@ -316,10 +321,14 @@ static void test_help(void **state)
 	(void)state;
 	opts_help(&program, out);
 	fclose(out);
-	assert_string_equal(text, "Usage: prog\n"
-				  "  -n, --copies N            number\n"
-				  "  -d, --daemon              background\n"
-				  "      --json FILE           reports\n");
+	assert_string_equal(text,
+			    "Usage: prog\n"
+			    "  -n, --copies N            number\n"
+			    "  -d, --daemon              background\n"
+			    "      --json FILE           reports\n"
+			    "  -l, --log FILE, --level LEVEL, -h, --help  "
+			    "three on one line\n"
+			    "      --user USER, -v, --version  two\n");
 	free(text);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* How -m is divided: nothing that the process uses is left out. */
+/* How -m is divided: nothing that the process uses is left out; and for what a
+ * capability is needed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,6 +112,23 @@ static void test_too_little(void **state)
 	assert_least();
 }
 
+/* A capture does, and sending from here. */
+static void test_what_needs_raw_sockets(void **state)
+{
+	(void)state;
+	assert_true(plan_needs_raw(&plan, &o));
+	plan.replay.relay = true;
+	assert_true(plan_needs_raw(&plan, &o));
+	o.file = "in.pcap";
+	assert_false(plan_needs_raw(&plan, &o));
+	plan.replay.relay = false;
+	assert_true(plan_needs_raw(&plan, &o));
+	o.dry_run = "out.pcap";
+	assert_false(plan_needs_raw(&plan, &o));
+	o.file = NULL;
+	assert_true(plan_needs_raw(&plan, &o));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, reset)
@@ -119,6 +137,7 @@ int main(void)
 		TEST(test_a_buffer_as_asked_for),
 		TEST(test_a_dry_run),
 		TEST(test_too_little),
+		TEST(test_what_needs_raw_sockets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,62 @@ static void test_nothing_is_due_when_all_is_over(void **state)
 	assert_true(replay_deadline_us(e->r) == UINT64_MAX);
 }
 
+/* Anything from the target's side, about one of its connections. */
+static void random_answer(struct engine *e, struct dice *d, bool is_refusal)
+{
+	struct target_conn *t;
+
+	if (e->conn_count == 0)
+		return;
+	t = &e->conns[dice_below(d, e->conn_count)];
+	if (is_refusal) {
+		refuse(e, t);
+	} else {
+		t->rcv_nxt += dice_below(d, 2000) - 1000;
+		engine_respond(e, t, dice_below(d, 32), dice_below(d, 2000));
+	}
+	engine_pull(e);
+}
+
+static void random_event(struct engine *e, struct dice *d, struct client *c)
+{
+	uint32_t len = dice_below(d, 3) ? dice_below(d, 3000) : 0;
+
+	e->mode = (enum target_mode)(dice_below(d, 8) % 5);
+	c->ack += dice_below(d, 2) * dice_below(d, 300);
+	switch (dice_below(d, 12)) {
+	case 0:
+		c->seq += dice_below(d, 100000);
+		client_syn(e, c);
+		break;
+	case 1:
+		client_packet(e, c, TCP_FIN | TCP_ACK, c->seq, len);
+		break;
+	case 2:
+		client_end(e, c, TCP_RST);
+		break;
+	case 3:
+		client_packet(e, c, TCP_ACK,
+			      c->seq + dice_below(d, 4000) - 2000, len);
+		break;
+	case 4:
+		if (dice_below(d, 10) == 0)
+			engine_links(e, dice_below(d, 2));
+		break;
+	case 5:
+		engine_wait(e, dice_below(d, 3000000));
+		break;
+	case 6:
+		random_answer(e, d, false);
+		break;
+	case 7:
+		random_answer(e, d, true);
+		break;
+	default:
+		client_send(e, c, 1 + len, 0);
+	}
+}
+
 /* Clients and answers without any sense. */
 static void random_events(uint64_t seed)
 {
@@ -332,58 +388,8 @@ static void random_events(uint64_t seed)
 	engine_start(&e);
 	for (uint8_t i = 0; i < 4; i++)
 		c[i] = client_at(i, 5000);
-	for (int step = 0; step < 1500; step++) {
-		struct client *one = &c[dice_below(&d, 4)];
-		uint32_t len = dice_below(&d, 3) ? dice_below(&d, 3000) : 0;
-
-		e.mode = (enum target_mode)(dice_below(&d, 8) % 5);
-		one->ack += dice_below(&d, 2) * dice_below(&d, 300);
-		switch (dice_below(&d, 12)) {
-		case 0:
-			one->seq += dice_below(&d, 100000);
-			client_syn(&e, one);
-			break;
-		case 1:
-			client_packet(&e, one, TCP_FIN | TCP_ACK, one->seq,
-				      len);
-			break;
-		case 2:
-			client_end(&e, one, TCP_RST);
-			break;
-		case 3:
-			client_packet(&e, one, TCP_ACK,
-				      one->seq + dice_below(&d, 4000) - 2000,
-				      len);
-			break;
-		case 4:
-			if (dice_below(&d, 10) == 0)
-				engine_links(&e, dice_below(&d, 2));
-			break;
-		case 5:
-			engine_wait(&e, dice_below(&d, 3000000));
-			break;
-		case 6:
-			if (e.conn_count > 0) {
-				struct target_conn *t =
-					&e.conns[dice_below(&d, e.conn_count)];
-
-				t->rcv_nxt += dice_below(&d, 2000) - 1000;
-				engine_respond(&e, t, dice_below(&d, 32),
-					       dice_below(&d, 2000));
-				engine_pull(&e);
-			}
-			break;
-		case 7:
-			if (e.conn_count > 0) {
-				refuse(&e,
-				       &e.conns[dice_below(&d, e.conn_count)]);
-				engine_pull(&e);
-			}
-			break;
-		default:
-			client_send(&e, one, 1 + len, 0);
-		}
-	}
+	for (int step = 0; step < 1500; step++)
+		random_event(&e, &d, &c[dice_below(&d, 4)]);
 	engine_end(&e);
 }
 

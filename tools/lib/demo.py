@@ -12,7 +12,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] /
                        "tests" / "lab"))
 
 import lab as lab_module  # noqa: E402
+import outcome  # noqa: E402
 import web  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 PORT = 80
 REQUESTS = 10000
@@ -94,7 +96,7 @@ def control(lab, tap):
     lab.rule(PORT, command="-D")
     lab.client.run("/usr/bin/python3", "-c", "import urllib.request as u; "
                    f"u.urlopen('http://{lab.target.addr}:{PORT}/small')")
-    return lab_module.wait_until(tap.count, what="the tap to see anything")
+    return wait_until(tap.count, what="the tap to see anything")
 
 
 def show(rows):
@@ -107,10 +109,10 @@ def show(rows):
 
 def show_ledger(ledger):
     say("tcpcopy's ledger")
-    units = lab_module.UNITS
+    units = outcome.UNITS
     print("    " + " " * 14 + "".join(f"{unit:>14}" for unit in units))
     rows = [(key, [ledger[u][key] for u in units]) for key in
-            ("captured", "expected", *lab_module.PLACES)]
+            ("captured", "expected", *outcome.PLACES)]
     rows.append(("lost", [sum(ledger[u]["lost"].values()) for u in units]))
     for key, values in rows:
         print(f"    {key:14}" + "".join(f"{v:14,}" for v in values),

@@ -335,7 +335,8 @@ static int make_handles(struct app *a)
 	int err = uv_loop_init(&a->loop);
 
 	if (err)
-		return app_refuse(1, "event loop: %s", uv_strerror(err));
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "event loop: %s",
+				  uv_strerror(err));
 	a->loop_made = true;
 	uv_timer_init(&a->loop, &a->timer);
 	a->timer.data = a;
@@ -347,7 +348,9 @@ static int make_handles(struct app *a)
 	err = service_run_on(&a->service, &a->loop, &a->options->service,
 			     &calls, a);
 	a->handles_made = true;
-	return err ? app_refuse(1, "signals: %s", uv_strerror(err)) : 0;
+	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "signals: %s",
+				uv_strerror(err))
+		   : 0;
 }
 
 static int make_engine(struct app *a)

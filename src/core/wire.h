@@ -50,7 +50,7 @@ struct wire_hello {
 
 /* The target's view of a session; also says which one to delete or refuse. */
 struct wire_route {
-	uint64_t route_id; /* chosen by tcpcopy, opaque to intercept */
+	uint64_t route_id; /* the upper half counts tcpcopy's sessions */
 	struct endpoint client, target;
 	uint32_t iss; /* of our SYN as it goes to the target */
 };

@@ -45,6 +45,7 @@ struct replay_config {
 	size_t own_addr_count;
 	unsigned copies;	 /* 1..1023 */
 	unsigned port_slice;	 /* 0..1023 */
+	uint32_t port_count;	 /* of each client address; 0: all there are */
 	unsigned sample_percent; /* 1..100 */
 	size_t memory_bytes;	 /* all of the engine's memory */
 	/* Over these, new connections are not copied; 0: no limit. Of all

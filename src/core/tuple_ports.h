@@ -31,8 +31,9 @@ struct tuple_ports {
 	size_t barred_count;
 };
 
-/* barred: ports that are never taken, borrowed for good. */
-void tuple_ports_init(struct tuple_ports *p, unsigned slice,
+/* count: of each address, from TUPLES_PORT_MIN up, at most TUPLES_PORTS; 0:
+ * that many. barred: ports that are never taken, borrowed for good. */
+void tuple_ports_init(struct tuple_ports *p, unsigned slice, uint32_t count,
 		      const uint16_t *barred, size_t barred_count);
 bool tuple_ports_barred(const struct tuple_ports *p, uint32_t port);
 /* Whether a search of the span comes by it. */

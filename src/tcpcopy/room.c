@@ -12,7 +12,7 @@ static uint32_t usable_ports(const struct replay_config *cfg)
 
 	for (size_t i = 0; i < cfg->target_count; i++)
 		barred[i] = cfg->targets[i].at.port;
-	tuple_ports_init(&ports, 0, barred, cfg->target_count);
+	tuple_ports_init(&ports, 0, 0, barred, cfg->target_count);
 	return ports.spans[SPAN_WHOLE].usable;
 }
 

@@ -22,13 +22,23 @@ struct replay_mapping {
 
 struct replay_target {
 	struct endpoint at;
-	uint32_t groups; /* bit g: intercept g sees this target's answers */
+	uint32_t groups;     /* bit g: intercept g sees this target's answers */
+	uint32_t own_groups; /* of these, on its host; 0: who is not known */
 	unsigned relay_group; /* intercept that is to inject its packets */
 	/* What a loopback, link-local or own client address becomes. */
 	struct ip_addr local_source;
 };
 
 #define REPLAY_GROUPS_MAX 32
+
+/* Whether answers of the target would get out. others: bit g: intercept g has a
+ * guard, of other ports than the target's. */
+static inline bool replay_left_out(const struct replay_target *t,
+				   uint32_t others)
+{
+	return t->own_groups ? !(t->own_groups & ~others)
+			     : (t->groups & others) != 0;
+}
 
 struct replay_config {
 	const struct replay_mapping *mappings; /* copied, as all arrays here */
@@ -72,7 +82,8 @@ enum replay_notice_type {
 	NOTICE_MEMORY,
 	NOTICE_NO_TUPLE,
 	NOTICE_UNGUARDED, /* an intercept does not vouch: nothing is sent */
-	NOTICE_GUARDED,	  /* it does again */
+	NOTICE_PORT_UNGUARDED, /* its guard has other ports: nothing is sent */
+	NOTICE_GUARDED,	       /* all guards of its port stand again */
 	NOTICE_MAX_SESSIONS,
 	NOTICE_MAX_RATE,
 	NOTICE_MAX_CPU,

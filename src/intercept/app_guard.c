@@ -175,7 +175,7 @@ int app_guard_open(struct app_guard *ag, const struct options *o)
 {
 	int rc;
 
-	*ag = (struct app_guard){0};
+	*ag = (struct app_guard){.options = o};
 	if (!o->guard)
 		return 0;
 	rc = lock_ports(ag, o);
@@ -212,10 +212,23 @@ bool app_guard_stands(const struct app_guard *ag, uint64_t now_us)
 	       (ag->guard.armed && now_us < ag->guard.looked_us + LOOK_MAX_US);
 }
 
+bool app_guard_has(const struct app_guard *ag, uint16_t port)
+{
+	for (size_t i = 0; i < ag->options->guard_count; i++)
+		if (ag->options->guard_ports[i] == port)
+			return true;
+	return !ag->used;
+}
+
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status)
 {
 	status->guarded = ag->used;
 	status->armed = ag->used && ag->guard.armed;
+	if (!ag->used)
+		return;
+	status->port_count = (uint8_t)ag->options->guard_count;
+	memcpy(status->ports, ag->options->guard_ports,
+	       ag->options->guard_count * sizeof(status->ports[0]));
 }
 
 void app_guard_text(const struct app_guard *ag, FILE *f)

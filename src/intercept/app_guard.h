@@ -13,6 +13,7 @@
 
 struct app_guard {
 	bool used; /* --guard was given, and it stood once */
+	const struct options *options;
 	struct guard guard;
 	struct guard_lines lines;
 	struct guard_watch watch;
@@ -39,6 +40,8 @@ void app_guard_free(struct app_guard *ag);
 /* Whether it stood at the last look, and that was not long ago; without a guard
  * always. */
 bool app_guard_stands(const struct app_guard *ag, uint64_t now_us);
+/* Whether it is for that port; without a guard always. */
+bool app_guard_has(const struct app_guard *ag, uint16_t port);
 /* What tcpcopies are to know. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status);
 /* For the reports; nothing unless it is used. */

@@ -99,6 +99,7 @@ static void report_json(struct app *a, bool final,
 	json_packets(j, divert_counters(a->divert));
 	json_uint(j, "routes", divert_routes(a->divert));
 	json_uint(j, "routes_foreign", a->routes_foreign);
+	json_uint(j, "routes_unguarded", a->routes_unguarded);
 	json_uint(j, "relay_foreign", a->relay_foreign);
 	json_uint(j, "relay_unguarded", a->relay_unguarded);
 	json_inject(j, a->inject);
@@ -191,6 +192,8 @@ static void report_text(struct app *a, bool final,
 	text_packets(f, divert_counters(a->divert));
 	row(f, divert_routes(a->divert), "routes registered now");
 	row(f, a->routes_foreign, "routes not taken: not this host's target");
+	row(f, a->routes_unguarded,
+	    "routes not taken: to a port not named by --guard");
 	row(f, a->relay_foreign,
 	    "not injected: not to this host, or in its own name");
 	row(f, a->relay_unguarded, "not injected: the guard did not stand");

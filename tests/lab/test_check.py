@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from taps import Tap
 from waiting import wait_until
 
 OK, FAILS, BAD_INPUT = 0, 1, 2
@@ -344,6 +345,19 @@ def test_no_guard(guarded):
     said.names("fence", "IPv4", f"--guard {port}")
     assert len([line for line in said.lines if line["what"] == "fence" and
                 line["level"] == "FAIL"]) == 1
+
+
+def test_a_port_that_is_not_guarded(guarded):
+    """Nothing is sent there: its answer would get out."""
+    port = TARGET_PORT + 1
+    guarded.serve(guarded.target, port)
+    tap = Tap(guarded.target, ["203.0.113.77"])
+    said = on_online(guarded, transfer=f"{ONLINE_PORT}-{guarded.target.addr}:"
+                                       f"{port}")
+    said.names("intercept", "guards other ports", f"add {port} to --guard")
+    assert tap.count() == 0
+    on_online(guarded).fine()
+    assert tap.count() > 0
 
 
 def test_a_guard_that_cannot_stand(guarded):

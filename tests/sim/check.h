@@ -93,6 +93,8 @@ void check_ledger(struct sim *sim);
 void check_deadline(struct sim *sim, bool progress, uint64_t next_us);
 void check_shutdown(struct sim *sim);
 bool check_is_settled(struct sim *sim);
+/* New connections begin when all was settled. */
+void check_goes_on(struct sim *sim);
 void check_not_settled(struct sim *sim);
 void check_end(struct sim *sim);
 

@@ -148,13 +148,21 @@ static inline struct copy *copy_list_pop(struct copy_list *l,
 	return c;
 }
 
+/* What keeps a target's sessions from sending, when it is not up. */
+static inline enum trace_hold replay_paused_for(const struct target *t)
+{
+	if (t->guarded == OTHER_PORTS)
+		return TRACE_HOLD_PORT;
+	return t->guarded == NOT_VOUCHED ? TRACE_HOLD_GUARD : TRACE_HOLD_LINK;
+}
+
 /* Where to tell about this copy, NULL: it is not traced. */
 static inline struct trace *replay_trace(struct replay *r, const struct copy *c)
 {
 	if (!c->flow->traced)
 		return NULL;
-	trace_about(r->trace, &c->flow->tuple.src, c->number, c->target,
-		    r->now_us);
+	trace_about_copy(r->trace, &c->flow->tuple.src, c->number, c->target,
+			 replay_paused_for(&r->targets[c->target]), r->now_us);
 	return r->trace;
 }
 
@@ -206,6 +214,9 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us);
 /* Tells of the tuple that it has been given, or refused. */
 void replay_trace_tuple(struct replay *r, const struct copy *c,
 			enum trace_what what);
+/* Tells what holds it: NOT_OPENED or NOT_SENT. */
+void replay_trace_hold(struct replay *r, const struct copy *c,
+		       enum trace_what what, enum trace_hold why);
 /* Sets its timer to the session's next deadline, if that is earlier. */
 void replay_arm_timer(struct replay *r, struct copy *c);
 /* It has left a list: frees it if it is done, lets it rest if nothing is under

@@ -100,6 +100,10 @@ static void hold_back(struct replay *r)
 	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	copy_list_push(&r->held, LIST_READY, c);
+	replay_trace_hold(r, c, TRACE_NOT_SENT,
+			  r->targets[c->target].up
+				  ? TRACE_HOLD_FULL
+				  : replay_paused_for(&r->targets[c->target]));
 }
 
 /* Whether its packets can go, and by which link. */
@@ -117,6 +121,9 @@ static void pop_ready(struct replay *r, uint64_t now_us)
 	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	c->in_ready = false;
+	if (c->work->session.paused && session_state_is_open(replay_state(c)))
+		replay_trace_hold(r, c, TRACE_NOT_SENT,
+				  replay_paused_for(&r->targets[c->target]));
 	/* With relay, or when it was given up since. */
 	if (c->registered && c->work->session.state == SESSION_DONE)
 		replay_push_msg(r, c);

@@ -64,8 +64,7 @@ static void open_hops(struct tcpcopy_doctor *d)
 
 	for (size_t i = 0; i < count; i++)
 		to[i] = d->o->transfer.targets[i].addr;
-	if (d->o->path == PATH_RAW || d->o->path == PATH_RELAY ||
-	    next_hops_open(&d->hops, to, count))
+	if (d->o->path == PATH_RELAY || next_hops_open(&d->hops, to, count))
 		d->hops = NULL;
 }
 

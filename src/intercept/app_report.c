@@ -98,6 +98,7 @@ static void report_json(struct app *a, bool final,
 	json_bool(j, "final", final);
 	json_packets(j, divert_counters(a->divert));
 	json_uint(j, "routes", divert_routes(a->divert));
+	json_uint(j, "links_excess", a->links_excess);
 	json_uint(j, "routes_foreign", a->routes_foreign);
 	json_uint(j, "routes_unguarded", a->routes_unguarded);
 	json_uint(j, "relay_foreign", a->relay_foreign);
@@ -191,6 +192,7 @@ static void report_text(struct app *a, bool final,
 	fprintf(f, "ledger%s\n", final ? " at the end" : "");
 	text_packets(f, divert_counters(a->divert));
 	row(f, divert_routes(a->divert), "routes registered now");
+	row(f, a->links_excess, "links ended at once: of one tcpcopy too many");
 	row(f, a->routes_foreign, "routes not taken: not this host's target");
 	row(f, a->routes_unguarded,
 	    "routes not taken: to a port not named by --guard");

@@ -192,6 +192,11 @@ void link_server_broadcast(struct link_server *ls, const struct wire_msg *msg)
 		link_server_send(ls, i, msg);
 }
 
+void link_server_end(struct link_server *ls, unsigned link_id, const char *why)
+{
+	link_stream_end(&ls->links[link_id].stream, LINK_ENDED, why);
+}
+
 /* ---- arriving ---- */
 
 static struct link *free_slot(struct link_server *ls)

@@ -29,7 +29,7 @@ struct fixture {
 	unsigned ups, downs, strangers, msgs;
 	unsigned last_up, last_down;
 	struct wire_msg last_msg;
-	bool refuse;
+	bool refuse, end;
 };
 
 static void on_up(void *ctx, unsigned link_id)
@@ -38,6 +38,8 @@ static void on_up(void *ctx, unsigned link_id)
 
 	f->ups++;
 	f->last_up = link_id;
+	if (f->end)
+		link_server_end(f->server, link_id, "not this one");
 }
 
 static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
@@ -344,6 +346,27 @@ static void test_refused_address(void **state)
 	close(fd);
 }
 
+/* It hears nothing, and what it has said besides is not looked at. */
+static void test_ended_when_it_comes_up(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t buf[16];
+	size_t have = 0;
+	int fd;
+
+	f->end = true;
+	fd = client(f);
+	hello(fd, WIRE_VERSION);
+	say(fd, &(struct wire_msg){.type = WIRE_ROUND});
+	pump_until(f, f->downs == 1);
+	pump_until(f, read_to_end(fd, buf, sizeof(buf), &have) == 0);
+	assert_int_equal(have, 0);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(f->msgs, 0);
+	assert_int_equal(f->strangers, 0);
+	close(fd);
+}
+
 /* What is sent leaves with the next flush, every time. */
 static void test_flush_writes_at_once(void **state)
 {
@@ -466,6 +489,7 @@ int main(void)
 		TEST(test_masses_close_their_own),
 		TEST(test_links_of_one_address),
 		TEST(test_refused_address),
+		TEST(test_ended_when_it_comes_up),
 		TEST(test_flush_writes_at_once),
 		TEST(test_full_server_takes_up_later),
 		TEST(test_slow_link_sheds),

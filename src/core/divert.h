@@ -30,7 +30,7 @@
 	X(routes_expired, "routes given up with their owner")                  \
 	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
-	X(routes_full, "refused: the table is full")                           \
+	X(routes_full, "refused: table full, or its share of it")              \
 	X(relayed, "packets of sessions that came by links, injected or not")  \
 	X(relay_malformed, "not injected: not a plain TCP packet")             \
 	X(relay_unserved, "not injected: to a port not named by --relay")      \

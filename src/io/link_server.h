@@ -7,7 +7,7 @@
 
 #include "io/link_stream.h"
 
-/* Links from one address. */
+/* Links from one address; from one /64 of IPv6. */
 #define LINK_SERVER_EACH_MAX 64
 
 struct link_server_config {

@@ -8,10 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
+#include <linux/ipv6.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
@@ -29,7 +33,7 @@ struct fixture {
 	unsigned ups, downs, strangers, msgs;
 	unsigned last_up, last_down;
 	struct wire_msg last_msg;
-	bool refuse, end;
+	bool refuse, end, far;
 };
 
 static void on_up(void *ctx, unsigned link_id)
@@ -66,7 +70,7 @@ static void on_stranger(void *ctx, const struct endpoint *remote,
 	struct fixture *f = ctx;
 
 	(void)why;
-	assert_true(addr_is_loopback(&remote->addr));
+	assert_true(f->far || addr_is_loopback(&remote->addr));
 	f->strangers++;
 }
 
@@ -74,7 +78,7 @@ static bool may_connect(void *ctx, const struct ip_addr *remote)
 {
 	const struct fixture *f = ctx;
 
-	assert_true(addr_is_loopback(remote));
+	assert_true(f->far || addr_is_loopback(remote));
 	return !f->refuse;
 }
 
@@ -319,6 +323,7 @@ static void test_links_of_one_address(void **state)
 	}
 	more = client(f);
 	pump_until(f, f->strangers == 1);
+	assert_int_equal(link_server_refused(f->server, LINK_TOO_MANY), 1);
 	other = client_from(f, 0x7f000002);
 	hello(other, WIRE_VERSION);
 	pump_until(f, f->ups == LINK_SERVER_EACH_MAX + 1);
@@ -326,6 +331,109 @@ static void test_links_of_one_address(void **state)
 		close(fds[i]);
 	close(more);
 	close(other);
+}
+
+/* ---- addresses of IPv6 ---- */
+
+static struct in6_addr in6_at(uint8_t net, uint8_t host)
+{
+	struct in6_addr a = {.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
+
+	a.s6_addr[7] = net;
+	a.s6_addr[8] = 0xff;
+	a.s6_addr[15] = host;
+	return a;
+}
+
+/* A network of our own. */
+static bool isolate(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd, rc;
+
+	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return false;
+	fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	rc = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &lo);
+	for (int i = 0; rc == 0 && i < 2 * (BURST + 1); i++) {
+		struct in6_ifreq add = {
+			.ifr6_addr = in6_at(i % 2 == 1, (uint8_t)(i / 2)),
+			.ifr6_prefixlen = 128,
+			.ifr6_ifindex = 1,
+		};
+
+		rc = ioctl(fd, SIOCSIFADDR, &add);
+	}
+	close(fd);
+	return rc == 0;
+}
+
+static int setup_isolated(void **state)
+{
+	static int isolated = -1;
+
+	if (isolated < 0)
+		isolated = isolate();
+	setup(state);
+	((struct fixture *)*state)->far = isolated;
+	return 0;
+}
+
+static int client6(const struct fixture *f, uint8_t net, uint8_t host)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+				  .sin6_port = htons(f->port),
+				  .sin6_addr = in6addr_loopback};
+	struct sockaddr_in6 from = {.sin6_family = AF_INET6,
+				    .sin6_addr = in6_at(net, host)};
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+static void test_links_of_one_network(void **state)
+{
+	struct fixture *f = *state;
+	int fds[LINK_SERVER_EACH_MAX], more, other;
+
+	if (!f->far)
+		skip();
+	for (uint8_t i = 0; i < LINK_SERVER_EACH_MAX; i++) {
+		fds[i] = client6(f, 0, i);
+		hello(fds[i], WIRE_VERSION);
+		pump_until(f, f->ups == i + 1u);
+	}
+	more = client6(f, 0, LINK_SERVER_EACH_MAX);
+	pump_until(f, f->strangers == 1);
+	assert_int_equal(link_server_refused(f->server, LINK_TOO_MANY), 1);
+	other = client6(f, 1, 0);
+	hello(other, WIRE_VERSION);
+	pump_until(f, f->ups == LINK_SERVER_EACH_MAX + 1);
+	for (unsigned i = 0; i < LINK_SERVER_EACH_MAX; i++)
+		close(fds[i]);
+	close(more);
+	close(other);
+}
+
+static void test_masses_of_one_network(void **state)
+{
+	struct fixture *f = *state;
+	int fds[BURST], slow;
+
+	if (!f->far)
+		skip();
+	slow = client6(f, 1, 0);
+	for (uint8_t i = 0; i < BURST; i++)
+		fds[i] = client6(f, 0, i);
+	pump_until(f, f->strangers == BURST + 1 - PENDING);
+	hello(slow, WIRE_VERSION);
+	pump_until(f, f->ups == 1);
+	for (unsigned i = 0; i < BURST; i++)
+		close(fds[i]);
+	close(slow);
 }
 
 /* Not even its first bytes are looked at. */
@@ -481,6 +589,8 @@ static void test_slow_link_sheds(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST6(name)                                                            \
+	cmocka_unit_test_setup_teardown(name, setup_isolated, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_link_comes_up),
 		TEST(test_stranger_gets_no_byte),
@@ -493,6 +603,9 @@ int main(void)
 		TEST(test_flush_writes_at_once),
 		TEST(test_full_server_takes_up_later),
 		TEST(test_slow_link_sheds),
+		/* The namespace stays: last. */
+		TEST6(test_links_of_one_network),
+		TEST6(test_masses_of_one_network),
 	};
 
 	srand((unsigned)getpid());

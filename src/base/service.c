@@ -81,9 +81,11 @@ bool service_option(struct service_options *o, int id, const char *value,
 static int refuse(const char *program, const char *option, const char *path,
 		  int err)
 {
-	fprintf(stderr, "%s: %s %s: %s\n", program, option, path,
-		err == -EBUSY ? "a running process has this file"
-			      : strerror(-err));
+	bool busy = err == -EBUSY;
+
+	fprintf(stderr, "%s: %s %s: %s; %sname another file\n", program, option,
+		path, busy ? "a running process has it" : strerror(-err),
+		busy ? "end that, or " : "");
 	return OPTS_EXIT_ENVIRONMENT;
 }
 

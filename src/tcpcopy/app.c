@@ -33,13 +33,11 @@ _Static_assert(BATCH_PACKETS <= DRY_BATCH,
 
 int app_refuse(int exit_code, const char *fmt, ...)
 {
-	char text[512];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	opts_vcomplain("tcpcopy", fmt, args);
 	va_end(args);
-	fprintf(stderr, "tcpcopy: %s\n", text);
 	return exit_code;
 }
 

@@ -173,7 +173,7 @@ int tcpcopy_check(const struct tcpcopy_options *o, bool json)
 	int rc = plan_make(&d.plan, o, &fault);
 
 	if (rc == OPTS_EXIT_BAD_INPUT) {
-		fprintf(stderr, "tcpcopy: %s\n", fault.text);
+		opts_complain("tcpcopy", "%s", fault.text);
 	} else {
 		rules_host_read(&d.rules);
 		rc = check_run("tcpcopy", json, items, COUNT(items), &d);

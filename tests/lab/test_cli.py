@@ -169,6 +169,17 @@ def test_options_that_do_not_fit(lab, args):
     one_line(run(lab, "tcpcopy", *args), BAD_INPUT)
 
 
+@pytest.mark.parametrize("name,option,code", [
+    ("tcpcopy", "-n", BAD_INPUT), ("tcpcopy", "-i", BAD_INPUT),
+    ("tcpcopy", "-l", ENVIRONMENT), ("intercept", "--queue-num", BAD_INPUT),
+    ("intercept", "-P", ENVIRONMENT)])
+def test_value_with_a_newline(lab, name, option, code):
+    """It makes no line of its own."""
+    more = X if name == "tcpcopy" else ()
+    line = one_line(run(lab, name, *more, option, "/no\n/such\033[31m"), code)
+    assert f"{name}: {option} /no?/such?[31m: " in line
+
+
 @pytest.mark.parametrize("name", ["tcpcopy", "intercept"])
 def test_help_fits_a_screen(lab, name):
     text = run(lab, name, "--help")

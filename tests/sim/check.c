@@ -53,6 +53,19 @@ static struct seen_connection *find_routed(struct sim *sim, uint64_t route_id)
 	return s;
 }
 
+struct seen_connection *check_find_ours(struct sim *sim)
+{
+	for (unsigned i = 0; i < SIM_CHAINS; i++) {
+		struct seen_connection *s = sim->check->by_tuple[i];
+
+		if (s && s->established && !s->over && !s->looped &&
+		    sim->now_us - s->last_sent_us < TUPLES_LINGER_US / 2 &&
+		    !conversations_use(sim, &s->tuple.src))
+			return s;
+	}
+	return NULL;
+}
+
 void check_restart(struct sim *sim)
 {
 	struct conversations *cs = sim->conversations;

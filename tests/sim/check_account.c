@@ -152,7 +152,8 @@ static void check_left_out(struct sim *sim)
 	uint64_t shed = l->shed_sessions + l->shed_rate + l->shed_cpu;
 	uint64_t share = (uint64_t)sim->p.copies * sim->p.targets;
 
-	expect(sim, "copies of loops", l->conns.lost[LOSS_LOOP], 0);
+	expect(sim, "copies of loops", l->conns.lost[LOSS_LOOP],
+	       sim->check->loops * share);
 	expect(sim, "copies left out", l->conns.lost[LOSS_LIMIT], shed * share);
 	if (!sim->p.limited)
 		expect(sim, "connections left out", shed, 0);
@@ -171,7 +172,7 @@ static void check_captured(struct sim *sim, struct tally *tls,
 		return;
 	if (!sim->p.short_of_memory) /* or some are seen twice, or never */
 		expect(sim, "connections captured", l->conns.captured,
-		       captured.conns);
+		       captured.conns + sim->check->loops);
 	/* of connections not copied, late bytes count as repeated */
 	if (sim->p.sample_percent < 100 || sim->p.short_of_memory ||
 	    sim->p.limited) {

@@ -677,3 +677,13 @@ unsigned conversation_turn_at(const struct conversation *c, uint32_t at)
 		k++;
 	return k;
 }
+
+bool conversations_use(const struct sim *sim, const struct endpoint *client)
+{
+	const struct conversations *cs = sim->conversations;
+
+	for (unsigned i = 0; i < cs->count; i++)
+		if (endpoint_equal(&cs->all[i].tuple.src, client))
+			return true;
+	return false;
+}

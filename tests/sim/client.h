@@ -95,6 +95,8 @@ void conversations_play(struct sim *sim);
 /* Some more from now on, played. */
 void conversations_add_fresh(struct sim *sim);
 uint64_t conversations_end_us(const struct conversations *c);
+/* Whether some client speaks from there, ever. */
+bool conversations_use(const struct sim *sim, const struct endpoint *client);
 /* Who has these bytes (at least SIM_TELLING_BYTES) where a copy may begin, and
  * where. NULL: nobody. */
 struct conversation *conversations_find(struct conversations *c,

@@ -148,6 +148,28 @@ void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
 	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len, false);
 }
 
+/* The other tcpcopy asks to inject what nobody may: to a port that is not
+ * served, or no whole packet. The dice of the world are left alone. */
+static void relay_of_a_stranger(struct sim *sim)
+{
+	struct rng aside = {.state = ~sim->target_dice.state};
+	bool v6 = rng_chance(&aside, 500), cut = rng_chance(&aside, 500);
+	struct segment seg = {
+		.tuple = {.src = {.addr = sim_addr(v6, 1, 1), .port = 5000},
+			  .dst = {.addr = sim_addr(v6, 2, 1), .port = 22}},
+		.flags = TCP_ACK,
+	};
+	const struct sim_packet *pkt = sim_packet_new(sim, &seg);
+	struct wire_relay relay = {.l3 = pkt->bytes, .len = (uint16_t)pkt->len};
+	struct four_tuple ends;
+
+	if (cut)
+		relay.len = (uint16_t)rng_below(&aside, pkt->len);
+	if (divert_on_relay(one_of(sim, &seg.tuple.dst.addr)->engine,
+			    sim->p.links_per_group, &relay, &ends))
+		sim_fail(sim, "relay", "a stranger's packet was injected");
+}
+
 /* What else leaves the host of a target. */
 static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 {
@@ -177,6 +199,8 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 			pkt->bytes[rng_below(dice, 8)] ^= 0xff;
 	}
 	judge(sim, one_of(sim, &seg.tuple.src.addr), pkt, pkt->len, passes);
+	if (sim->p.relay)
+		relay_of_a_stranger(sim);
 	sim_at(sim, sim->now_us + rng_below(dice, 300000), other_traffic, obj,
 	       arg);
 }

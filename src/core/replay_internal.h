@@ -90,7 +90,7 @@ struct replay {
 	size_t v4_client_count;
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
-	bool *link_up;	       /* by link id */
+	bool *link_up;	       /* by link id: it is, and answers */
 	bool *link_full;       /* with relay: it takes no packets now */
 	bool *link_unarmed;    /* last heard there: the guard has fallen */
 	struct vouch *vouches; /* by group */
@@ -236,6 +236,8 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 
 /* A copy may have something to send. */
 void replay_push_ready(struct replay *r, struct copy *c);
+/* With relay: those whose link took no packets may have another one now. */
+void replay_release_held(struct replay *r);
 /* false: with relay, and no link takes its packets now. */
 bool replay_may_send(const struct replay *r, const struct copy *c);
 

@@ -56,6 +56,19 @@ static void on_down(void *ctx, unsigned link_id, const char *why)
 	replay_on_link(a->replay, link_id, false, clock_us());
 }
 
+static void on_silent(void *ctx, unsigned link_id, bool silent)
+{
+	struct app *a = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	log_write(silent ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+		  "link %u to intercept at %s %s", link_id,
+		  intercept_of(a, link_id, text),
+		  silent ? "does not answer: others take its sessions"
+			 : "answers again");
+	replay_on_link_silence(a->replay, link_id, silent, clock_us());
+}
+
 static void on_failed(void *ctx, unsigned link_id, const char *why)
 {
 	struct app *a = ctx;
@@ -98,6 +111,7 @@ int app_open_links(struct app *a)
 	const struct link_client_events events = {.up = on_up,
 						  .msg = on_msg,
 						  .down = on_down,
+						  .silent = on_silent,
 						  .failed = on_failed,
 						  .ctx = a};
 

@@ -40,6 +40,7 @@
 	X(queue_reordered, "answers reordered")                                \
 	X(link_resets, "links reset")                                          \
 	X(link_stalls, "links stalled")                                        \
+	X(link_silences, "times that a link fell silent")                      \
 	X(links_full, "times that a link took no packets")                     \
 	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \

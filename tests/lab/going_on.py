@@ -64,10 +64,11 @@ def late_connections(times, since, count, requests):
 
 
 def in_time(measure):
-    """measure() returns what was late. Time is part of the promise here, and
-    the machine is shared: whoever was late gets a second chance."""
+    """measure() ends what it has begun, and returns what was late. Time is
+    part of the promise here, and the machine is shared: whoever was late gets
+    a second chance."""
     late = measure()
-    if any(late):
+    if late:
         print("late:", late)
         late = measure()
-    assert not any(late), late
+    assert not late, late

@@ -38,7 +38,7 @@ class Run:
         time.sleep(max(0, self.since[-1] + BOUND_SECONDS + 0.1 - time.time()))
 
     def finish(self):
-        """What was late, for each moment."""
+        """What was late, and behind which of the moments."""
         for load in self.loads:
             load.done()
         count = CONNECTIONS * self.requests + 3 * self.short
@@ -47,8 +47,9 @@ class Run:
         times = self.arrivals.times()
         assert all(len(times[(1 << 32) + n]) == self.requests
                    for n in range(CONNECTIONS)), "the sniffer lost packets"
-        return [late_connections(times, since, CONNECTIONS, self.requests)
+        late = [late_connections(times, since, CONNECTIONS, self.requests)
                 for since in self.since]
+        return {n: found for n, found in enumerate(late) if found}
 
 
 def test_intercept_killed(lab):
@@ -99,7 +100,10 @@ def test_every_link_reset(lab, links):
 
 
 def link_port(lab):
-    return lab.online.sockets(LINK_PORT, "dport")[0].split()[3].split(":")[-1]
+    """Of one that is up; those that were cut before do not end so soon."""
+    return next(line.split()[3].split(":")[-1]
+                for line in lab.online.sockets(LINK_PORT, "dport")
+                if line.startswith("ESTAB"))
 
 
 def test_one_link_of_three_reset(lab):

@@ -56,12 +56,14 @@ struct copy_list {
 /* What an intercept says of its guard, over any of its links. */
 struct vouch {
 	struct wire_status last; /* word: whether it has one, of which ports */
+	bool heard;		 /* that was since it has a link */
 	uint64_t until_us; /* and it stands until here, unless told again */
 };
 
 /* Whether the guards allow that something is sent to a target. */
 enum guarded {
 	GUARDED,     /* or there are none */
+	NOT_HEARD,   /* whether some intercept has one: nothing is told */
 	NOT_VOUCHED, /* some intercept's may have fallen */
 	OTHER_PORTS  /* that on its host is not for its port */
 };

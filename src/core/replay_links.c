@@ -237,12 +237,14 @@ static void note_guard(struct replay *r, struct target *t, enum guarded guarded)
 void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 {
 	bool linked = target_linked(r, t), was_up = t->up;
+	enum guarded guarded = linked ? replay_guarded(r, t, now_us) : GUARDED;
 
 	if (linked != t->linked)
 		replay_forget_proof(t, now_us);
 	t->linked = linked;
-	note_guard(r, t, linked ? replay_guarded(r, t, now_us) : GUARDED);
-	t->up = linked && t->guarded == GUARDED;
+	if (guarded != NOT_HEARD)
+		note_guard(r, t, guarded);
+	t->up = linked && guarded == GUARDED;
 	if (t->up == was_up)
 		return;
 	if (!t->up)

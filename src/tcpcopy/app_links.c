@@ -89,11 +89,17 @@ static void on_failed(void *ctx, unsigned link_id, const char *why)
 
 static int open_dry_target(struct app *a)
 {
+	const struct wire_msg status = {
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true},
+	};
+
 	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key,
 				       a->plan.dry_target_bytes);
 	if (!a->dry_target)
 		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	replay_on_link(a->replay, 0, true, clock_us());
+	replay_on_msg(a->replay, 0, &status, clock_us());
 	app_start(a);
 	return 0;
 }

@@ -205,19 +205,25 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 	       arg);
 }
 
-static void say_status(struct sim *sim, struct one *o)
+static void say_status_on(struct sim *sim, struct one *o, unsigned number)
 {
-	struct wire_msg msg = {
+	const struct wire_msg msg = {
 		.type = WIRE_STATUS,
 		.status = {.queue_bound = true,
-			   .guarded = true,
-			   .armed = sim->now_us >= o->disarmed_until_us,
+			   .guarded = sim->p.guarded,
+			   .armed = sim->p.guarded &&
+				    sim->now_us >= o->disarmed_until_us,
 			   .port_count = 2,
 			   .ports = {SIM_TARGET_PORT, SIM_GREETING_PORT}},
 	};
 
+	links_reply(sim, o->group, number, &msg);
+}
+
+static void say_status(struct sim *sim, struct one *o)
+{
 	for (unsigned n = 0; n < sim->p.links_per_group; n++)
-		links_reply(sim, o->group, n, &msg);
+		say_status_on(sim, o, n);
 	links_pump(sim);
 }
 
@@ -322,9 +328,11 @@ void intercept_on_link(struct sim *sim, unsigned group, unsigned number,
 	struct one *o = &sim->intercept->one[group];
 
 	squat(sim, o);
-	if (up)
+	if (up) {
 		divert_on_link_up(o->engine, number, instance, sim->now_us);
-	else
+		say_status_on(sim, o, number);
+	} else {
 		divert_on_link_down(o->engine, number, sim->now_us);
+	}
 	settle(sim, o);
 }

@@ -84,6 +84,15 @@ struct target {
 
 #define REPLAY_LEASE_US 1000000u
 
+/* SYNs that are remembered, so that copies of them can be told. */
+#define REPLAY_SYNS 4096u
+
+struct sent_syn {
+	uint32_t iss;
+	uint16_t second; /* of its going, lower half */
+	uint16_t target; /* + 1; 0: none is here */
+};
+
 struct replay {
 	struct replay_config cfg; /* arrays are our own */
 	struct replay_mapping *mappings;
@@ -125,6 +134,7 @@ struct replay {
 	bool shut;     /* no packets are taken any more */
 	bool shedding; /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
+	struct sent_syn syns[REPLAY_SYNS];
 };
 
 static inline void copy_list_push(struct copy_list *l, enum copy_lists kind,
@@ -248,6 +258,9 @@ bool replay_may_send(const struct replay *r, const struct copy *c);
 void replay_init_limits(struct replay *r, uint64_t now_us);
 /* What leaves counts for the limits of new connections. */
 void replay_note_sent(struct replay *r, size_t bytes, uint64_t now_us);
+/* A SYN with this number goes to a target. */
+void replay_note_syn(struct replay *r, uint32_t target, uint32_t iss,
+		     uint64_t now_us);
 /* Whether -r takes the next connection; to be asked once for each. */
 bool replay_sample(struct replay *r);
 /* LOSS_NONE: the connection that this segment shows first is to be copied so

@@ -165,7 +165,7 @@ static inline enum trace_hold replay_paused_for(const struct target *t)
 {
 	if (t->guarded == OTHER_PORTS)
 		return TRACE_HOLD_PORT;
-	return t->guarded == NOT_VOUCHED ? TRACE_HOLD_GUARD : TRACE_HOLD_LINK;
+	return t->linked ? TRACE_HOLD_GUARD : TRACE_HOLD_LINK;
 }
 
 /* Where to tell about this copy, NULL: it is not traced. */

@@ -344,6 +344,21 @@ static void say_armed(struct engine *e, bool armed, uint16_t port)
 	engine_pull(e);
 }
 
+/* A link is up, and its intercept has not told of its guard. */
+static void test_before_a_word_of_the_guard(void **state)
+{
+	struct engine *e = *state;
+	struct client c = traced_client();
+
+	engine_start(e);
+	engine_links(e, false);
+	replay_on_link(e->r, 0, true, e->now_us);
+	client_syn(e, &c);
+	CHECK_LINES(e, "captured [S] seq 1000 length 0",
+		    "not opened yet: intercept does not vouch for its guard",
+		    "");
+}
+
 static void test_a_fallen_guard(void **state)
 {
 	struct engine *e = *state;
@@ -624,6 +639,7 @@ int main(void)
 		TEST(test_before_the_first_answer),
 		TEST(test_without_a_link),
 		TEST(test_not_opened_without_a_link),
+		TEST(test_before_a_word_of_the_guard),
 		TEST(test_a_fallen_guard),
 		TEST(test_a_full_link),
 		TEST(test_copies_that_follow_each_other),

@@ -379,6 +379,22 @@ static int setup_isolated(void **state)
 	return 0;
 }
 
+/* A new address may be bound only when the kernel has looked for others that
+ * have it, which it does in its own time, even on lo. */
+static int bind_in_time(int fd, const struct sockaddr_in6 *from)
+{
+	int rc = -1;
+
+	for (int i = 0; rc && i < 10000; i++) {
+		rc = bind(fd, (const struct sockaddr *)from, sizeof(*from));
+		if (rc && errno != EADDRNOTAVAIL)
+			break;
+		if (rc)
+			usleep(1000);
+	}
+	return rc;
+}
+
 static int client6(const struct fixture *f, uint8_t net, uint8_t host)
 {
 	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
@@ -388,7 +404,7 @@ static int client6(const struct fixture *f, uint8_t net, uint8_t host)
 				    .sin6_addr = in6_at(net, host)};
 	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 
-	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(bind_in_time(fd, &from), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;

@@ -52,6 +52,12 @@ class Run:
         return {n: found for n, found in enumerate(late) if found}
 
 
+def stop(process, seconds):
+    process.signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    process.signal(signal.SIGCONT)
+
+
 def test_intercept_killed(lab):
     def measure():
         run = Run(lab, seconds=10)
@@ -68,9 +74,7 @@ def test_intercept_stopped(lab):
     """For five seconds; its queue goes on dropping."""
     def measure():
         run = Run(lab, seconds=9)
-        run.copy.intercept.signal(signal.SIGSTOP)
-        time.sleep(5)
-        run.copy.intercept.signal(signal.SIGCONT)
+        stop(run.copy.intercept, 5)
         run.goes_on()
         return run.finish()
     in_time(measure)
@@ -80,9 +84,7 @@ def test_tcpcopy_stopped(lab):
     """For a second: the capture buffer has room for it."""
     def measure():
         run = Run(lab, seconds=5)
-        run.copy.tcpcopy.signal(signal.SIGSTOP)
-        time.sleep(1)
-        run.copy.tcpcopy.signal(signal.SIGCONT)
+        stop(run.copy.tcpcopy, 1)
         run.goes_on()
         return run.finish()
     in_time(measure)

@@ -43,6 +43,9 @@ static void establish(struct session *s, const struct session_env *env,
 	s->progress_us = now_us;
 	s->tries = 0;
 	s->ack_due = true;
+	/* What still waited to be sent was for the time before. */
+	s->rst_left = 0;
+	s->syn_due = false;
 	s->rto_at_us = UINT64_MAX;
 	if (s->timing)
 		rtt_sample(&s->rtt, now_us - s->timed_us);

@@ -246,6 +246,8 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 
 /* replay_packets.c */
 
+/* How much may be in one packet to the target, by the way that they go now. */
+void replay_set_most(const struct replay *r, struct target *t);
 /* A copy may have something to send. */
 void replay_push_ready(struct replay *r, struct copy *c);
 /* With relay: those whose link took no packets may have another one now. */

@@ -42,6 +42,9 @@ struct tcp_side {
 
 struct session_params {
 	uint16_t mss_bytes; /* payload that fits a packet to the target */
+	/* Payload of a packet that may have several segments in it; if less
+	 * than one: each segment is its own packet. */
+	uint16_t most_bytes;
 	uint64_t timeout_us, max_hold_us;
 	bool resend;
 };

@@ -54,7 +54,8 @@ def test_with_a_key(lab):
     assert not lab.online.run(lab.intercept_bin, "--make-key",
                               key).returncode
     copy = relay(lab, "--key-file", key, intercept=(*RELAY, "--key-file", key))
-    lab.load(connections=50, concurrent=10, requests=20)
+    lab.load(connections=50, concurrent=10, requests=20,
+             request_size="24-60000")
     copy.exact()
 
 

@@ -95,14 +95,17 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us)
 {
+	/* all of them, before what one of them has done with is let go */
+	replay_wake_all(r, f, now_us);
 	for (struct copy *c = f->copies; c; c = c->next) {
 		struct session_env env = replay_env(r, c);
 
-		replay_wake(r, c, now_us);
+		/* one that is traced says each time what holds it */
+		if (!c->traced && session_is_behind(&c->work->session, growth))
+			continue;
 		session_on_growth(&c->work->session, &env, growth, now_us);
-	}
-	for (struct copy *c = f->copies; c; c = c->next)
 		replay_settle(r, c, now_us);
+	}
 }
 
 static bool make_copy(struct replay *r, struct flow *f, uint32_t target,

@@ -73,7 +73,7 @@ static size_t build(struct replay *r, struct copy *c,
 	struct trace *t;
 	size_t header;
 
-	seg->tuple.src = tuples_client(r->tuples, c->tuple);
+	seg->tuple.src = replay_client(r, c);
 	seg->tuple.dst = r->targets[c->target].cfg.at;
 	if (!may_send_to(r, &seg->tuple.dst)) {
 		r->ledger.packets_blocked++;

@@ -224,8 +224,6 @@ static void take_fin(struct session *s, const struct session_env *env,
 {
 	uint32_t fin_seq = resp->seq + resp->payload_len;
 
-	if (!(resp->flags & TCP_FIN))
-		return;
 	s->ack_due = true;
 	if (!s->peer_closed && seq_geq(fin_seq, s->target.rcv_nxt)) {
 		s->peer_closed = true;
@@ -311,6 +309,8 @@ static void on_synchronized(struct session *s, const struct session_env *env,
 	on_data(s, env, resp, now_us);
 	on_our_fin_acked(s, env, now_us);
 	session_advance(s, env, now_us);
+	if (!(resp->flags & TCP_FIN))
+		return;
 	if (session_is_open(s) || s->state == SESSION_TIME_WAIT)
 		take_fin(s, env, resp, now_us);
 	session_advance(s, env, now_us);

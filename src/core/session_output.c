@@ -57,11 +57,7 @@ static void put_ack(struct session *s, struct session_segment *out,
 	out->seg.ack = s->target.rcv_nxt;
 	out->seg.flags |= TCP_ACK;
 	out->seg.wnd = SESSION_RCV_WND;
-	if (s->ack_owed_bytes > 0 || s->ack_due)
-		s->acked_us = now_us;
-	s->ack_owed_bytes = 0;
-	s->ack_at_us = UINT64_MAX;
-	s->ack_due = false;
+	session_ack_sent(s, now_us);
 }
 
 /* len bytes of the hold from seq on, and the FIN behind them if fin. */
@@ -108,6 +104,7 @@ static void note_turn_sent(struct session *s, uint32_t seq, uint64_t now_us)
 		return;
 	s->sent = true;
 	s->sent_us = now_us;
+	s->paused_segs = 0; /* it paused since it had answered */
 	s->gate_base = s->target.rcv_nxt - (s->peer_closed ? 1 : 0);
 }
 

@@ -170,18 +170,14 @@ static void on_data(struct session *s, const struct session_env *env,
 	env->ledger->response_bytes += resp->payload_len;
 	s->pushed = resp->flags & TCP_PSH;
 	if (s->peer_closed || !seq_gt(end, s->target.rcv_nxt)) {
-		s->ack_due = true; /* it did not get our ACK */
+		session_ack_repeated(s);
 		return;
 	}
 	if (s->sent && session_got_bytes(s) == 0 &&
 	    now_us - s->sent_us > s->slowest_us)
 		s->slowest_us = now_us - s->sent_us;
 	s->target.rcv_nxt = end;
-	s->ack_owed_bytes += grown;
-	if (s->ack_owed_bytes >= 2u * s->mss_bytes)
-		s->ack_due = true;
-	else if (s->ack_at_us == UINT64_MAX)
-		s->ack_at_us = now_us + SESSION_DELAYED_US;
+	session_ack_owe(s, grown, now_us);
 }
 
 /* Our FIN is acknowledged. */

@@ -569,7 +569,7 @@ static void test_relay_of_large_packets(void **state)
 	engine_wait(e, 100000);
 	before = e->packets;
 	client_send(e, &a, len, 0);
-	assert_int_equal(e->packets, before + 2); /* and an ACK */
+	assert_in_range(e->packets, before + 1, before + 2); /* an ACK */
 	assert_int_equal(e->conns[0].bytes, len);
 	engine_wait(e, 100000);
 	replay_set_relay(e->r, e->cfg.relay = false, e->now_us);
@@ -581,7 +581,7 @@ static void test_relay_of_large_packets(void **state)
 	replay_set_relay(e->r, e->cfg.relay = true, e->now_us);
 	before = e->packets;
 	client_send(e, &a, len, len);
-	assert_int_equal(e->packets, before + 2);
+	assert_in_range(e->packets, before + 1, before + 2);
 }
 
 static void test_relay_with_a_limit_of_the_payload(void **state)

@@ -189,8 +189,11 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		return;
 	}
 	if (!s->established) {
-		s->challenged = true;
-		s->challenge = r->ack;
+		/* What acknowledges our SYN answers somebody else's packet. */
+		if (!answers_syn) {
+			s->challenged = true;
+			s->challenge = r->ack;
+		}
 		return;
 	}
 	if (offset(r->seq, s->irs, &off))

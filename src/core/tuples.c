@@ -12,10 +12,11 @@
  * A search walks the ports of its own slice first and the others after that.
  * It goes on where the last one ended, so that a port rests as long as
  * possible and a search seldom looks at more than a few. An address counts its
- * used ports: one that has none left is passed over without a look. Another
- * process that serves the same clients is likely to have taken a run of ports
- * where we search: after two refusals a search leaves its slice and jumps,
- * twice as far each time, so that 16 of them get past any run.
+ * used ports: one that has none left is passed over without a look. Ports that
+ * are barred, or another worker's, are passed over one by one. Another process
+ * that serves the same clients is likely to have taken a run of ports where we
+ * search: after two refusals a search leaves its slice and jumps, twice as far
+ * each time, so that 16 of them get past any run.
  */
 #include "core/tuples.h"
 
@@ -67,6 +68,7 @@ struct tuples {
 	uint32_t addr_cursor;
 	const uint16_t *barred_ports;
 	size_t barred_port_count;
+	struct split split;
 	struct hash_key hash_key;
 };
 
@@ -92,10 +94,29 @@ static bool port_barred(const struct tuples *t, uint32_t port)
 	return false;
 }
 
+static bool port_usable(const struct tuples *t, uint32_t port)
+{
+	return split_is_ours(&t->split, (uint16_t)port) &&
+	       !port_barred(t, port);
+}
+
+static uint32_t own_ports(const struct split *split, uint32_t first,
+			  uint32_t count)
+{
+	uint32_t own = 0;
+
+	if (split->count < 2)
+		return count;
+	for (uint32_t i = 0; i < count; i++)
+		own += split_is_ours(split, (uint16_t)(first + i));
+	return own;
+}
+
 /* Several targets may have one port. */
 static uint32_t usable_ports(const struct tuples *t, const struct span *span)
 {
-	uint32_t first = TUPLES_PORT_MIN + span->first, usable = span->count;
+	uint32_t first = TUPLES_PORT_MIN + span->first;
+	uint32_t usable = own_ports(&t->split, first, span->count);
 	const uint16_t *barred = t->barred_ports;
 
 	for (size_t i = 0; i < t->barred_port_count; i++) {
@@ -103,7 +124,8 @@ static uint32_t usable_ports(const struct tuples *t, const struct span *span)
 
 		while (barred[same] != barred[i])
 			same++;
-		if (same == i && barred[i] - first < span->count)
+		if (same == i && barred[i] - first < span->count &&
+		    split_is_ours(&t->split, barred[i]))
 			usable--;
 	}
 	return usable;
@@ -130,6 +152,7 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
 	t->barred_ports = cfg->barred_ports;
 	t->barred_port_count = cfg->barred_port_count;
+	t->split = cfg->split;
 	t->hash_key = cfg->hash_key;
 	init_spans(t, cfg->port_slice);
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
@@ -227,7 +250,7 @@ static void count_port(const struct tuples *t, const struct entry *e, int by)
 	uint32_t number = (uint32_t)e->port - TUPLES_PORT_MIN;
 
 	a->tuples += (uint32_t)by;
-	if (port_barred(t, e->port))
+	if (!port_usable(t, e->port))
 		return;
 	for (int i = 0; i < SPANS; i++)
 		if (number - t->spans[i].first < t->spans[i].count)
@@ -317,6 +340,8 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 	uint32_t addr, id = POOL_NONE;
 
 	forget_expired(t, now_us);
+	if (!split_is_ours(&t->split, client->port))
+		return none;
 	addr = tuple_addrs_find(&t->addrs, target, &client->addr);
 	if (addr != POOL_NONE)
 		id = lookup(t, addr, client->port);
@@ -329,7 +354,7 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 
 static bool port_taken(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	return port_barred(t, port) ||
+	return !port_usable(t, port) ||
 	       (addr != POOL_NONE && lookup(t, addr, port) != POOL_NONE);
 }
 

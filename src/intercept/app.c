@@ -209,9 +209,40 @@ static void on_second(uv_timer_t *timer)
 
 /* ---- life ---- */
 
+static void fill(struct app *a, struct account *out)
+{
+	struct totals *t = &out->totals;
+
+	t->packets = *divert_counters(a->divert);
+	t->routes = divert_routes(a->divert);
+	t->routes_foreign = a->routes_foreign;
+	t->relay_foreign = a->relay_foreign;
+	t->relay_unguarded = a->relay_unguarded;
+	t->injects = a->inject != NULL;
+	if (a->inject)
+		t->inject = *a->inject->ops->stats(a->inject);
+	a->queue->ops->stats(a->queue, &t->queue);
+	account_set_links(out, a->server);
+	report_usage(&t->usage);
+}
+
+/* To the log and to --json, or to the head. */
+static void tell(struct app *a, bool final)
+{
+	const struct account *own = &a->account;
+	void *for_head = service_account(a->service);
+
+	if (for_head) {
+		fill(a, for_head);
+		return;
+	}
+	fill(a, &a->account);
+	account_report(&a->service->report, &own, 1, NULL, &a->guard, final);
+}
+
 static void report(void *ctx)
 {
-	app_report(ctx, false);
+	tell(ctx, false);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -233,7 +264,7 @@ static void close_handles(struct app *a)
 
 static void stop(void *ctx)
 {
-	app_report(ctx, true);
+	tell(ctx, true);
 	close_handles(ctx);
 }
 
@@ -324,9 +355,9 @@ static void say_ready(const struct app *a)
 	struct queue_stats stats;
 
 	a->queue->ops->stats(a->queue, &stats);
-	log_info("ready: queue %u of %" PRIu32
+	log_info("%s: queue %u of %" PRIu32
 		 " packets, receive buffer %zu bytes; listening on %s",
-		 a->options->queue_num, a->options->queue_length,
+		 service_ready_word(a->service), a->options->queue_num, a->options->queue_length,
 		 stats.receive_buffer_bytes, endpoint_text(&at, text));
 	app_say_access(a);
 }

@@ -4,6 +4,7 @@
 #define INTERCEPT_APP_H
 
 #include "core/divert.h"
+#include "intercept/account.h"
 #include "intercept/app_guard.h"
 #include "intercept/app_probe.h"
 #include "intercept/options.h"
@@ -13,7 +14,7 @@
 #include "io/queue.h"
 #include "io/sender.h"
 
-#define APP_LINKS_MAX	256
+#define APP_LINKS_MAX	ACCOUNT_LINKS_MAX
 #define APP_DEVICES_MAX 64
 
 struct app {
@@ -44,6 +45,7 @@ struct app {
 	uint64_t relay_unguarded; /* that came while the guard did not stand */
 	unsigned strangers_said;  /* on the log in this second */
 	uint64_t dropped;	  /* by the kernel, as of the last second */
+	struct account account;	  /* of a single process */
 };
 
 /* Opens everything and starts it. 0, or the exit code, after one line on
@@ -77,8 +79,5 @@ void app_free_relay(struct app *a);
 void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 	       uint64_t now_us);
 void app_flush_relay(struct app *a);
-
-/* report.c: the ledger, to the log and to --json. */
-void app_report(struct app *a, bool final);
 
 #endif

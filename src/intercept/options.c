@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/workers.h"
+
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
 #define RECORDS_DEFAULT	 1024
 #define RECORDS_MAX	 65535
@@ -16,7 +18,8 @@ enum {
 	OPT_ALLOW,
 	OPT_RELAY,
 	OPT_KEY_FILE,
-	OPT_MAKE_KEY
+	OPT_MAKE_KEY,
+	OPT_WORKERS
 };
 
 static const struct opt table[] = {
@@ -38,6 +41,8 @@ static const struct opt table[] = {
 	 "links only with this key, and encrypted"},
 	{OPT_MAKE_KEY, "make-key", "FILE", "write a new key and end"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
+	{OPT_WORKERS, "workers", "N",
+	 "processes, with N queues and ports on from these (1)"},
 	{'q', "queue-length", "COUNT",
 	 "packets that may wait in the queue (65536)"},
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
@@ -191,6 +196,17 @@ static bool take_records(struct options *o, const char *value,
 	return true;
 }
 
+static bool take_workers(struct options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	uint64_t v;
+
+	if (!opts_number(value, "workers", 1, WORKERS_MAX, &v, fault))
+		return false;
+	o->workers = (unsigned)v;
+	return true;
+}
+
 static bool take_key(struct options *o, const char *value,
 		     struct opts_fault *fault)
 {
@@ -244,6 +260,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_queue_length(o, value, fault);
 	case 'n':
 		return take_records(o, value, fault);
+	case OPT_WORKERS:
+		return take_workers(o, value, fault);
 	default:
 		service_option(&o->service, id, value, fault, &ok);
 		return ok;
@@ -258,8 +276,33 @@ static const struct opts_program program = {
 	.take = take,
 };
 
+static bool check_workers(const struct options *o, struct opts_fault *fault)
+{
+	unsigned more = o->workers - 1;
+
+	if (more > 0 && o->guard)
+		return opts_fail(fault,
+				 "--workers %u: not together with --guard: "
+				 "give the rule yourself, with --queue-balance "
+				 "%u:%u",
+				 o->workers, o->queue_num, o->queue_num + more);
+	if (o->queue_num + more > UINT16_MAX)
+		return opts_fail(fault,
+				 "--workers %u: --queue-num must be at most "
+				 "%u with so many",
+				 o->workers, UINT16_MAX - more);
+	if (o->port + more > UINT16_MAX)
+		return opts_fail(fault,
+				 "--workers %u: -p must be at most %u with so "
+				 "many",
+				 o->workers, UINT16_MAX - more);
+	return true;
+}
+
 static bool check(const struct options *o, struct opts_fault *fault)
 {
+	if (!check_workers(o, fault))
+		return false;
 	if (o->key && o->allow.count > 0)
 		return opts_fail(fault, "--allow: not together with "
 					"--key-file: who has the key may "
@@ -290,6 +333,7 @@ bool options_parse(struct options *o, int argc, char **argv,
 		.port = INTERCEPT_PORT,
 		.queue_length = QUEUE_LENGTH_MAX,
 		.records = RECORDS_DEFAULT,
+		.workers = 1,
 	};
 	service_options_init(&o->service);
 	if (!opts_parse(&program, argc, argv, o, fault))

@@ -29,6 +29,7 @@ struct options {
 	uint16_t queue_num;
 	uint32_t queue_length; /* packets */
 	unsigned records;      /* in a frame, at most */
+	unsigned workers;      /* with queues and ports from these on */
 };
 
 /* false: fault is one line for the user. */

@@ -13,6 +13,7 @@
 #include "io/link_client.h"
 #include "io/next_hop.h"
 #include "io/sender.h"
+#include "tcpcopy/account.h"
 #include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
 #include "tcpcopy/plan.h"
@@ -29,7 +30,7 @@ struct app_capture {
 struct app {
 	const struct tcpcopy_options *options;
 	struct plan plan;
-	struct service service;
+	struct service *service;
 	uv_loop_t loop;
 	bool loop_made;
 	uv_timer_t timer;     /* the engine's and the file's next deadline */
@@ -59,10 +60,12 @@ struct app {
 	bool stopping;	     /* sessions are over; what is queued goes out */
 	uint64_t stop_by_us; /* but not for longer than this */
 	int exit_code;
+	struct account account; /* of a single process */
 };
 
-/* Runs until it is stopped or a file is at its end; the exit code. */
-int app_run(struct app *a, const struct tcpcopy_options *o);
+/* Runs until it is stopped or a file is at its end; the exit code. The service
+ * has begun. */
+int app_run(struct app *a, const struct tcpcopy_options *o, struct service *s);
 
 /* ---- between the files of the app ---- */
 

@@ -22,6 +22,8 @@ struct plan {
 /* 0; otherwise the exit code, and fault says why. */
 int plan_make(struct plan *p, const struct tcpcopy_options *o,
 	      struct opts_fault *fault);
+/* Ports of its workers that lead to the intercept at that address. */
+unsigned plan_workers_at(const struct plan *p, const struct ip_addr *addr);
 /* Divides -m, once everything else is planned. */
 int plan_memory(struct plan *p, const struct tcpcopy_options *o,
 		struct opts_fault *fault);

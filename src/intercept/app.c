@@ -357,8 +357,9 @@ static void say_ready(const struct app *a)
 	a->queue->ops->stats(a->queue, &stats);
 	log_info("%s: queue %u of %" PRIu32
 		 " packets, receive buffer %zu bytes; listening on %s",
-		 service_ready_word(a->service), a->options->queue_num, a->options->queue_length,
-		 stats.receive_buffer_bytes, endpoint_text(&at, text));
+		 service_ready_word(a->service), a->options->queue_num,
+		 a->options->queue_length, stats.receive_buffer_bytes,
+		 endpoint_text(&at, text));
 	app_say_access(a);
 }
 

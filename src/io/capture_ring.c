@@ -55,6 +55,7 @@ struct capture_ring {
 	bool walking;
 	char device[IF_NAMESIZE]; /* empty: all */
 	uint32_t seen_missed;	  /* what devices had dropped so far */
+	bool counts_missed;	  /* else another worker does */
 	struct capture_stats stats;
 };
 
@@ -197,7 +198,8 @@ static void ring_stats(struct capture *c, struct capture_stats *out)
 		r->stats.received += s.tp_packets - s.tp_drops;
 		r->stats.dropped_kernel += s.tp_drops;
 	}
-	note_missed(r);
+	if (r->counts_missed)
+		note_missed(r);
 	*out = r->stats;
 }
 
@@ -331,6 +333,7 @@ static int open_ring(struct capture_ring *r,
 	if (!rc)
 		rc = make_ring(r, cfg->buffer_bytes);
 	r->seen_missed = missed_by_devices(r);
+	r->counts_missed = cfg->split.index == 0;
 	if (!rc)
 		rc = start(r->fd, ifindex, cfg->promiscuous);
 	if (!rc && cfg->split.count > 1) {

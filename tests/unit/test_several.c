@@ -31,9 +31,12 @@
 #define FIRST_PORT 20000
 #define KNOCKS	   40
 #define ARGS_MAX   24
+#define GROUPS	   4
 #define TRIES	   400 /* of 50 ms */
 
 static bool have_namespace;
+static pid_t groups[GROUPS]; /* of the programs of the case that runs */
+static unsigned group_count;
 static char folder[] = "/tmp/test-several-XXXXXX";
 
 struct program {
@@ -99,8 +102,23 @@ static void start(struct program *p, const char *name, const char *const args[])
 	snprintf(p->err, sizeof(p->err), "%s/%s.err", folder, name);
 	p->pid = fork();
 	assert_true(p->pid >= 0);
-	if (p->pid == 0)
+	if (p->pid == 0) {
+		setpgid(0, 0);
 		run(name, args, p);
+	}
+	setpgid(p->pid, p->pid);
+	groups[group_count++ % GROUPS] = p->pid;
+}
+
+/* Nothing is left after a failure either. */
+static int clean(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < GROUPS; i++)
+		if (groups[i] > 0)
+			kill(-groups[i], SIGKILL);
+	memset(groups, 0, sizeof(groups));
+	return 0;
 }
 
 static const char *read_text(struct program *p, const char *path)
@@ -248,9 +266,9 @@ static void test_a_queue_is_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_together),
-		cmocka_unit_test(test_a_worker_is_missed),
-		cmocka_unit_test(test_a_queue_is_taken),
+		cmocka_unit_test_teardown(test_together, clean),
+		cmocka_unit_test_teardown(test_a_worker_is_missed, clean),
+		cmocka_unit_test_teardown(test_a_queue_is_taken, clean),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);

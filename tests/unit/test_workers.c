@@ -121,6 +121,8 @@ struct run {
 	char text[4096];
 };
 
+static pid_t group; /* of the processes of the case that runs */
+
 static void head_lives(struct life *life, uint64_t stats_us)
 {
 	struct service_options options;
@@ -152,11 +154,24 @@ static void begin(struct run *r, enum act act)
 	r->head = fork();
 	assert_true(r->head >= 0);
 	if (r->head == 0) {
+		setpgid(0, 0);
 		close(fds[0]);
 		/* The first report says that all are ready. */
 		head_lives(&life, 100000);
 	}
+	setpgid(r->head, r->head);
+	group = r->head;
 	close(fds[1]);
+}
+
+/* Nothing is left after a failure either. */
+static int clean(void **state)
+{
+	(void)state;
+	if (group > 0)
+		kill(-group, SIGKILL);
+	group = 0;
+	return 0;
 }
 
 /* The next piece of text. false: all who could write have ended. */
@@ -393,13 +408,14 @@ static void test_all_well_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reports_and_an_end),
-		cmocka_unit_test(test_told_together),
-		cmocka_unit_test(test_one_cannot_start),
-		cmocka_unit_test(test_one_crashes),
-		cmocka_unit_test(test_the_head_is_killed),
-		cmocka_unit_test(test_a_hanging_one_is_not_covered_up),
-		cmocka_unit_test(test_all_well_is_said),
+		cmocka_unit_test_teardown(test_reports_and_an_end, clean),
+		cmocka_unit_test_teardown(test_told_together, clean),
+		cmocka_unit_test_teardown(test_one_cannot_start, clean),
+		cmocka_unit_test_teardown(test_one_crashes, clean),
+		cmocka_unit_test_teardown(test_the_head_is_killed, clean),
+		cmocka_unit_test_teardown(test_a_hanging_one_is_not_covered_up,
+					  clean),
+		cmocka_unit_test_teardown(test_all_well_is_said, clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

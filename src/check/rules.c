@@ -16,6 +16,9 @@
 
 #define WORDS_MAX 64
 #define DEPTH_MAX 16
+/* Rules looked at in a table: chains that jump to each other twice and more
+ * have ways without number. */
+#define LOOKS_MAX 1000000u
 
 struct rule {
 	const char *table, *chain;
@@ -329,6 +332,7 @@ struct walk {
 	/* Of this table: a rule that may let packets go. */
 	const struct rule *let_go;
 	bool some; /* a jump on the way here was for some packets only */
+	unsigned looks;
 };
 
 static enum outcome walk_chain(struct walk *w, const char *chain, int depth);
@@ -440,6 +444,8 @@ static enum outcome walk_chain(struct walk *w, const char *chain, int depth)
 		enum match m;
 		unsigned at;
 
+		if (w->looks++ >= LOOKS_MAX)
+			return GO_ON;
 		if (strcmp(rule->table, w->table) || strcmp(rule->chain, chain))
 			continue;
 		m = match_rule(rule, w->p, &at);

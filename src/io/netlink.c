@@ -61,10 +61,12 @@ uint32_t netlink_seq(struct netlink *nl)
 	return ++nl->seq;
 }
 
-/* The library takes a length beyond INT_MAX for a negative one. */
+/* The library takes a length beyond INT_MAX for a negative one, and looks for
+ * attributes up to the length that is a multiple of four. */
 bool netlink_ok(const struct nlmsghdr *nlh, int left)
 {
-	return mnl_nlmsg_ok(nlh, left) && nlh->nlmsg_len <= INT_MAX;
+	return mnl_nlmsg_ok(nlh, left) && nlh->nlmsg_len <= INT_MAX &&
+	       MNL_ALIGN((size_t)nlh->nlmsg_len) <= (size_t)left;
 }
 
 static int error_of(const struct nlmsghdr *nlh)

@@ -454,7 +454,8 @@ class Copy:
                 return True
             return not host.sockets(port) and \
                 not self.tcpcopy.ledger()["connections"]["in_flight"]
-        wait_until(nothing_open, what="the target's connections to end",
+        # A target that repeats its FIN is listened to for 20 s more.
+        wait_until(nothing_open, 90, "the target's connections to end",
                    step=0.2)
 
     def exact(self, copies=1):

@@ -195,7 +195,9 @@ def test_the_table_of_connections_is_full(pair):
     # The doctor's own links are tracked then.
     pair.target.iptables("-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
     done = pair.target.run(
-        "unshare", "-m", "sh", "-ec",
+        # In a chroot / is no mount point, /proc is.
+        "unshare", "-m", "--propagation", "unchanged", "sh", "-ec",
+        "mount --make-private /proc; "
         f"mount --bind {limit} /proc/sys/net/netfilter/nf_conntrack_max; "
         f"exec {pair.intercept_bin} check", check=False)
     assert done.returncode == FAILS

@@ -29,7 +29,7 @@ def over(copy, online=None):
         places = ledger["connections"]
         return places["captured"] >= count and not places["in_flight"] and \
             not ledger["sessions"]
-    wait_until(done, what="the end of all sessions", step=0.2)
+    wait_until(done, 90, "the end of all sessions", step=0.2)
     ledger = copy.tcpcopy.finish()
     assert_balanced(ledger)
     assert all(ledger[unit]["in_flight"] == 0

@@ -8,14 +8,16 @@ import time
 
 import pytest
 from lab import CLIENTS, LINK_PORT, ONLINE_PORT, TARGET_PORT, Copy, \
-    FrameClient, Sniffer, assert_balanced, assert_exact, assert_whole, counter, lost, \
-    read_pcap, wait_until
+    FrameClient, Sniffer, assert_balanced, assert_exact, assert_whole, \
+    counter, lost, read_pcap, wait_until
 
 SMALL = {"connections": 20, "concurrent": 10, "requests": 5}
 
 
 def to_target(lab):
-    """Everything sent to the target's application, seen at its device."""
+    """Everything sent to the target's application, seen at its device, cut
+    as a wire would have it."""
+    lab.online.offloads(False)
     lab.target.offloads(False)
     return Sniffer(lab.target, f"tcp dst port {TARGET_PORT}")
 

@@ -6,7 +6,7 @@
 
 #include "base/report.h"
 #include "core/divert.h"
-#include "intercept/app_guard.h"
+#include "intercept/guard.h"
 #include "io/link_server.h"
 #include "io/queue.h"
 #include "io/sender.h"
@@ -21,6 +21,8 @@ struct account_link {
 struct totals {
 	struct divert_counters packets;
 	uint64_t routes, routes_foreign, relay_foreign, relay_unguarded;
+	bool guards, armed; /* of the process whose guard it is */
+	struct guard_counters guard;
 	bool injects;
 	struct sender_stats inject;
 	struct queue_stats queue;
@@ -40,9 +42,9 @@ struct account {
 /* Reads what a running server can say of its links. */
 void account_set_links(struct account *a, const struct link_server *ls);
 /* One report of them all, to the log and to r. head: what this process itself
- * has used besides, NULL: nothing; guard: NULL: none. */
+ * has used besides, NULL: nothing. */
 void account_report(struct report *r, const struct account *const accounts[],
 		    unsigned count, const struct report_usage *head,
-		    const struct app_guard *guard, bool final);
+		    bool final);
 
 #endif

@@ -218,6 +218,9 @@ static void fill(struct app *a, struct account *out)
 	t->routes_foreign = a->routes_foreign;
 	t->relay_foreign = a->relay_foreign;
 	t->relay_unguarded = a->relay_unguarded;
+	t->guards = a->guard.used && !a->guard.follows;
+	t->armed = a->guard.guard.armed;
+	t->guard = a->guard.guard.counters;
 	t->injects = a->inject != NULL;
 	if (a->inject)
 		t->inject = *a->inject->ops->stats(a->inject);
@@ -237,7 +240,7 @@ static void tell(struct app *a, bool final)
 		return;
 	}
 	fill(a, &a->account);
-	account_report(&a->service->report, &own, 1, NULL, &a->guard, final);
+	account_report(&a->service->report, &own, 1, NULL, final);
 }
 
 static void report(void *ctx)
@@ -256,7 +259,7 @@ static void close_handles(struct app *a)
 {
 	if (a->server)
 		link_server_close(a->server);
-	if (a->guard.used)
+	if (a->guard.used && !a->guard.follows)
 		log_info("guard: rules and fences stay; intercept --unguard "
 			 "removes them");
 	uv_walk(&a->loop, close_handle, NULL);

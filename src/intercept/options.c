@@ -280,12 +280,6 @@ static bool check_workers(const struct options *o, struct opts_fault *fault)
 {
 	unsigned more = o->workers - 1;
 
-	if (more > 0 && o->guard)
-		return opts_fail(fault,
-				 "--workers %u: not together with --guard: "
-				 "give the rule yourself, with --queue-balance "
-				 "%u:%u",
-				 o->workers, o->queue_num, o->queue_num + more);
 	if (o->queue_num + more > UINT16_MAX)
 		return opts_fail(fault,
 				 "--workers %u: --queue-num must be at most "
@@ -318,11 +312,12 @@ static bool check(const struct options *o, struct opts_fault *fault)
 					"in that namespace (nsenter "
 					"--net=FILE)");
 	for (size_t i = 0; i < o->guard_count; i++)
-		if (o->guard && o->guard_ports[i] == o->port)
+		if (o->guard && o->guard_ports[i] >= o->port &&
+		    o->guard_ports[i] < o->port + o->workers)
 			return opts_fail(fault,
 					 "--guard %u: is the port of the links "
 					 "(-p), which must reach tcpcopy",
-					 o->port);
+					 o->guard_ports[i]);
 	return true;
 }
 

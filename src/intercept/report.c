@@ -10,7 +10,6 @@ struct view {
 	const struct account *const *accounts;
 	unsigned count;
 	struct totals sum;
-	const struct app_guard *guard;
 	bool final;
 };
 
@@ -86,6 +85,11 @@ static void add(struct totals *sum, const struct totals *a)
 	sum->routes_foreign += a->routes_foreign;
 	sum->relay_foreign += a->relay_foreign;
 	sum->relay_unguarded += a->relay_unguarded;
+	if (a->guards) { /* one at most */
+		sum->guards = true;
+		sum->armed = a->armed;
+		sum->guard = a->guard;
+	}
 	sum->injects |= a->injects;
 	sum->inject.sent += a->inject.sent;
 	sum->inject.refused += a->inject.refused;
@@ -180,6 +184,18 @@ static void json_links(struct json *j, const struct view *v)
 	json_object_end(j);
 }
 
+static void json_guard(struct json *j, const struct totals *sum)
+{
+	if (!sum->guards)
+		return;
+	json_object(j, "guard");
+	json_bool(j, "armed", sum->armed);
+#define X(name, text) json_uint(j, #name, sum->guard.name);
+	GUARD_COUNTERS(X)
+#undef X
+	json_object_end(j);
+}
+
 static void report_json(struct report *r, const struct view *v)
 {
 	const struct totals *sum = &v->sum;
@@ -196,8 +212,7 @@ static void report_json(struct report *r, const struct view *v)
 	json_inject(j, sum);
 	json_queue(j, &sum->queue);
 	json_links(j, v);
-	if (v->guard)
-		app_guard_json(v->guard, j);
+	json_guard(j, sum);
 	json_decimal(j, "cpu_seconds", sum->usage.cpu_seconds, 3);
 	json_uint(j, "memory_peak_kb", sum->usage.memory_peak_kb);
 	report_end(r);
@@ -280,6 +295,15 @@ static void text_links(FILE *f, const struct view *v)
 #undef X
 }
 
+static void text_guard(FILE *f, const struct totals *sum)
+{
+	if (!sum->guards)
+		return;
+#define X(name, text) row(f, sum->guard.name, text);
+	GUARD_COUNTERS(X)
+#undef X
+}
+
 static void report_text(const struct view *v)
 {
 	const struct totals *sum = &v->sum;
@@ -299,8 +323,7 @@ static void report_text(const struct view *v)
 	text_inject(f, sum);
 	text_queue(f, &sum->queue);
 	text_links(f, v);
-	if (v->guard)
-		app_guard_text(v->guard, f);
+	text_guard(f, sum);
 	fprintf(f, "  CPU %.2f s, memory at most %" PRIu64 " kB\n",
 		sum->usage.cpu_seconds, sum->usage.memory_peak_kb);
 	if (fclose(f) == 0)
@@ -309,13 +332,11 @@ static void report_text(const struct view *v)
 }
 
 void account_report(struct report *r, const struct account *const accounts[],
-		    unsigned count, const struct report_usage *head,
-		    const struct app_guard *guard, bool final)
+		    unsigned count, const struct report_usage *head, bool final)
 {
 	struct view v = {
 		.accounts = accounts,
 		.count = count,
-		.guard = guard,
 		.final = final,
 	};
 

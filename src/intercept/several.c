@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "intercept/several.h"
 
+#include <sys/mman.h>
+
 #include "base/workers.h"
 #include "intercept/app.h"
 
@@ -21,6 +23,7 @@ static int serve(void *ctx, struct service *s, unsigned index)
 {
 	struct options own = *(const struct options *)ctx;
 
+	own.worker = index;
 	own.queue_num = (uint16_t)(own.queue_num + index);
 	own.port = (uint16_t)(own.port + index);
 	return several_serve_one(&own, s);
@@ -36,7 +39,7 @@ static void report(void *ctx, struct service *s, const void *const accounts[],
 	for (unsigned i = 0; i < o->workers; i++)
 		all[i] = accounts[i];
 	report_usage(&head);
-	account_report(&s->report, all, o->workers, &head, NULL, final);
+	account_report(&s->report, all, o->workers, &head, final);
 }
 
 int several_run(const struct options *o)
@@ -51,6 +54,15 @@ int several_run(const struct options *o)
 		.report = report,
 		.ctx = &copy,
 	};
+	void *word =
+		mmap(NULL, sizeof(*copy.guard_word), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int rc;
 
-	return workers_run(&spec);
+	if (word == MAP_FAILED)
+		return app_refuse("no memory");
+	copy.guard_word = word;
+	rc = workers_run(&spec);
+	munmap(word, sizeof(*copy.guard_word));
+	return rc;
 }

@@ -247,6 +247,66 @@ def test_capabilities(lab):
     assert {effective(pid) for pid in workers(copy.intercept)} == {net_admin}
 
 
+# --- one guard for all ------------------------------------------------------
+
+def guarded(lab, *args, relay=()):
+    online_app = lab.serve(lab.online, ONLINE_PORT)
+    target_app = lab.serve(lab.target, TARGET_PORT)
+    program = lab.start_intercept("--workers", 2, "--guard", TARGET_PORT,
+                                  *relay)
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "-p", ports(2),
+                                "--workers", 2, *args)
+    return Copy(online_app, target_app, program, tcpcopy)
+
+
+def test_guard(lab):
+    copy = guarded(lab)
+    lab.load(**LOAD)
+    ledger = copy.intercept.ledger()
+    assert ledger["guard"]["armed"] and ledger["guard"]["fallen"] == 0
+    assert all(lab.queue(n)["id"] > 0 for n in (0, 1))
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+@pytest.mark.parametrize("way", ["raw", "relay"])
+def test_a_guard_that_falls(lab, way):
+    """Nothing gets out, nothing is injected meanwhile, and copying goes on."""
+    tap = lab.tap()
+    relay = ("--relay", TARGET_PORT) if way == "relay" else ()
+    copy = guarded(lab, "--path", way, relay=relay)
+    load = lab.load_start(connections=40, concurrent=40, requests=300,
+                          think_ms=10)
+    for _ in range(3):
+        before = copy.target_app.totals()["requests"]
+        fallen = copy.intercept.ledger()["guard"]["fallen"]
+        lab.target.run("nft", "flush", "ruleset")
+        wait_until(lambda n=fallen:
+                   copy.intercept.ledger()["guard"]["fallen"] > n,
+                   what="the guard to see it")
+        wait_until(lambda n=before:
+                   copy.target_app.totals()["requests"] > n + 50,
+                   what="copying to go on")
+    load.done()
+    copy.exact()
+    assert tap.count() == 0
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+def test_the_worker_with_the_guard_is_stopped(lab):
+    """The other one does not vouch for what nobody has seen."""
+    copy = guarded(lab)
+    lab.load(**LOAD)
+    first = workers(copy.intercept)[0]
+    os.kill(first, signal.SIGSTOP)
+    wait_until(lambda: counter(copy.tcpcopy.ledger(), "guard_pauses") > 0,
+               what="tcpcopy to stop sending")
+    os.kill(first, signal.SIGCONT)
+    lab.load(connections=20, seed=9)
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
 # --- what does not fit ------------------------------------------------------
 
 def test_tcpcopy_must_know_all_workers(lab):

@@ -213,10 +213,10 @@ static void test_workers(void **state)
 	options_free(&o);
 	assert_false(parse(
 		&o, &fault,
-		(const char *[]){"--workers", "2", "--guard", "80", NULL}));
+		(const char *[]){"--workers", "2", "--guard", "36525", NULL}));
 	assert_string_equal(fault.text,
-			    "--workers 2: not together with --guard: give the "
-			    "rule yourself, with --queue-balance 0:1");
+			    "--guard 36525: is the port of the links (-p), "
+			    "which must reach tcpcopy");
 	options_free(&o);
 }
 

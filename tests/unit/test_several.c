@@ -25,14 +25,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOST	   "10.99.0.1"
-#define TRANSFER   "80-10.99.0.1:8080"
-#define PORT	   80
-#define FIRST_PORT 20000
-#define KNOCKS	   40
-#define ARGS_MAX   24
-#define GROUPS	   4
-#define TRIES	   400 /* of 50 ms */
+#define HOST	    "10.99.0.1"
+#define TRANSFER    "80-10.99.0.1:8080"
+#define PORT	    80
+#define TARGET_PORT 8080
+#define FIRST_PORT  20000
+#define KNOCKS	    40
+#define ARGS_MAX    24
+#define GROUPS	    4
+#define TRIES	    400 /* of 50 ms */
 
 static bool have_namespace;
 static pid_t groups[GROUPS]; /* of the programs of the case that runs */
@@ -263,12 +264,80 @@ static void test_a_queue_is_taken(void **state)
 	assert_int_equal(end(&one), 0);
 }
 
+/* The packets that have come into a queue so far. */
+static unsigned long queued(unsigned queue)
+{
+	FILE *f = fopen("/proc/net/netfilter/nfnetlink_queue", "r");
+	unsigned long fields[8] = {0}, found = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		char *at = line;
+
+		for (unsigned i = 0; i < 8; i++)
+			fields[i] = strtoul(at, &at, 10);
+		if (fields[0] == queue)
+			found = fields[7];
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* A client of the target, where nobody listens: the reset is queued. */
+static void ask_target(unsigned number)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(TARGET_PORT)};
+	struct sockaddr_in from = {
+		.sin_family = AF_INET,
+		.sin_addr = {.s_addr = htonl(0x7f000100u + number)}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	inet_pton(AF_INET, HOST, &to.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), -1);
+	close(fd);
+}
+
+/* The rule of the guard leads to both queues, and both are told that it stands.
+ */
+static void test_one_guard_for_all(void **state)
+{
+	static const char *const guarded[] = {
+		"--workers", "2", "--guard", "8080", "--stats", "0.1", NULL};
+	static struct program there, here;
+	const char *ledger;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	start(&there, "intercept", guarded);
+	wait_for(&there, "\"guard\":{\"armed\":true,");
+	for (unsigned i = 1; i <= 32; i++)
+		ask_target(i);
+	wait_for(&there, "\"packets\":32,");
+	assert_int_equal(queued(0) + queued(1), 32);
+	assert_true(queued(0) > 0 && queued(1) > 0);
+	start(&here, "tcpcopy", tcpcopy_args);
+	wait_for(&here, "\"ready\"");
+	kill(here.pid, SIGTERM);
+	assert_int_equal(end(&here), 0);
+	kill(there.pid, SIGTERM);
+	assert_int_equal(end(&there), 0);
+	ledger = last_line(there.text);
+	assert_non_null(strstr(ledger, "\"final\":true"));
+	assert_int_equal(count(ledger, "\"guard\":{\"armed\":true,"), 1);
+	assert_non_null(strstr(ledger, "\"fallen\":0,"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_together, clean),
 		cmocka_unit_test_teardown(test_a_worker_is_missed, clean),
 		cmocka_unit_test_teardown(test_a_queue_is_taken, clean),
+		cmocka_unit_test_teardown(test_one_guard_for_all, clean),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);

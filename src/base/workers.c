@@ -68,7 +68,8 @@ static void on_early_signal(int signum)
 	told_to_stop = 1;
 }
 
-/* SIGTERM and SIGINT come only while we wait. */
+/* SIGTERM and SIGINT come only while we wait; there is nothing to report or to
+ * open again yet. */
 static void hold_signals(sigset_t *before)
 {
 	struct sigaction act = {.sa_handler = on_early_signal};
@@ -80,6 +81,8 @@ static void hold_signals(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &set, before);
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGINT, &act, NULL);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 }
 
 static void release_signals(const sigset_t *before)
@@ -162,7 +165,7 @@ static int start_one(struct workers *w, const sigset_t *before)
 {
 	struct member *m = &w->members[w->started];
 	unsigned index = w->started;
-	int fds[2];
+	int fds[2], code;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
@@ -190,7 +193,11 @@ static int start_one(struct workers *w, const sigset_t *before)
 	w->ended++;
 	m->ended = true;
 	close(m->fd);
-	return code_of(wait_for_end(m));
+	code = code_of(wait_for_end(m));
+	/* Nothing was wrong: somebody has told it to end. */
+	if (code == 0)
+		told_to_stop = 1;
+	return code;
 }
 
 static int start_all(struct workers *w)

@@ -232,14 +232,16 @@ static void fill(struct app *a, struct account *out)
 /* To the log and to --json, or to the head. */
 static void tell(struct app *a, bool final)
 {
-	const struct account *own = &a->account;
+	/* Large, and of no use but for a moment. */
+	static struct account alone;
+	const struct account *own = &alone;
 	void *for_head = service_account(a->service);
 
 	if (for_head) {
 		fill(a, for_head);
 		return;
 	}
-	fill(a, &a->account);
+	fill(a, &alone);
 	account_report(&a->service->report, &own, 1, NULL, final);
 }
 

@@ -45,7 +45,6 @@ struct app {
 	uint64_t relay_unguarded; /* that came while the guard did not stand */
 	unsigned strangers_said;  /* on the log in this second */
 	uint64_t dropped;	  /* by the kernel, as of the last second */
-	struct account account;	  /* of a single process */
 };
 
 /* Opens everything and starts it. 0, or the exit code, after one line on

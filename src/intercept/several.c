@@ -8,7 +8,7 @@
 
 int several_serve_one(const struct options *o, struct service *s)
 {
-	static struct app app; /* its room for an account is large */
+	struct app app;
 	int rc = app_open(&app, o, s);
 
 	if (rc)

@@ -341,6 +341,8 @@ static int open_ring(struct capture_ring *r,
 		if (rc)
 			snprintf(err, err_bytes, "--workers: packet fanout: %s",
 				 strerror(-rc));
+		/* That is for expressions, as above. */
+		rc = rc == -EINVAL ? -EIO : rc;
 	}
 	return rc;
 }

@@ -23,7 +23,7 @@
 #include "base/heap.h"
 #include "core/tuples.h"
 #include "io/capture_file.h"
-#include "tcpcopy/ledger.h"
+#include "tcpcopy/account.h"
 
 #define CAPTURE_BUDGET 1024
 #define PUMP_BATCHES   16u
@@ -300,14 +300,16 @@ static void fill(struct app *a, struct account *out)
 
 static void report(struct app *a, bool final)
 {
-	const struct account *own = &a->account;
+	/* Large, and of no use but for a moment. */
+	static struct account alone;
+	const struct account *own = &alone;
 	void *for_head = service_account(a->service);
 
 	if (for_head) {
 		fill(a, for_head);
 		return;
 	}
-	fill(a, &a->account);
+	fill(a, &alone);
 	account_report(&a->service->report, &own, 1, NULL, final);
 }
 

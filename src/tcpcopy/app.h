@@ -13,7 +13,6 @@
 #include "io/link_client.h"
 #include "io/next_hop.h"
 #include "io/sender.h"
-#include "tcpcopy/account.h"
 #include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
 #include "tcpcopy/plan.h"
@@ -60,7 +59,6 @@ struct app {
 	bool stopping;	     /* sessions are over; what is queued goes out */
 	uint64_t stop_by_us; /* but not for longer than this */
 	int exit_code;
-	struct account account; /* of a single process */
 };
 
 /* Runs until it is stopped or a file is at its end; the exit code. The service

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -126,7 +128,13 @@ static int clean(void **state)
 static const char *read_text(struct program *p, const char *path)
 {
 	FILE *f = fopen(path, "r");
-	size_t n = f ? fread(p->text, 1, sizeof(p->text) - 1, f) : 0;
+	/* Of much text the end. */
+	bool cut = f && fseek(f, 1 - (long)sizeof(p->text), SEEK_END) == 0;
+	size_t n;
+
+	if (f && !cut)
+		rewind(f);
+	n = f ? fread(p->text, 1, sizeof(p->text) - 1, f) : 0;
 
 	if (f)
 		fclose(f);
@@ -332,6 +340,153 @@ static void test_one_guard_for_all(void **state)
 	assert_non_null(strstr(ledger, "\"fallen\":0,"));
 }
 
+/* ---- copying ---- */
+
+/* Answers each piece it reads, and counts the bytes. */
+static void serve_one(struct pollfd *p, unsigned *count, unsigned *bytes)
+{
+	char piece[256];
+	ssize_t n;
+
+	for (unsigned i = *count; i-- > 1;) {
+		if (!p[i].revents)
+			continue;
+		n = recv(p[i].fd, piece, sizeof(piece), 0);
+		if (n > 0) {
+			__atomic_fetch_add(bytes, (unsigned)n,
+					   __ATOMIC_SEQ_CST);
+			send(p[i].fd, "pong", 4, MSG_NOSIGNAL);
+			continue;
+		}
+		close(p[i].fd);
+		p[i] = p[--*count];
+	}
+}
+
+static _Noreturn void serve(uint16_t port, unsigned *bytes)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_port = htons(port)};
+	static struct pollfd p[256];
+	unsigned count = 1;
+
+	inet_pton(AF_INET, HOST, &at.sin_addr);
+	p[0] = (struct pollfd){socket(AF_INET, SOCK_STREAM, 0), POLLIN, 0};
+	if (bind(p[0].fd, (struct sockaddr *)&at, sizeof(at)) ||
+	    listen(p[0].fd, 128))
+		_exit(1);
+	for (;;) {
+		poll(p, count, -1);
+		serve_one(p, &count, bytes);
+		if (p[0].revents && count < 256)
+			p[count++] = (struct pollfd){
+				accept(p[0].fd, NULL, NULL), POLLIN, 0};
+	}
+}
+
+static void start_server(uint16_t port, unsigned *bytes)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setpgid(0, 0);
+		serve(port, bytes);
+	}
+	setpgid(pid, pid);
+	groups[group_count++ % GROUPS] = pid;
+}
+
+/* false: nobody listens yet. */
+static bool request(unsigned number)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(PORT)};
+	struct sockaddr_in from = {
+		.sin_family = AF_INET,
+		.sin_addr = {.s_addr = htonl(0x7f000100u + number)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char answer[4];
+	bool ok;
+
+	inet_pton(AF_INET, HOST, &to.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	ok = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	     send(fd, "a request", 9, MSG_NOSIGNAL) == 9 &&
+	     recv(fd, answer, 4, MSG_WAITALL) == 4;
+	close(fd);
+	return ok;
+}
+
+static void pause_a_little(void)
+{
+	const struct timespec pause = {.tv_nsec = 50000000};
+
+	nanosleep(&pause, NULL);
+}
+
+/* Every request arrives once: whichever worker has captured it, and whichever
+ * has its answers. */
+static void copy_requests(const char *path)
+{
+	static const char *const guarded[] = {"--workers", "2",	      "--guard",
+					      "8080",	   "--relay", "8080",
+					      "--stats",   "0.1",     NULL};
+	const char *const copying[] = {
+		"-x",	  TRANSFER, "-p",      "36524-36525", "--workers",
+		"2",	  "-m",	    "64",      "-c",	      "10.99.0.64/26",
+		"--path", path,	    "--stats", "0.2",	      NULL};
+	static struct program there, here;
+	unsigned *bytes = mmap(NULL, 2 * sizeof(*bytes), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *ledger;
+
+	start(&there, "intercept", guarded);
+	wait_for(&there, "\"guard\":{\"armed\":true,");
+	start_server(TARGET_PORT, &bytes[0]);
+	start_server(PORT, &bytes[1]);
+	for (unsigned i = 0; !request(1) && i < TRIES; i++)
+		pause_a_little();
+	start(&here, "tcpcopy", copying);
+	wait_for(&here, "\"ready\"");
+	for (unsigned i = 0; i < KNOCKS; i++)
+		assert_true(request(1 + i));
+	for (unsigned i = 0; bytes[0] < 9 * KNOCKS && i < TRIES; i++)
+		pause_a_little();
+	wait_for(&here, "\"answered\":40,");
+	kill(here.pid, SIGTERM);
+	assert_int_equal(end(&here), 0);
+	assert_int_equal(bytes[0], 9 * KNOCKS);
+	ledger = last_line(here.text);
+	assert_non_null(strstr(ledger, "\"connections\":{\"captured\":40,"
+				       "\"expected\":40,\"not_sampled\":0,"
+				       "\"answered\":40,"));
+	assert_true(queued(0) > 0 && queued(1) > 0);
+	kill(there.pid, SIGTERM);
+	assert_int_equal(end(&there), 0);
+	ledger = last_line(there.text);
+	assert_non_null(strstr(ledger, "\"accepted\":0,"));
+	assert_int_equal(!strstr(ledger, "\"inject\":{\"sent\":0,"),
+			 !strcmp(path, "relay"));
+	munmap(bytes, 2 * sizeof(*bytes));
+}
+
+static void test_requests_are_copied(void **state)
+{
+	(void)state;
+	if (!have_namespace)
+		skip();
+	copy_requests("raw");
+}
+
+static void test_requests_are_relayed(void **state)
+{
+	(void)state;
+	if (!have_namespace)
+		skip();
+	copy_requests("relay");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +494,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_worker_is_missed, clean),
 		cmocka_unit_test_teardown(test_a_queue_is_taken, clean),
 		cmocka_unit_test_teardown(test_one_guard_for_all, clean),
+		cmocka_unit_test_teardown(test_requests_are_copied, clean),
+		cmocka_unit_test_teardown(test_requests_are_relayed, clean),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);

@@ -11,6 +11,7 @@
 #include "core/ledger.h"
 #include "core/mem.h"
 #include "core/packet.h"
+#include "core/split.h"
 #include "core/trace.h"
 #include "core/wire.h"
 
@@ -45,6 +46,7 @@ struct replay_config {
 	size_t own_addr_count;
 	unsigned copies;	 /* 1..1023 */
 	unsigned port_slice;	 /* 0..1023 */
+	struct split split;	 /* of the ports, among several workers */
 	unsigned sample_percent; /* 1..100 */
 	size_t memory_bytes;	 /* all of the engine's memory */
 	/* Over these, new connections are not copied; 0: no limit. Of all

@@ -108,6 +108,7 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 		.port_slice = cfg->port_slice,
 		.barred_ports = r->target_ports,
 		.barred_port_count = cfg->target_count,
+		.split = cfg->split,
 		.hash_key = cfg->hash_key,
 	};
 

@@ -3,6 +3,7 @@
 #ifndef IO_CAPTURE_LIVE_H
 #define IO_CAPTURE_LIVE_H
 
+#include "core/split.h"
 #include "io/capture.h"
 
 /* No buffer is smaller. */
@@ -14,6 +15,11 @@ struct capture_live_config {
 	bool other_hosts; /* packets that are not addressed to this host too */
 	bool promiscuous; /* make the device take them; needs a device */
 	size_t buffer_bytes;
+	/* Several workers, of which each opens a ring in turn, that of index 0
+	 * first: only what is ours. */
+	struct split split;
+	/* Of the device, for them all: written by the first. */
+	uint16_t *fanout_id;
 };
 
 /* Both: 0, or -errno and a reason in err; -EINVAL: the filter is wrong. */

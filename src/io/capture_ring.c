@@ -6,7 +6,8 @@
  * and give them back. The socket begins with protocol 0, for which nothing is
  * delivered; ring and filter are set up first, and binding to ETH_P_ALL starts
  * it, so that no packet gets past the filter. SOCK_DGRAM: frames begin with
- * their IP header, and the kernel has taken a VLAN tag off before.
+ * their IP header, and the kernel has taken a VLAN tag off before. The rings of
+ * several workers are a fanout group; docs/workers.md says how it spreads.
  */
 #include "io/capture_live.h"
 
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "io/capture_filter.h"
+#include "io/split_filter.h"
 
 /* The kernel closes a block after RETIRE_MS however little is in it, so that
  * blocks times that is how long we may be kept from running. */
@@ -35,6 +37,9 @@
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
+#endif
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
 
 struct capture_ring {
@@ -50,6 +55,7 @@ struct capture_ring {
 	bool walking;
 	char device[IF_NAMESIZE]; /* empty: all */
 	uint32_t seen_missed;	  /* what devices had dropped so far */
+	bool counts_missed;	  /* else another worker does */
 	struct capture_stats stats;
 };
 
@@ -192,7 +198,8 @@ static void ring_stats(struct capture *c, struct capture_stats *out)
 		r->stats.received += s.tp_packets - s.tp_drops;
 		r->stats.dropped_kernel += s.tp_drops;
 	}
-	note_missed(r);
+	if (r->counts_missed)
+		note_missed(r);
 	*out = r->stats;
 }
 
@@ -253,7 +260,7 @@ static int attach_filter(int fd, const struct capture_live_config *cfg,
 {
 	struct sock_fprog prog;
 	int rc = capture_filter_compile(&prog, cfg->filter, cfg->other_hosts,
-					err, err_bytes);
+					&cfg->split, err, err_bytes);
 
 	if (rc)
 		return rc;
@@ -282,6 +289,30 @@ static int start(int fd, unsigned ifindex, bool promiscuous)
 	return bind(fd, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
 }
 
+/* Makes the group, or becomes its next member: the place in it is our index. */
+static int join_fanout(int fd, const struct capture_live_config *cfg)
+{
+	struct sock_filter code[SPLIT_FILTER_MAX];
+	struct sock_fprog prog = {.filter = code};
+	bool first = cfg->split.index == 0;
+	uint32_t flags = PACKET_FANOUT_FLAG_IGNORE_OUTGOING, group;
+	socklen_t len = sizeof(group);
+	int err;
+
+	if (first)
+		flags |= PACKET_FANOUT_FLAG_UNIQUEID;
+	group = (first ? 0 : *cfg->fanout_id) | (PACKET_FANOUT_CBPF | flags)
+							<< 16;
+	err = set_option(fd, PACKET_FANOUT, &group, sizeof(group));
+	if (err || !first)
+		return err;
+	if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, &len))
+		return -errno;
+	*cfg->fanout_id = (uint16_t)group;
+	prog.len = (unsigned short)split_filter_fanout(code, cfg->split.seed);
+	return set_option(fd, PACKET_FANOUT_DATA, &prog, sizeof(prog));
+}
+
 static int open_ring(struct capture_ring *r,
 		     const struct capture_live_config *cfg, char *err,
 		     size_t err_bytes)
@@ -302,8 +333,17 @@ static int open_ring(struct capture_ring *r,
 	if (!rc)
 		rc = make_ring(r, cfg->buffer_bytes);
 	r->seen_missed = missed_by_devices(r);
+	r->counts_missed = cfg->split.index == 0;
 	if (!rc)
 		rc = start(r->fd, ifindex, cfg->promiscuous);
+	if (!rc && cfg->split.count > 1) {
+		rc = join_fanout(r->fd, cfg);
+		if (rc)
+			snprintf(err, err_bytes, "--workers: packet fanout: %s",
+				 strerror(-rc));
+		/* That is for expressions, as above. */
+		rc = rc == -EINVAL ? -EIO : rc;
+	}
 	return rc;
 }
 

@@ -251,7 +251,8 @@ static void watch_cpu(struct app *a)
 
 	if (!percent)
 		return;
-	cpu_limit_init(&a->cpu, percent, cpu_used_us(), clock_us());
+	cpu_limit_init(&a->cpu, percent, a->options->split.count, cpu_used_us(),
+		       clock_us());
 	uv_timer_start(&a->cpu_timer, on_cpu_timer, CPU_LIMIT_EACH_MS,
 		       CPU_LIMIT_EACH_MS);
 }
@@ -300,7 +301,8 @@ static void tell_room(const struct app *a)
 	log_info("-n %u: %s have ports for %" PRIu64 " connections at a time",
 		 cfg->copies,
 		 addrs ? "the addresses of -c together" : "each client can",
-		 (addrs ? addrs : 1) * TUPLES_PORTS / cfg->copies);
+		 (addrs ? addrs : 1) * split_part(&cfg->split, TUPLES_PORTS) /
+			 cfg->copies);
 }
 
 void app_start(struct app *a)
@@ -315,16 +317,16 @@ void app_start(struct app *a)
 			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
 	}
 	watch_cpu(a);
-	service_ready();
-	log_info("ready: %s to %zu %s%s",
+	service_ready(a->service);
+	log_info("%s: %s to %zu %s%s", service_ready_word(a->service),
 		 a->options->file ? "replaying a file" : "copying",
 		 a->plan.replay.target_count,
 		 a->plan.replay.target_count == 1 ? "target" : "targets",
 		 a->dry_target ? ", packets go to a file" : "");
 	tell_room(a);
-	j = report_begin(&a->service.report, "ready");
+	j = report_begin(&a->service->report, "ready");
 	if (j)
-		report_end(&a->service.report);
+		report_end(&a->service->report);
 	arm_timer(a);
 }
 
@@ -344,8 +346,8 @@ static int make_handles(struct app *a)
 	uv_check_init(&a->loop, &a->check);
 	a->check.data = a;
 	uv_check_start(&a->check, on_check);
-	err = service_run_on(&a->service, &a->loop, &a->options->service,
-			     &calls, a);
+	err = service_run_on(a->service, &a->loop, &a->options->service, &calls,
+			     a);
 	a->handles_made = true;
 	return err ? app_refuse(1, "signals: %s", uv_strerror(err)) : 0;
 }
@@ -363,11 +365,7 @@ static int make_engine(struct app *a)
 static int open_all(struct app *a)
 {
 	struct opts_fault fault;
-	int rc = service_begin(&a->service, "tcpcopy", &a->options->service);
-
-	if (rc)
-		return rc;
-	rc = plan_make(&a->plan, a->options, &fault);
+	int rc = plan_make(&a->plan, a->options, &fault);
 	if (rc)
 		return app_refuse(rc, "%s", fault.text);
 	rc = make_handles(a);
@@ -376,7 +374,7 @@ static int open_all(struct app *a)
 	if (!rc)
 		rc = app_open_io(a);
 	if (!rc)
-		rc = service_drop_privileges(&a->service, -1);
+		rc = service_drop_privileges(a->service, -1);
 	return rc ? rc : app_open_links(a);
 }
 
@@ -388,7 +386,7 @@ static void close_loop(struct app *a)
 		uv_close((uv_handle_t *)&a->timer, NULL);
 		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
-		service_leave_loop(&a->service);
+		service_leave_loop(a->service);
 	}
 	for (size_t i = 0; i < a->capture_count; i++)
 		if (a->captures[i].polled)
@@ -411,12 +409,11 @@ static void close_all(struct app *a)
 	if (a->replay)
 		replay_free(a->replay, &heap_mem);
 	plan_free(&a->plan);
-	service_end(&a->service);
 }
 
-int app_run(struct app *a, const struct tcpcopy_options *o)
+int app_run(struct app *a, const struct tcpcopy_options *o, struct service *s)
 {
-	*a = (struct app){.options = o};
+	*a = (struct app){.options = o, .service = s};
 	a->exit_code = open_all(a);
 	if (!a->exit_code) {
 		uv_run(&a->loop, UV_RUN_DEFAULT);

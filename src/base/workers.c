@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The head opens log, report and pid file as a single process would, and forks
+ * the workers, each when the one before has said that it is ready: the order in
+ * which they join a group decides what they get, and a start that fails is told
+ * once. There is no loop and no other thread until they all run. Then the head
+ * gives up its privileges and serves signals, timers and the workers' bytes.
+ *
+ * A report is asked of all, and written when the last one has answered. When a
+ * worker ends without having been told to, all are told to stop. The final
+ * report is written when all have ended.
+ */
+#include "base/workers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/daemon.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/worker.h"
+
+#define ACCOUNT_ALIGN 64u
+
+struct member {
+	struct workers *all;
+	unsigned index;
+	pid_t pid;
+	int fd; /* the head's end */
+	uv_poll_t poll;
+	bool polled;
+	bool ended;
+	bool reported; /* since it was asked last */
+	bool alive;    /* the same */
+};
+
+struct workers {
+	const struct workers_spec *spec;
+	struct service service;
+	struct member members[WORKERS_MAX];
+	unsigned started, ended;
+	char *accounts;
+	size_t each_bytes; /* of the accounts */
+	uv_loop_t loop;
+	bool reporting, stopping;
+	int exit_code;
+	/* In a worker. */
+	bool is_worker;
+	struct worker worker;
+};
+
+/* ---- the start, still without a loop ---- */
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_early_signal(int signum)
+{
+	(void)signum;
+	told_to_stop = 1;
+}
+
+/* SIGTERM and SIGINT come only while we wait; there is nothing to report or to
+ * open again yet. */
+static void hold_signals(sigset_t *before)
+{
+	struct sigaction act = {.sa_handler = on_early_signal};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, before);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGINT, &act, NULL);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+}
+
+static void release_signals(const sigset_t *before)
+{
+	struct sigaction act = {.sa_handler = SIG_DFL};
+
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGINT, &act, NULL);
+	sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+static void *account_of(const struct workers *w, unsigned index)
+{
+	return w->accounts + index * w->each_bytes;
+}
+
+static int make_accounts(struct workers *w)
+{
+	void *at;
+
+	w->each_bytes = (w->spec->account_bytes + ACCOUNT_ALIGN - 1) &
+			~(size_t)(ACCOUNT_ALIGN - 1);
+	at = mmap(NULL, w->each_bytes * w->spec->count, PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED) {
+		fprintf(stderr, "%s: no memory\n", w->spec->program);
+		return 1;
+	}
+	w->accounts = at;
+	return 0;
+}
+
+/* The others' ends must not be kept open here: they tell that the head is gone.
+ */
+static int serve(struct workers *w, unsigned index, int fd,
+		 const sigset_t *before)
+{
+	w->is_worker = true;
+	for (unsigned i = 0; i < w->started; i++)
+		close(w->members[i].fd);
+	release_signals(before);
+	w->worker = (struct worker){
+		.index = index, .fd = fd, .account = account_of(w, index)};
+	service_become_worker(&w->service, &w->worker);
+	return w->spec->serve(w->spec->ctx, &w->service, index);
+}
+
+/* What waitpid() says of it. */
+static int wait_for_end(const struct member *m)
+{
+	int status = 0;
+
+	while (waitpid(m->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static int code_of(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Whether it has said that it is ready. */
+static bool wait_for_ready(const struct member *m, const sigset_t *before)
+{
+	struct pollfd p = {.fd = m->fd, .events = POLLIN};
+	char byte;
+
+	while (!told_to_stop) {
+		if (ppoll(&p, 1, NULL, before) < 0 && errno == EINTR)
+			continue;
+		return recv(m->fd, &byte, 1, MSG_DONTWAIT) == 1 &&
+		       byte == WORKER_READY;
+	}
+	return false;
+}
+
+/* In the head: 0 or the exit code. In the worker: that of its life. */
+static int start_one(struct workers *w, const sigset_t *before)
+{
+	struct member *m = &w->members[w->started];
+	unsigned index = w->started;
+	int fds[2], code;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
+			strerror(errno));
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	fflush(NULL);
+	*m = (struct member){.all = w, .index = index, .fd = fds[0]};
+	m->pid = fork();
+	if (m->pid == 0) {
+		close(fds[0]);
+		return serve(w, index, fds[1], before);
+	}
+	close(fds[1]);
+	if (m->pid < 0) {
+		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
+			strerror(errno));
+		close(fds[0]);
+		return OPTS_EXIT_ENVIRONMENT;
+	}
+	w->started++;
+	if (wait_for_ready(m, before) || told_to_stop)
+		return 0;
+	/* It has said why. */
+	w->ended++;
+	m->ended = true;
+	close(m->fd);
+	code = code_of(wait_for_end(m));
+	/* Nothing was wrong: somebody has told it to end. */
+	if (code == 0)
+		told_to_stop = 1;
+	return code;
+}
+
+static int start_all(struct workers *w)
+{
+	sigset_t before;
+	int rc = 0;
+
+	hold_signals(&before);
+	while (rc == 0 && !told_to_stop && w->started < w->spec->count) {
+		rc = start_one(w, &before);
+		if (w->is_worker)
+			return rc;
+	}
+	release_signals(&before);
+	return rc;
+}
+
+/* A start that has come to nothing: those that run see our end close. */
+static void give_up(struct workers *w)
+{
+	for (unsigned i = 0; i < w->started; i++) {
+		struct member *m = &w->members[i];
+
+		if (m->ended)
+			continue;
+		close(m->fd);
+		wait_for_end(m);
+	}
+}
+
+/* ---- what goes to the workers, and comes from them ---- */
+
+static void say(const struct member *m, char byte)
+{
+	ssize_t n;
+
+	do {
+		n = send(m->fd, &byte, 1, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+}
+
+static void say_to_all(struct workers *w, char byte)
+{
+	for (unsigned i = 0; i < w->started; i++)
+		if (!w->members[i].ended)
+			say(&w->members[i], byte);
+}
+
+static void write_report(struct workers *w, bool final)
+{
+	const void *accounts[WORKERS_MAX];
+
+	for (unsigned i = 0; i < w->spec->count; i++)
+		accounts[i] = account_of(w, i);
+	w->spec->report(w->spec->ctx, &w->service, accounts, final);
+}
+
+static void report_if_complete(struct workers *w)
+{
+	for (unsigned i = 0; i < w->started; i++)
+		if (!w->members[i].ended && !w->members[i].reported)
+			return;
+	if (w->reporting && w->ended < w->started)
+		write_report(w, false);
+	w->reporting = false;
+}
+
+static void on_report(void *ctx)
+{
+	struct workers *w = ctx;
+
+	if (w->reporting || w->stopping)
+		return;
+	w->reporting = true;
+	for (unsigned i = 0; i < w->started; i++)
+		w->members[i].reported = false;
+	say_to_all(w, WORKER_REPORT);
+}
+
+static void on_stop(void *ctx)
+{
+	struct workers *w = ctx;
+
+	if (!w->stopping)
+		say_to_all(w, WORKER_STOP);
+	w->stopping = true;
+}
+
+static void on_reopened(void *ctx)
+{
+	say_to_all(ctx, WORKER_REOPEN);
+}
+
+/* Whether all have answered since this was asked last. */
+static bool are_alive(void *ctx)
+{
+	struct workers *w = ctx;
+	bool all = true;
+
+	for (unsigned i = 0; i < w->started; i++) {
+		all &= w->members[i].alive || w->members[i].ended;
+		w->members[i].alive = false;
+	}
+	say_to_all(w, WORKER_SIGN);
+	return all;
+}
+
+static void close_handles(struct workers *w)
+{
+	for (unsigned i = 0; i < w->started; i++)
+		if (w->members[i].polled)
+			uv_close((uv_handle_t *)&w->members[i].poll, NULL);
+	service_leave_loop(&w->service);
+}
+
+/* A worker that ends with 0 was told to by somebody who has told us, too. */
+static void on_end(struct member *m)
+{
+	struct workers *w = m->all;
+	int status;
+
+	m->ended = true;
+	w->ended++;
+	uv_poll_stop(&m->poll);
+	status = wait_for_end(m);
+	if (code_of(status)) {
+		log_error("worker %u has ended by %s %d, its account is that "
+			  "of the last report: all end",
+			  m->index,
+			  WIFEXITED(status) ? "itself with" : "signal",
+			  WIFEXITED(status) ? WEXITSTATUS(status)
+					    : WTERMSIG(status));
+		w->exit_code = code_of(status);
+	}
+	on_stop(w);
+	report_if_complete(w);
+	if (w->ended < w->started)
+		return;
+	write_report(w, true);
+	uv_stop(&w->loop);
+}
+
+static void on_bytes(uv_poll_t *poll, int status, int events)
+{
+	struct member *m = poll->data;
+	char bytes[16];
+	ssize_t n = recv(m->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	(void)status;
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	for (ssize_t i = 0; i < n; i++) {
+		m->reported |= bytes[i] == WORKER_REPORTED;
+		m->alive |= bytes[i] == WORKER_ALIVE;
+	}
+	if (n <= 0)
+		on_end(m);
+	else
+		report_if_complete(m->all);
+}
+
+/* ---- the head's life ---- */
+
+static int start_head(struct workers *w)
+{
+	static const struct service_calls calls = {.report = on_report,
+						   .stop = on_stop,
+						   .reopened = on_reopened,
+						   .alive = are_alive};
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < w->started; i++) {
+		struct member *m = &w->members[i];
+
+		err = uv_poll_init(&w->loop, &m->poll, m->fd);
+		m->poll.data = m;
+		m->alive = true;
+		m->polled = !err;
+		if (!err)
+			err = uv_poll_start(&m->poll, UV_READABLE, on_bytes);
+	}
+	if (!err)
+		err = service_run_on(&w->service, &w->loop, w->spec->options,
+				     &calls, w);
+	return err;
+}
+
+static void say_ready(struct workers *w)
+{
+	struct json *j = report_begin(&w->service.report, "ready");
+
+	if (j)
+		report_end(&w->service.report);
+	if (w->spec->options->daemon)
+		say_to_all(w, WORKER_DETACH);
+	service_ready(&w->service);
+	log_info("ready: %u workers", w->started);
+}
+
+/* All workers run. */
+static int lead(struct workers *w)
+{
+	int rc = service_drop_privileges(&w->service, -1);
+	int err;
+
+	if (rc) {
+		give_up(w);
+		return rc;
+	}
+	err = uv_loop_init(&w->loop);
+	if (!err)
+		err = start_head(w);
+	if (err) {
+		fprintf(stderr, "%s: event loop: %s\n", w->spec->program,
+			uv_strerror(err));
+		give_up(w);
+		return 1;
+	}
+	say_ready(w);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	close_handles(w);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&w->loop);
+	return w->exit_code;
+}
+
+int workers_run(const struct workers_spec *spec)
+{
+	static struct workers w;
+	int rc;
+
+	w = (struct workers){.spec = spec};
+	rc = service_begin(&w.service, spec->program, spec->options);
+	if (!rc)
+		rc = make_accounts(&w);
+	if (!rc)
+		rc = start_all(&w);
+	if (!w.is_worker && (rc || told_to_stop))
+		give_up(&w);
+	else if (!w.is_worker)
+		rc = lead(&w);
+	service_end(&w.service);
+	return rc;
+}

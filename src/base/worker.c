@@ -35,6 +35,7 @@ static void obey(struct worker *w, char byte)
 		worker_say(w, WORKER_ALIVE);
 		break;
 	default:
+		w->told = true;
 		w->calls.stop(w->calls.ctx);
 		break;
 	}
@@ -53,7 +54,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	uv_poll_stop(poll);
-	log_error("the process that leads the workers has gone");
+	if (!w->told)
+		log_error("the process that leads the workers has gone");
 	w->calls.stop(w->calls.ctx);
 }
 

@@ -4,6 +4,7 @@
 #ifndef BASE_WORKER_H
 #define BASE_WORKER_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 /* The head's bytes, */
@@ -28,6 +29,7 @@ struct worker {
 	unsigned index;
 	int fd;
 	void *account; /* what the program's report writes to */
+	bool told;     /* to stop */
 	uv_poll_t poll;
 	struct worker_calls calls;
 };

@@ -8,9 +8,12 @@
  * once. There is no loop and no other thread until they all run. Then the head
  * gives up its privileges and serves signals, timers and the workers' bytes.
  *
- * A report is asked of all, and written when the last one has answered. When a
- * worker ends without having been told to, all are told to stop. The final
- * report is written when all have ended.
+ * Once a second all are asked for their accounts, so that one that is killed
+ * leaves an account that is not old. A report is written when the last one has
+ * answered, and none is asked again before it has: what it then has written
+ * nobody reads meanwhile. Who does not answer for SILENT_TICKS is left out
+ * until it does. When a worker ends without having been told to, all are told
+ * to stop. The final report is written when all have ended.
  */
 #include "base/workers.h"
 
@@ -30,6 +33,8 @@
 #include "base/worker.h"
 
 #define ACCOUNT_ALIGN 64u
+#define TICK_MS	      1000
+#define SILENT_TICKS  5u
 
 struct member {
 	struct workers *all;
@@ -39,8 +44,9 @@ struct member {
 	uv_poll_t poll;
 	bool polled;
 	bool ended;
-	bool reported; /* since it was asked last */
-	bool alive;    /* the same */
+	unsigned asked, answered; /* reports; never more than one apart */
+	bool silent;		  /* it has not answered for long */
+	bool alive;		  /* since it was asked for a sign */
 };
 
 struct workers {
@@ -51,7 +57,12 @@ struct workers {
 	char *accounts;
 	size_t each_bytes; /* of the accounts */
 	uv_loop_t loop;
-	bool reporting, stopping;
+	uv_timer_t tick;
+	bool asking;	/* for accounts; not all have answered */
+	unsigned ticks; /* since then */
+	bool wanted;	/* a report, as soon as they have */
+	bool ask_again; /* that was wanted after they were asked */
+	bool stopping;
 	int exit_code;
 	/* In a worker. */
 	bool is_worker;
@@ -215,7 +226,28 @@ static int start_all(struct workers *w)
 	return rc;
 }
 
-/* A start that has come to nothing: those that run see our end close. */
+/* ---- what goes to the workers, and comes from them ---- */
+
+/* A worker that hangs, with more to read than there is room for, is not waited
+ * for. */
+static bool say(const struct member *m, char byte)
+{
+	ssize_t n;
+
+	do {
+		n = send(m->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+/* This one arrives in any case: the end of what it reads says the same. */
+static void say_stop(const struct member *m)
+{
+	if (!say(m, WORKER_STOP))
+		shutdown(m->fd, SHUT_WR);
+}
+
+/* A start that has come to nothing. */
 static void give_up(struct workers *w)
 {
 	for (unsigned i = 0; i < w->started; i++) {
@@ -223,20 +255,10 @@ static void give_up(struct workers *w)
 
 		if (m->ended)
 			continue;
+		say_stop(m);
 		close(m->fd);
 		wait_for_end(m);
 	}
-}
-
-/* ---- what goes to the workers, and comes from them ---- */
-
-static void say(const struct member *m, char byte)
-{
-	ssize_t n;
-
-	do {
-		n = send(m->fd, &byte, 1, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
 }
 
 static void say_to_all(struct workers *w, char byte)
@@ -255,34 +277,98 @@ static void write_report(struct workers *w, bool final)
 	w->spec->report(w->spec->ctx, &w->service, accounts, final);
 }
 
+/* Whether its account is still to come. */
+static bool is_due(const struct member *m)
+{
+	return !m->ended && m->asked != m->answered;
+}
+
+static void ask(struct workers *w)
+{
+	w->asking = true;
+	w->ask_again = false;
+	w->ticks = 0;
+	for (unsigned i = 0; i < w->started; i++) {
+		struct member *m = &w->members[i];
+
+		if (!m->ended && !is_due(m) && say(m, WORKER_REPORT))
+			m->asked++;
+	}
+}
+
 static void report_if_complete(struct workers *w)
 {
 	for (unsigned i = 0; i < w->started; i++)
-		if (!w->members[i].ended && !w->members[i].reported)
+		if (is_due(&w->members[i]) && !w->members[i].silent)
 			return;
-	if (w->reporting && w->ended < w->started)
-		write_report(w, false);
-	w->reporting = false;
+	w->asking = false;
+	if (!w->wanted || w->stopping)
+		return;
+	if (w->ask_again) {
+		ask(w);
+		return;
+	}
+	w->wanted = false;
+	write_report(w, false);
 }
 
 static void on_report(void *ctx)
 {
 	struct workers *w = ctx;
 
-	if (w->reporting || w->stopping)
+	if (w->wanted || w->stopping)
 		return;
-	w->reporting = true;
-	for (unsigned i = 0; i < w->started; i++)
-		w->members[i].reported = false;
-	say_to_all(w, WORKER_REPORT);
+	w->wanted = true;
+	w->ask_again = w->asking;
+	if (w->asking)
+		return;
+	ask(w);
+	report_if_complete(w); /* all may be silent */
+}
+
+static void note_silent(struct workers *w)
+{
+	for (unsigned i = 0; i < w->started; i++) {
+		struct member *m = &w->members[i];
+
+		if (!is_due(m) || m->silent)
+			continue;
+		m->silent = true;
+		log_error("worker %u does not answer: until it does, its part "
+			  "of reports is an old one",
+			  i);
+	}
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct workers *w = timer->data;
+
+	if (w->stopping)
+		return;
+	if (!w->asking) {
+		ask(w);
+	} else if (++w->ticks == SILENT_TICKS) {
+		note_silent(w);
+		report_if_complete(w);
+	}
+}
+
+static void on_answer(struct member *m)
+{
+	m->answered++;
+	if (m->silent)
+		log_info("worker %u answers again", m->index);
+	m->silent = false;
 }
 
 static void on_stop(void *ctx)
 {
 	struct workers *w = ctx;
 
-	if (!w->stopping)
-		say_to_all(w, WORKER_STOP);
+	for (unsigned i = 0; !w->stopping && i < w->started; i++)
+		if (!w->members[i].ended)
+			say_stop(&w->members[i]);
 	w->stopping = true;
 }
 
@@ -298,10 +384,15 @@ static bool are_alive(void *ctx)
 	bool all = true;
 
 	for (unsigned i = 0; i < w->started; i++) {
-		all &= w->members[i].alive || w->members[i].ended;
-		w->members[i].alive = false;
+		struct member *m = &w->members[i];
+
+		if (m->ended)
+			continue;
+		all &= m->alive;
+		/* One that owes a sign need not be asked for another. */
+		if (m->alive && say(m, WORKER_SIGN))
+			m->alive = false;
 	}
-	say_to_all(w, WORKER_SIGN);
 	return all;
 }
 
@@ -310,10 +401,24 @@ static void close_handles(struct workers *w)
 	for (unsigned i = 0; i < w->started; i++)
 		if (w->members[i].polled)
 			uv_close((uv_handle_t *)&w->members[i].poll, NULL);
+	uv_close((uv_handle_t *)&w->tick, NULL);
 	service_leave_loop(&w->service);
 }
 
-/* A worker that ends with 0 was told to by somebody who has told us, too. */
+/* With 0 it was told to: by us, by a manager who tells all, or it alone. */
+static void say_end(const struct workers *w, const struct member *m, int status)
+{
+	if (code_of(status))
+		log_error("worker %u has ended by %s %d: all end; its account "
+			  "is that of a moment before",
+			  m->index,
+			  WIFEXITED(status) ? "itself with" : "signal",
+			  WIFEXITED(status) ? WEXITSTATUS(status)
+					    : WTERMSIG(status));
+	else if (!w->stopping)
+		log_info("worker %u was told to end: all do", m->index);
+}
+
 static void on_end(struct member *m)
 {
 	struct workers *w = m->all;
@@ -323,15 +428,9 @@ static void on_end(struct member *m)
 	w->ended++;
 	uv_poll_stop(&m->poll);
 	status = wait_for_end(m);
-	if (code_of(status)) {
-		log_error("worker %u has ended by %s %d, its account is that "
-			  "of the last report: all end",
-			  m->index,
-			  WIFEXITED(status) ? "itself with" : "signal",
-			  WIFEXITED(status) ? WEXITSTATUS(status)
-					    : WTERMSIG(status));
+	say_end(w, m, status);
+	if (code_of(status))
 		w->exit_code = code_of(status);
-	}
 	on_stop(w);
 	report_if_complete(w);
 	if (w->ended < w->started)
@@ -351,7 +450,8 @@ static void on_bytes(uv_poll_t *poll, int status, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	for (ssize_t i = 0; i < n; i++) {
-		m->reported |= bytes[i] == WORKER_REPORTED;
+		if (bytes[i] == WORKER_REPORTED)
+			on_answer(m);
 		m->alive |= bytes[i] == WORKER_ALIVE;
 	}
 	if (n <= 0)
@@ -380,6 +480,10 @@ static int start_head(struct workers *w)
 		if (!err)
 			err = uv_poll_start(&m->poll, UV_READABLE, on_bytes);
 	}
+	uv_timer_init(&w->loop, &w->tick);
+	w->tick.data = w;
+	if (!err)
+		err = uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
 	if (!err)
 		err = service_run_on(&w->service, &w->loop, w->spec->options,
 				     &calls, w);

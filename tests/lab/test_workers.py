@@ -2,10 +2,13 @@
 """--workers: several processes copy as one does, and are one to the outside."""
 import os
 import signal
+import time
 
 import pytest
-from lab import CLIENTS, CLIENTS6, LINK_PORT, ONLINE_PORT, TARGET_PORT, Copy, \
-    assert_balanced, assert_exact, assert_whole, counter, wait_until
+from hosts import CLIENTS, CLIENTS6
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from outcome import Copy, assert_balanced, assert_exact, assert_whole, counter
+from waiting import wait_until
 
 ENVIRONMENT = 3
 LOAD = {"connections": 400, "concurrent": 40, "requests": 20}
@@ -15,7 +18,8 @@ def ports(count):
     return f"{LINK_PORT}-{LINK_PORT + count - 1}"
 
 
-def start(lab, *args, online=2, target=2, intercept=(), transfer=None):
+def start(lab, *args, online=2, target=2, intercept=(), transfer=None,
+          **kw):
     """Both applications and both programs, with so many workers each."""
     online_app = lab.serve(lab.online, ONLINE_PORT)
     target_app = lab.serve(lab.target, TARGET_PORT)
@@ -25,7 +29,7 @@ def start(lab, *args, online=2, target=2, intercept=(), transfer=None):
     here = ("--workers", online) if online > 1 else ()
     program = lab.start_intercept(*there, *intercept)
     tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, "-p",
-                                ports(target), *here, *args)
+                                ports(target), *here, *args, **kw)
     return Copy(online_app, target_app, program, tcpcopy)
 
 
@@ -163,7 +167,8 @@ def test_limits_are_for_all(lab):
 
 def test_signals_log_and_json(lab):
     log, pid = lab.path("log"), lab.path("pid")
-    copy = start(lab, "-l", log, "-P", pid, "--stats", "0.3")
+    copy = start(lab, "-l", log, "-P", pid, "--stats", "0.3", ready=False)
+    wait_until(copy.tcpcopy.objects, what="tcpcopy to be ready")
     with open(pid) as f:
         assert int(f.read()) == copy.tcpcopy.pid
     assert [o["type"] for o in copy.tcpcopy.objects()].count("ready") == 1
@@ -204,11 +209,15 @@ def test_a_worker_crashes(lab, which, victim):
     program = getattr(copy, which)
     wait_until(lambda: copy.target_app.totals()["requests"] > 500,
                what="some requests")
+    time.sleep(1.5)  # accounts are kept up once a second
     others = workers(program)
     os.kill(others[victim], signal.SIGKILL)
     assert program.wait() == 1
     assert f"worker {victim} has ended by signal 9" in program.err()
-    assert program.ledgers()[-1]["final"] is True
+    final = program.ledgers()[-1]
+    assert final["final"] is True
+    # the one that was killed has its part in it
+    assert len(by_worker(final)) == 2 and min(by_worker(final).values()) > 0
     for pid in others:
         assert not os.path.exists(f"/proc/{pid}")
     if which == "intercept":
@@ -220,6 +229,23 @@ def test_a_worker_crashes(lab, which, victim):
                what="copying to go on")
     load.done()
     assert tap.count() == 0
+
+
+def test_a_worker_stands_still(lab):
+    """It is said; the others copy, report and are told of as before."""
+    copy = start(lab)
+    lab.load(**LOAD)
+    second = workers(copy.tcpcopy)[1]
+    os.kill(second, signal.SIGSTOP)
+    wait_until(lambda: "worker 1 does not answer" in copy.tcpcopy.err(),
+               what="the head to say so")
+    before = by_worker(copy.tcpcopy.ledger())
+    lab.load(connections=100, requests=5, seed=9)
+    after = by_worker(copy.tcpcopy.ledger())
+    assert after[0] > before[0] and after[1] == before[1]
+    os.kill(second, signal.SIGCONT)
+    copy.exact()
+    assert "worker 1 answers again" in copy.tcpcopy.err()
 
 
 def test_the_head_is_killed(lab):

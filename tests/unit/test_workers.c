@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* A head and its workers, real ones: each case runs in a child, whose report
- * goes to a pipe. */
+ * and log go to a pipe. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,8 @@ enum act {
 	ACT_SERVE,
 	ACT_REFUSE, /* the last one does not start */
 	ACT_CRASH,  /* the first one, once it is asked for a report */
-	ACT_HANG    /* the same */
+	ACT_HANG,   /* the same */
+	ACT_TIRE    /* crashes when it is asked for the third time */
 };
 
 struct life {
@@ -60,7 +61,11 @@ static void on_report(void *ctx)
 {
 	struct one *o = ctx;
 
+	const struct account *a = service_account(o->service);
+
 	if (o->index == 0 && o->life->act == ACT_CRASH)
+		raise(SIGKILL);
+	if (o->index == 0 && o->life->act == ACT_TIRE && a->reports == 2)
 		raise(SIGKILL);
 	if (o->index == 0 && o->life->act == ACT_HANG)
 		dprintf(o->life->out, "hangs %d\n", getpid());
@@ -137,12 +142,12 @@ static void head_lives(struct life *life, uint64_t stats_us)
 	};
 
 	service_options_init(&options);
-	options.log_level = LOG_LEVEL_ERROR;
+	options.log_level = LOG_LEVEL_INFO;
 	options.stats_us = stats_us;
 	_exit(workers_run(&spec));
 }
 
-static void begin(struct run *r, enum act act)
+static void begin_with(struct run *r, enum act act, uint64_t stats_us)
 {
 	struct life life = {.act = act};
 	int fds[2];
@@ -156,12 +161,18 @@ static void begin(struct run *r, enum act act)
 	if (r->head == 0) {
 		setpgid(0, 0);
 		close(fds[0]);
-		/* The first report says that all are ready. */
-		head_lives(&life, 100000);
+		dup2(fds[1], STDERR_FILENO);
+		head_lives(&life, stats_us);
 	}
 	setpgid(r->head, r->head);
 	group = r->head;
 	close(fds[1]);
+}
+
+/* The first report says that all are ready. */
+static void begin(struct run *r, enum act act)
+{
+	begin_with(r, act, 100000);
 }
 
 /* Nothing is left after a failure either. */
@@ -193,10 +204,14 @@ static bool more(struct run *r)
 	return n > 0;
 }
 
-static void wait_for(struct run *r, const char *text)
+/* The whole line that has it. */
+static const char *wait_for(struct run *r, const char *text)
 {
-	while (!strstr(r->text, text))
+	const char *at;
+
+	while (!(at = strstr(r->text, text)) || !strchr(at + 1, '\n'))
 		assert_true(more(r));
+	return at;
 }
 
 /* The exit code, once the head and all workers have ended. */
@@ -260,8 +275,7 @@ static void test_reports_and_an_end(void **state)
 
 	(void)state;
 	begin(&r, ACT_SERVE);
-	wait_for(&r, "\nreport 0"); /* a second one */
-	read_accounts(r.text, a);
+	read_accounts(wait_for(&r, "report 0"), a);
 	for (unsigned i = 0; i < COUNT; i++)
 		assert_true(a[i].reports == 1 && !a[i].final);
 	kill(r.head, SIGUSR1);
@@ -279,8 +293,7 @@ static void test_told_together(void **state)
 
 	(void)state;
 	begin(&r, ACT_SERVE);
-	wait_for(&r, "\n");
-	read_accounts(r.text, a);
+	read_accounts(wait_for(&r, "report 0"), a);
 	for (unsigned i = 0; i < COUNT; i++)
 		kill((pid_t)a[i].pid, SIGTERM);
 	kill(r.head, SIGTERM);
@@ -311,13 +324,64 @@ static void test_one_crashes(void **state)
 	assert_true(a[1].final && a[2].final);
 }
 
+/* Its account is kept up even if nobody wants a report. */
+static void test_a_crash_leaves_an_account(void **state)
+{
+	struct account a[COUNT];
+	struct run r;
+
+	(void)state;
+	begin_with(&r, ACT_TIRE, 0);
+	assert_int_equal(end(&r), 1);
+	assert_null(strstr(r.text, "report 0"));
+	assert_non_null(strstr(r.text, "worker 0 has ended by signal 9"));
+	assert_int_equal(read_accounts(last_report(&r), a), 1);
+	assert_int_equal(a[0].reports, 2);
+	assert_true(a[1].final && a[2].final);
+}
+
+/* The others' reports go on. */
+static void test_one_does_not_answer(void **state)
+{
+	struct account a[COUNT];
+	struct run r;
+	int pid;
+
+	(void)state;
+	begin(&r, ACT_HANG);
+	assert_int_equal(sscanf(wait_for(&r, "hangs"), "hangs %d", &pid), 1);
+	wait_for(&r, "report 0");
+	wait_for(&r, "worker 0 does not answer");
+	kill(r.head, SIGTERM);
+	kill(pid, SIGKILL);
+	assert_int_equal(end(&r), 1);
+	assert_int_equal(read_accounts(last_report(&r), a), 1);
+	assert_false(a[0].final);
+	assert_true(a[1].final && a[2].final);
+}
+
+/* By hand, and not by a manager: then it is all the same an end. */
+static void test_one_is_told_to_end(void **state)
+{
+	struct account a[COUNT];
+	struct run r;
+
+	(void)state;
+	begin(&r, ACT_SERVE);
+	read_accounts(wait_for(&r, "report 0"), a);
+	kill((pid_t)a[1].pid, SIGTERM);
+	assert_int_equal(end(&r), 0);
+	assert_final(&r);
+	assert_non_null(strstr(r.text, "worker 1 was told to end"));
+}
+
 static void test_the_head_is_killed(void **state)
 {
 	struct run r;
 
 	(void)state;
 	begin(&r, ACT_SERVE);
-	wait_for(&r, "\n");
+	wait_for(&r, "report 0");
 	kill(r.head, SIGKILL);
 	/* That the pipe ends says that all workers have ended. */
 	assert_int_equal(end(&r), -SIGKILL);
@@ -380,8 +444,7 @@ static void test_a_hanging_one_is_not_covered_up(void **state)
 	/* It hangs as soon as it is asked for its report. */
 	while (hears(fd, "WATCHDOG=1", 3000))
 		assert_true(++heard < 20);
-	wait_for(&r, "\n");
-	assert_int_equal(sscanf(r.text, "hangs %d", &pid), 1);
+	assert_int_equal(sscanf(wait_for(&r, "hangs"), "hangs %d", &pid), 1);
 	/* The head then ends as with any that has crashed. */
 	kill(pid, SIGKILL);
 	assert_int_equal(end(&r), 1);
@@ -412,6 +475,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_told_together, clean),
 		cmocka_unit_test_teardown(test_one_cannot_start, clean),
 		cmocka_unit_test_teardown(test_one_crashes, clean),
+		cmocka_unit_test_teardown(test_a_crash_leaves_an_account,
+					  clean),
+		cmocka_unit_test_teardown(test_one_does_not_answer, clean),
+		cmocka_unit_test_teardown(test_one_is_told_to_end, clean),
 		cmocka_unit_test_teardown(test_the_head_is_killed, clean),
 		cmocka_unit_test_teardown(test_a_hanging_one_is_not_covered_up,
 					  clean),

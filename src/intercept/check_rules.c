@@ -29,6 +29,11 @@ const char *doctor_family_text(bool v4)
 	return v4 ? "IPv4" : "IPv6";
 }
 
+static unsigned last_queue(const struct intercept_doctor *d)
+{
+	return d->o->queue_num + d->o->workers - 1;
+}
+
 /* What is done about a rule that is missing, or in the wrong place. */
 static char *insert_text(const struct intercept_doctor *d, bool v4,
 			 uint16_t port, char fix[CHECK_TEXT_MAX])
@@ -37,7 +42,10 @@ static char *insert_text(const struct intercept_doctor *d, bool v4,
 
 	if (port)
 		snprintf(number, sizeof(number), "%u", port);
-	if (d->o->queue_num)
+	if (d->o->workers > 1)
+		snprintf(queue, sizeof(queue), " --queue-balance %u:%u",
+			 d->o->queue_num, last_queue(d));
+	else if (d->o->queue_num)
 		snprintf(queue, sizeof(queue), " --queue-num %u",
 			 d->o->queue_num);
 	return check_text(fix,
@@ -60,6 +68,33 @@ void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 	};
 
 	rules_walk(r, out_places, COUNT(out_places), &packet, out);
+}
+
+/* The rule leads to one queue of ours at least. */
+static void say_queues(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, const struct rules_answer *a)
+{
+	const char *family = doctor_family_text(v4);
+	char fix[CHECK_TEXT_MAX];
+
+	if (a->first_queue < d->o->queue_num || a->last_queue > last_queue(d))
+		check_warn(c, insert_text(d, v4, port, fix),
+			   "%s: answers of port %u go to queues %u to %u, of "
+			   "which %u to %u are ours: what goes to the others "
+			   "is lost, unless another intercept has them",
+			   family, port, a->first_queue, a->last_queue,
+			   d->o->queue_num, last_queue(d));
+	else if (a->last_queue < last_queue(d))
+		check_warn(c, insert_text(d, v4, port, fix),
+			   "%s: no answers of port %u go to queues %u to %u: "
+			   "their workers have nothing to do",
+			   family, port, a->last_queue + 1u, last_queue(d));
+	else if (d->o->workers > 1)
+		check_ok(c, "%s: answers of port %u go to queues %u to %u",
+			 family, port, d->o->queue_num, last_queue(d));
+	else
+		check_ok(c, "%s: answers of port %u go to queue %u", family,
+			 port, d->o->queue_num);
 }
 
 static void say_queued(struct check *c, const struct intercept_doctor *d,
@@ -90,8 +125,7 @@ static void say_queued(struct check *c, const struct intercept_doctor *d,
 			   "\"%s\"",
 			   doctor_family_text(v4), port, a->rule);
 	else
-		check_ok(c, "%s: answers of port %u go to queue %u",
-			 doctor_family_text(v4), port, d->o->queue_num);
+		say_queues(c, d, v4, port, a);
 }
 
 /* A line of native nftables: "tcp sport 80 queue to 0". */

@@ -372,6 +372,31 @@ def test_doctors(lab):
     assert copy.tcpcopy.alive()
 
 
+def test_the_doctor_of_the_target(lab):
+    """Every worker's queue and port; a rule for more or fewer queues."""
+    def doctor(*args):
+        check = lab.start_intercept("check", "--workers", 2, *args,
+                                    ready=False, json_file=False)
+        check.wait()
+        return check.out()
+
+    lab.serve(lab.target, TARGET_PORT)
+    lab.rule(TARGET_PORT, "--queue-balance", "0:1")
+    said = doctor()
+    assert "queue 0 is free" in said and "queue 1 is free" in said, said
+    assert "go to queues 0 to 1" in said, said
+    lab.start_intercept("--workers", 2)
+    said = doctor()
+    for n in (0, 1):
+        assert f"queue {n}: intercept" in said, said
+        assert f":{LINK_PORT + n}" in said, said
+    assert "FAIL" not in said, said
+    assert "which 1 to 2 are ours" in doctor("--queue-num", 1)
+    lab.target.run("iptables", "-F", "OUTPUT")
+    lab.rule(TARGET_PORT)
+    assert "go to queues 1 to 1: their workers" in doctor()
+
+
 def test_the_whole_of_two_onlines(lab2):
     """Two tcpcopies of two workers each."""
     onlines = [lab2.serve(host, ONLINE_PORT) for host in lab2.onlines]

@@ -171,12 +171,30 @@ static bool wait_for_ready(const struct member *m, const sigset_t *before)
 	return false;
 }
 
+/* It did not get ready, and has said why, unless it was killed. */
+static int end_of_start(struct workers *w, struct member *m)
+{
+	int status;
+
+	w->ended++;
+	m->ended = true;
+	close(m->fd);
+	status = wait_for_end(m);
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "%s: --workers: one has ended by signal %d\n",
+			w->spec->program, WTERMSIG(status));
+	/* Nothing was wrong: somebody has told it to end. */
+	if (code_of(status) == 0)
+		told_to_stop = 1;
+	return code_of(status);
+}
+
 /* In the head: 0 or the exit code. In the worker: that of its life. */
 static int start_one(struct workers *w, const sigset_t *before)
 {
 	struct member *m = &w->members[w->started];
 	unsigned index = w->started;
-	int fds[2], code;
+	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
@@ -200,15 +218,7 @@ static int start_one(struct workers *w, const sigset_t *before)
 	w->started++;
 	if (wait_for_ready(m, before) || told_to_stop)
 		return 0;
-	/* It has said why. */
-	w->ended++;
-	m->ended = true;
-	close(m->fd);
-	code = code_of(wait_for_end(m));
-	/* Nothing was wrong: somebody has told it to end. */
-	if (code == 0)
-		told_to_stop = 1;
-	return code;
+	return end_of_start(w, m);
 }
 
 static int start_all(struct workers *w)

@@ -339,7 +339,9 @@ static int open_ring(struct capture_ring *r,
 	if (!rc && cfg->split.count > 1) {
 		rc = join_fanout(r->fd, cfg);
 		if (rc)
-			snprintf(err, err_bytes, "--workers: packet fanout: %s",
+			snprintf(err, err_bytes,
+				 "--workers: packet fanout: %s; is the device "
+				 "up?",
 				 strerror(-rc));
 		/* That is for expressions, as above. */
 		rc = rc == -EINVAL ? -EIO : rc;

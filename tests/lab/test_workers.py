@@ -34,8 +34,9 @@ def start(lab, *args, online=2, target=2, intercept=(), transfer=None,
 
 
 def workers(program):
-    """The processes that the head has started."""
-    path = f"/proc/{program.pid}/task/{program.pid}/children"
+    """The processes that the head, a program or its number, has started."""
+    pid = getattr(program, "pid", program)
+    path = f"/proc/{pid}/task/{pid}/children"
     with open(path) as f:
         return [int(pid) for pid in f.read().split()]
 
@@ -184,6 +185,40 @@ def test_signals_log_and_json(lab):
                  "tcpcopy/1 info: works"):
         assert name in text, text
     assert not os.path.exists(pid)
+
+
+def test_daemon(lab):
+    """The caller gets its prompt back when all run, and none keeps it."""
+    pid_path, log = lab.path("pid"), lab.path("log")
+    lab.rule(TARGET_PORT, "--queue-balance", "0:1")
+    caller = lab.start_intercept("--workers", 2, "-d", "-P", pid_path, "-l",
+                                 log, ready=False)
+    assert caller.wait() == 0, caller.err()
+    assert caller.err() == caller.out() == ""
+    with open(pid_path) as f:
+        head = int(f.read())
+    pids = workers(head) + [head]
+    assert len(pids) == 3
+    for pid in pids:
+        wait_until(lambda pid=pid:
+                   os.readlink(f"/proc/{pid}/fd/0") == "/dev/null",
+                   what="the terminal to be left")
+    os.kill(head, signal.SIGTERM)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}")
+                               for pid in pids), what="all to end")
+    assert not os.path.exists(pid_path)
+    assert caller.ledgers()[-1]["final"] is True
+
+
+def test_key(lab):
+    """Each worker proves that it has it, and has to do with no other."""
+    key = lab.path("key")
+    lab.target.run(lab.intercept_bin, "--make-key", key)
+    copy = start(lab, "--key-file", key, intercept=("--key-file", key))
+    lab.load(**LOAD)
+    ledger = copy.exact()
+    assert len(by_worker(ledger)) == 2
+    assert min(by_worker(ledger).values()) > 100
 
 
 def test_stopped_all_at_once(lab):

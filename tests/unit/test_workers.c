@@ -26,6 +26,7 @@
 enum act {
 	ACT_SERVE,
 	ACT_REFUSE, /* the last one does not start */
+	ACT_DIE,    /* the same */
 	ACT_CRASH,  /* the first one, once it is asked for a report */
 	ACT_HANG,   /* the same */
 	ACT_TIRE    /* crashes when it is asked for the third time */
@@ -91,6 +92,8 @@ static int serve(void *ctx, struct service *s, unsigned index)
 	o = (struct one){.life = ctx, .service = s, .index = index};
 	if (o.life->act == ACT_REFUSE && index == COUNT - 1)
 		return 3;
+	if (o.life->act == ACT_DIE && index == COUNT - 1)
+		raise(SIGKILL);
 	uv_loop_init(&o.loop);
 	service_run_on(s, &o.loop, s->options, &calls, &o);
 	if (service_drop_privileges(s, -1))
@@ -311,6 +314,17 @@ static void test_one_cannot_start(void **state)
 	assert_string_equal(r.text, "");
 }
 
+static void test_one_is_killed_before_it_serves(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin(&r, ACT_DIE);
+	assert_int_equal(end(&r), 1);
+	assert_string_equal(r.text,
+			    "test: --workers: one has ended by signal 9\n");
+}
+
 static void test_one_crashes(void **state)
 {
 	struct account a[COUNT];
@@ -474,6 +488,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_reports_and_an_end, clean),
 		cmocka_unit_test_teardown(test_told_together, clean),
 		cmocka_unit_test_teardown(test_one_cannot_start, clean),
+		cmocka_unit_test_teardown(test_one_is_killed_before_it_serves,
+					  clean),
 		cmocka_unit_test_teardown(test_one_crashes, clean),
 		cmocka_unit_test_teardown(test_a_crash_leaves_an_account,
 					  clean),

@@ -15,97 +15,22 @@
  * until it does. When a worker ends without having been told to, all are told
  * to stop. The final report is written when all have ended.
  */
-#include "base/workers.h"
+#include "base/workers_internal.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/daemon.h"
 #include "base/log.h"
-#include "base/notify.h"
-#include "base/worker.h"
 
 #define ACCOUNT_ALIGN 64u
 #define TICK_MS	      1000
 #define SILENT_TICKS  5u
 
-struct member {
-	struct workers *all;
-	unsigned index;
-	pid_t pid;
-	int fd; /* the head's end */
-	uv_poll_t poll;
-	bool polled;
-	bool ended;
-	unsigned asked, answered; /* reports; never more than one apart */
-	bool silent;		  /* it has not answered for long */
-	bool alive;		  /* since it was asked for a sign */
-};
-
-struct workers {
-	const struct workers_spec *spec;
-	struct service service;
-	struct member members[WORKERS_MAX];
-	unsigned started, ended;
-	char *accounts;
-	size_t each_bytes; /* of the accounts */
-	uv_loop_t loop;
-	uv_timer_t tick;
-	bool asking;	/* for accounts; not all have answered */
-	unsigned ticks; /* since then */
-	bool wanted;	/* a report, as soon as they have */
-	bool ask_again; /* that was wanted after they were asked */
-	bool stopping;
-	int exit_code;
-	/* In a worker. */
-	bool is_worker;
-	struct worker worker;
-};
-
-/* ---- the start, still without a loop ---- */
-
-static volatile sig_atomic_t told_to_stop;
-
-static void on_early_signal(int signum)
-{
-	(void)signum;
-	told_to_stop = 1;
-}
-
-/* SIGTERM and SIGINT come only while we wait; there is nothing to report or to
- * open again yet. */
-static void hold_signals(sigset_t *before)
-{
-	struct sigaction act = {.sa_handler = on_early_signal};
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, before);
-	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGINT, &act, NULL);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-}
-
-static void release_signals(const sigset_t *before)
-{
-	struct sigaction act = {.sa_handler = SIG_DFL};
-
-	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGINT, &act, NULL);
-	sigprocmask(SIG_SETMASK, before, NULL);
-}
-
-static void *account_of(const struct workers *w, unsigned index)
+void *workers_account(const struct workers *w, unsigned index)
 {
 	return w->accounts + index * w->each_bytes;
 }
@@ -126,121 +51,9 @@ static int make_accounts(struct workers *w)
 	return 0;
 }
 
-/* The others' ends must not be kept open here: they tell that the head is gone.
- */
-static int serve(struct workers *w, unsigned index, int fd,
-		 const sigset_t *before)
-{
-	w->is_worker = true;
-	for (unsigned i = 0; i < w->started; i++)
-		close(w->members[i].fd);
-	release_signals(before);
-	w->worker = (struct worker){
-		.index = index, .fd = fd, .account = account_of(w, index)};
-	service_become_worker(&w->service, &w->worker);
-	return w->spec->serve(w->spec->ctx, &w->service, index);
-}
-
-/* What waitpid() says of it. */
-static int wait_for_end(const struct member *m)
-{
-	int status = 0;
-
-	while (waitpid(m->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-static int code_of(int status)
-{
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
-/* Whether it has said that it is ready. */
-static bool wait_for_ready(const struct member *m, const sigset_t *before)
-{
-	struct pollfd p = {.fd = m->fd, .events = POLLIN};
-	char byte;
-
-	while (!told_to_stop) {
-		if (ppoll(&p, 1, NULL, before) < 0 && errno == EINTR)
-			continue;
-		return recv(m->fd, &byte, 1, MSG_DONTWAIT) == 1 &&
-		       byte == WORKER_READY;
-	}
-	return false;
-}
-
-/* It did not get ready, and has said why, unless it was killed. */
-static int end_of_start(struct workers *w, struct member *m)
-{
-	int status;
-
-	w->ended++;
-	m->ended = true;
-	close(m->fd);
-	status = wait_for_end(m);
-	if (WIFSIGNALED(status))
-		fprintf(stderr, "%s: --workers: one has ended by signal %d\n",
-			w->spec->program, WTERMSIG(status));
-	/* Nothing was wrong: somebody has told it to end. */
-	if (code_of(status) == 0)
-		told_to_stop = 1;
-	return code_of(status);
-}
-
-/* In the head: 0 or the exit code. In the worker: that of its life. */
-static int start_one(struct workers *w, const sigset_t *before)
-{
-	struct member *m = &w->members[w->started];
-	unsigned index = w->started;
-	int fds[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
-		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
-			strerror(errno));
-		return OPTS_EXIT_ENVIRONMENT;
-	}
-	fflush(NULL);
-	*m = (struct member){.all = w, .index = index, .fd = fds[0]};
-	m->pid = fork();
-	if (m->pid == 0) {
-		close(fds[0]);
-		return serve(w, index, fds[1], before);
-	}
-	close(fds[1]);
-	if (m->pid < 0) {
-		fprintf(stderr, "%s: --workers: %s\n", w->spec->program,
-			strerror(errno));
-		close(fds[0]);
-		return OPTS_EXIT_ENVIRONMENT;
-	}
-	w->started++;
-	if (wait_for_ready(m, before) || told_to_stop)
-		return 0;
-	return end_of_start(w, m);
-}
-
-static int start_all(struct workers *w)
-{
-	sigset_t before;
-	int rc = 0;
-
-	hold_signals(&before);
-	while (rc == 0 && !told_to_stop && w->started < w->spec->count) {
-		rc = start_one(w, &before);
-		if (w->is_worker)
-			return rc;
-	}
-	release_signals(&before);
-	return rc;
-}
-
 /* ---- what goes to the workers, and comes from them ---- */
 
-/* A worker that hangs, with more to read than there is room for, is not waited
- * for. */
-static bool say(const struct member *m, char byte)
+bool workers_say(const struct member *m, char byte)
 {
 	ssize_t n;
 
@@ -250,32 +63,17 @@ static bool say(const struct member *m, char byte)
 	return n == 1;
 }
 
-/* This one arrives in any case: the end of what it reads says the same. */
-static void say_stop(const struct member *m)
+void workers_say_stop(const struct member *m)
 {
-	if (!say(m, WORKER_STOP))
+	if (!workers_say(m, WORKER_STOP))
 		shutdown(m->fd, SHUT_WR);
-}
-
-/* A start that has come to nothing. */
-static void give_up(struct workers *w)
-{
-	for (unsigned i = 0; i < w->started; i++) {
-		struct member *m = &w->members[i];
-
-		if (m->ended)
-			continue;
-		say_stop(m);
-		close(m->fd);
-		wait_for_end(m);
-	}
 }
 
 static void say_to_all(struct workers *w, char byte)
 {
 	for (unsigned i = 0; i < w->started; i++)
 		if (!w->members[i].ended)
-			say(&w->members[i], byte);
+			workers_say(&w->members[i], byte);
 }
 
 static void write_report(struct workers *w, bool final)
@@ -283,7 +81,7 @@ static void write_report(struct workers *w, bool final)
 	const void *accounts[WORKERS_MAX];
 
 	for (unsigned i = 0; i < w->spec->count; i++)
-		accounts[i] = account_of(w, i);
+		accounts[i] = workers_account(w, i);
 	w->spec->report(w->spec->ctx, &w->service, accounts, final);
 }
 
@@ -301,7 +99,7 @@ static void ask(struct workers *w)
 	for (unsigned i = 0; i < w->started; i++) {
 		struct member *m = &w->members[i];
 
-		if (!m->ended && !is_due(m) && say(m, WORKER_REPORT))
+		if (!m->ended && !is_due(m) && workers_say(m, WORKER_REPORT))
 			m->asked++;
 	}
 }
@@ -378,7 +176,7 @@ static void on_stop(void *ctx)
 
 	for (unsigned i = 0; !w->stopping && i < w->started; i++)
 		if (!w->members[i].ended)
-			say_stop(&w->members[i]);
+			workers_say_stop(&w->members[i]);
 	w->stopping = true;
 }
 
@@ -400,7 +198,7 @@ static bool are_alive(void *ctx)
 			continue;
 		all &= m->alive;
 		/* One that owes a sign need not be asked for another. */
-		if (m->alive && say(m, WORKER_SIGN))
+		if (m->alive && workers_say(m, WORKER_SIGN))
 			m->alive = false;
 	}
 	return all;
@@ -418,7 +216,7 @@ static void close_handles(struct workers *w)
 /* With 0 it was told to: by us, by a manager who tells all, or it alone. */
 static void say_end(const struct workers *w, const struct member *m, int status)
 {
-	if (code_of(status))
+	if (workers_code(status))
 		log_error("worker %u has ended by %s %d: all end; its account "
 			  "is that of a moment before",
 			  m->index,
@@ -437,10 +235,10 @@ static void on_end(struct member *m)
 	m->ended = true;
 	w->ended++;
 	uv_poll_stop(&m->poll);
-	status = wait_for_end(m);
+	status = workers_wait(m);
 	say_end(w, m, status);
-	if (code_of(status))
-		w->exit_code = code_of(status);
+	if (workers_code(status))
+		w->exit_code = workers_code(status);
 	on_stop(w);
 	report_if_complete(w);
 	if (w->ended < w->started)
@@ -513,13 +311,13 @@ static void say_ready(struct workers *w)
 }
 
 /* All workers run. */
-static int lead(struct workers *w)
+static int lead(struct workers *w, const sigset_t *before)
 {
 	int rc = service_drop_privileges(&w->service, -1);
 	int err;
 
 	if (rc) {
-		give_up(w);
+		workers_give_up(w);
 		return rc;
 	}
 	err = uv_loop_init(&w->loop);
@@ -528,10 +326,12 @@ static int lead(struct workers *w)
 	if (err) {
 		fprintf(stderr, "%s: event loop: %s\n", w->spec->program,
 			uv_strerror(err));
-		give_up(w);
+		workers_give_up(w);
 		return 1;
 	}
 	say_ready(w);
+	/* What was held is the loop's now. */
+	sigprocmask(SIG_SETMASK, before, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	close_handles(w);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
@@ -542,6 +342,7 @@ static int lead(struct workers *w)
 int workers_run(const struct workers_spec *spec)
 {
 	static struct workers w;
+	sigset_t before;
 	int rc;
 
 	w = (struct workers){.spec = spec};
@@ -549,11 +350,11 @@ int workers_run(const struct workers_spec *spec)
 	if (!rc)
 		rc = make_accounts(&w);
 	if (!rc)
-		rc = start_all(&w);
-	if (!w.is_worker && (rc || told_to_stop))
-		give_up(&w);
+		rc = workers_start(&w, &before);
+	if (!w.is_worker && (rc || w.told))
+		workers_give_up(&w);
 	else if (!w.is_worker)
-		rc = lead(&w);
+		rc = lead(&w, &before);
 	service_end(&w.service);
 	return rc;
 }

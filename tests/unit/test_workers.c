@@ -27,6 +27,7 @@ enum act {
 	ACT_SERVE,
 	ACT_REFUSE, /* the last one does not start */
 	ACT_DIE,    /* the same */
+	ACT_TELL,   /* the last one, when it is ready, ends the head */
 	ACT_CRASH,  /* the first one, once it is asked for a report */
 	ACT_HANG,   /* the same */
 	ACT_TIRE    /* crashes when it is asked for the third time */
@@ -96,9 +97,12 @@ static int serve(void *ctx, struct service *s, unsigned index)
 		raise(SIGKILL);
 	uv_loop_init(&o.loop);
 	service_run_on(s, &o.loop, s->options, &calls, &o);
-	if (service_drop_privileges(s, -1))
+	/* Who has given them up may not send signals. */
+	if (o.life->act != ACT_TELL && service_drop_privileges(s, -1))
 		return 4;
 	service_ready(s);
+	if (o.life->act == ACT_TELL && index == COUNT - 1)
+		kill(getppid(), SIGTERM);
 	uv_run(&o.loop, UV_RUN_DEFAULT);
 	service_leave_loop(s);
 	uv_run(&o.loop, UV_RUN_DEFAULT);
@@ -325,6 +329,19 @@ static void test_one_is_killed_before_it_serves(void **state)
 			    "test: --workers: one has ended by signal 9\n");
 }
 
+/* Between the start and the loop, too, an end is a regular one. */
+static void test_told_as_soon_as_all_are_ready(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		begin(&r, ACT_TELL);
+		if (end(&r) != 0)
+			fail_msg("%u: %s", i, r.text);
+	}
+}
+
 static void test_one_crashes(void **state)
 {
 	struct account a[COUNT];
@@ -489,6 +506,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_told_together, clean),
 		cmocka_unit_test_teardown(test_one_cannot_start, clean),
 		cmocka_unit_test_teardown(test_one_is_killed_before_it_serves,
+					  clean),
+		cmocka_unit_test_teardown(test_told_as_soon_as_all_are_ready,
 					  clean),
 		cmocka_unit_test_teardown(test_one_crashes, clean),
 		cmocka_unit_test_teardown(test_a_crash_leaves_an_account,

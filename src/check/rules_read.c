@@ -120,6 +120,7 @@ void rules_host_read(struct rules_host *h)
 {
 	static const char *const tools[2] = {"iptables", "ip6tables"};
 	const char *const list[] = {"list", "ruleset", NULL};
+	char *text;
 
 	privileges_hand_down();
 	for (int i = 0; i < 2; i++) {
@@ -130,7 +131,9 @@ void rules_host_read(struct rules_host *h)
 		if (!f[RULES_NFT] && !f[RULES_LEGACY])
 			f[RULES_NFT] = read_flavour(tools[i], "");
 	}
-	h->nft = run_tool("nft", list);
+	text = run_tool("nft", list);
+	h->native = text ? nft_parse(text) : NULL;
+	free(text);
 }
 
 void rules_host_free(struct rules_host *h)
@@ -138,7 +141,7 @@ void rules_host_free(struct rules_host *h)
 	for (int i = 0; i < 2; i++)
 		for (int f = 0; f < RULES_FLAVOURS; f++)
 			rules_free(h->flavours[i][f]);
-	free(h->nft);
+	nft_free(h->native);
 }
 
 const char *rules_tool(const struct rules_host *h, bool v4,

@@ -3,6 +3,7 @@
 #ifndef CHECK_RULES_READ_H
 #define CHECK_RULES_READ_H
 
+#include "check/nft.h"
 #include "check/rules.h"
 
 /* iptables comes in two flavours, each with rules of its own. */
@@ -11,7 +12,7 @@ enum rules_flavour { RULES_NFT, RULES_LEGACY, RULES_FLAVOURS };
 struct rules_host {
 	/* [0] IPv4, [1] IPv6; NULL: the tool is not here, or cannot read. */
 	struct rules *flavours[2][RULES_FLAVOURS];
-	char *nft; /* of nft(8), or NULL */
+	struct nft *native; /* NULL: there is no nft(8), or it cannot read */
 };
 
 void rules_host_read(struct rules_host *h);

@@ -252,6 +252,8 @@ static void add_route(struct divert *d, uint32_t link_id,
 		d->counters.routes_full++;
 		refuse(d, link_id, added);
 		return;
+	case ROUTER_LATE:
+		return; /* its end is on the same way, behind it */
 	}
 }
 

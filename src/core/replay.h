@@ -23,13 +23,23 @@ struct replay_mapping {
 
 struct replay_target {
 	struct endpoint at;
-	uint32_t groups; /* bit g: intercept g sees this target's answers */
+	uint32_t groups;     /* bit g: intercept g sees this target's answers */
+	uint32_t own_groups; /* of these, on its host; 0: who is not known */
 	unsigned relay_group; /* intercept that is to inject its packets */
 	/* What a loopback, link-local or own client address becomes. */
 	struct ip_addr local_source;
 };
 
 #define REPLAY_GROUPS_MAX 32
+
+/* Whether answers of the target would get out. others: bit g: intercept g has a
+ * guard, of other ports than the target's. */
+static inline bool replay_left_out(const struct replay_target *t,
+				   uint32_t others)
+{
+	return t->own_groups ? !(t->own_groups & ~others)
+			     : (t->groups & others) != 0;
+}
 
 struct replay_config {
 	const struct replay_mapping *mappings; /* copied, as all arrays here */
@@ -47,6 +57,7 @@ struct replay_config {
 	unsigned copies;	 /* 1..1023 */
 	unsigned port_slice;	 /* 0..1023 */
 	struct split split;	 /* of the ports, among several workers */
+	uint32_t port_count;	 /* of each client address; 0: all there are */
 	unsigned sample_percent; /* 1..100 */
 	size_t memory_bytes;	 /* all of the engine's memory */
 	/* Over these, new connections are not copied; 0: no limit. Of all
@@ -73,7 +84,8 @@ enum replay_notice_type {
 	NOTICE_MEMORY,
 	NOTICE_NO_TUPLE,
 	NOTICE_UNGUARDED, /* an intercept does not vouch: nothing is sent */
-	NOTICE_GUARDED,	  /* it does again */
+	NOTICE_PORT_UNGUARDED, /* its guard has other ports: nothing is sent */
+	NOTICE_GUARDED,	       /* all guards of its port stand again */
 	NOTICE_MAX_SESSIONS,
 	NOTICE_MAX_RATE,
 	NOTICE_MAX_CPU,

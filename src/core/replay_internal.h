@@ -55,8 +55,15 @@ struct copy_list {
 
 /* What an intercept says of its guard, over any of its links. */
 struct vouch {
-	bool guarded;	   /* the last word: it has one */
+	struct wire_status last; /* word: whether it has one, of which ports */
 	uint64_t until_us; /* and it stands until here, unless told again */
+};
+
+/* Whether the guards allow that something is sent to a target. */
+enum guarded {
+	GUARDED,     /* or there are none */
+	NOT_VOUCHED, /* some intercept's may have fallen */
+	OTHER_PORTS  /* that on its host is not for its port */
 };
 
 struct target {
@@ -67,9 +74,9 @@ struct target {
 	uint64_t silent_at_us; /* when to complain that nothing came back */
 	bool proven;	       /* an answer has come through intercept */
 	bool silence_told;
-	bool linked;	  /* some link to an intercept of it is up */
-	bool unguarded;	  /* some intercept's guard may have fallen */
-	bool up;	  /* linked, and not unguarded */
+	bool linked; /* some link to an intercept of it is up */
+	bool up;     /* linked, and guarded */
+	enum guarded guarded;
 	uint16_t notices; /* bit: enum replay_notice_type */
 };
 
@@ -265,10 +272,9 @@ uint64_t replay_links_deadline_us(const struct replay *r);
 
 /* replay_vouch.c */
 
-/* No intercept that sees this target's answers has a guard that may have
- * fallen. */
-bool replay_vouched(const struct replay *r, const struct target *t,
-		    uint64_t now_us);
+/* What the intercepts that see this target's answers say of their guards. */
+enum guarded replay_guarded(const struct replay *r, const struct target *t,
+			    uint64_t now_us);
 void replay_on_status(struct replay *r, unsigned link_id,
 		      const struct wire_status *status, uint64_t now_us);
 /* A link has come or gone: what it said last is void, but for the lease that

@@ -217,15 +217,19 @@ void replay_forget_proof(struct target *t, uint64_t now_us)
 	t->next_open_us = now_us;
 }
 
-static void note_guard(struct replay *r, struct target *t, bool unguarded)
+static void note_guard(struct replay *r, struct target *t, enum guarded guarded)
 {
-	uint32_t number = (uint32_t)(t - r->targets);
+	static const enum replay_notice_type notices[] = {
+		[GUARDED] = NOTICE_GUARDED,
+		[NOT_VOUCHED] = NOTICE_UNGUARDED,
+		[OTHER_PORTS] = NOTICE_PORT_UNGUARDED,
+	};
 
-	if (unguarded == t->unguarded)
+	if (guarded == t->guarded)
 		return;
-	t->unguarded = unguarded;
-	r->ledger.guard_pauses += unguarded;
-	replay_tell(r, unguarded ? NOTICE_UNGUARDED : NOTICE_GUARDED, number);
+	r->ledger.guard_pauses += t->guarded == GUARDED;
+	t->guarded = guarded;
+	replay_tell(r, notices[guarded], (uint32_t)(t - r->targets));
 }
 
 void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
@@ -235,8 +239,8 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 	if (linked != t->linked)
 		replay_forget_proof(t, now_us);
 	t->linked = linked;
-	note_guard(r, t, linked && !replay_vouched(r, t, now_us));
-	t->up = linked && !t->unguarded;
+	note_guard(r, t, linked ? replay_guarded(r, t, now_us) : GUARDED);
+	t->up = linked && t->guarded == GUARDED;
 	if (t->up == was_up)
 		return;
 	if (!t->up)

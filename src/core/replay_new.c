@@ -106,6 +106,7 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 	struct tuples_config tuples = {
 		.count = n + n / 2,
 		.port_slice = cfg->port_slice,
+		.port_count = cfg->port_count,
 		.barred_ports = r->target_ports,
 		.barred_port_count = cfg->target_count,
 		.split = cfg->split,

@@ -9,6 +9,11 @@
  * that link says so, too. An intercept that was heard to have a guard is held
  * to it until it says otherwise, also while it has no link. What was never
  * heard to have one needs no lease.
+ *
+ * A guard is for some ports of its host. Where a target's own intercept guards
+ * others, its answers would get out: nothing is sent to it at all. One of
+ * several on its host must guard its port, or have no guard. When it is not
+ * known which are, none of all may guard others.
  */
 #include "core/replay_internal.h"
 
@@ -32,17 +37,29 @@ static bool group_vouches(const struct replay *r, unsigned group,
 {
 	const struct vouch *v = &r->vouches[group];
 
-	return !v->guarded ||
+	return !v->last.guarded ||
 	       (now_us < v->until_us && !group_unarmed(r, group));
 }
 
-bool replay_vouched(const struct replay *r, const struct target *t,
-		    uint64_t now_us)
+static bool is_left_out(const struct replay *r, const struct target *t)
 {
+	uint32_t others = 0;
+
+	for (unsigned g = 0; g < r->cfg.group_count; g++)
+		if (wire_guards_others(&r->vouches[g].last, t->cfg.at.port))
+			others |= 1u << g;
+	return replay_left_out(&t->cfg, others);
+}
+
+enum guarded replay_guarded(const struct replay *r, const struct target *t,
+			    uint64_t now_us)
+{
+	if (is_left_out(r, t))
+		return OTHER_PORTS;
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
 		if (t->cfg.groups & 1u << g && !group_vouches(r, g, now_us))
-			return false;
-	return true;
+			return NOT_VOUCHED;
+	return GUARDED;
 }
 
 static void find_next_end(struct replay *r, uint64_t now_us)
@@ -51,7 +68,7 @@ static void find_next_end(struct replay *r, uint64_t now_us)
 	for (unsigned g = 0; g < r->cfg.group_count; g++) {
 		const struct vouch *v = &r->vouches[g];
 
-		if (v->guarded && v->until_us > now_us &&
+		if (v->last.guarded && v->until_us > now_us &&
 		    v->until_us < r->lease_us)
 			r->lease_us = v->until_us;
 	}
@@ -76,7 +93,7 @@ void replay_on_status(struct replay *r, unsigned link_id,
 {
 	struct vouch *v = &r->vouches[group_of(r, link_id)];
 
-	v->guarded = status->guarded;
+	v->last = *status;
 	r->link_unarmed[link_id] = status->guarded && !status->armed;
 	v->until_us = status->armed ? now_us + REPLAY_LEASE_US : 0;
 	replay_on_leases(r, now_us);

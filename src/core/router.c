@@ -247,6 +247,14 @@ static void drop(struct router *rt, struct route *r)
 	pool_give(&rt->routes, index);
 }
 
+/* Words about two sessions that had the tuple one after the other may come by
+ * links of different speed. */
+static bool is_of_earlier(const struct wire_route *route, const struct route *r)
+{
+	return seq_lt((uint32_t)(route->route_id >> 32),
+		      (uint32_t)(r->route_id >> 32));
+}
+
 enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route)
 {
@@ -258,6 +266,8 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 		return ROUTER_FULL;
 	if (r && r->owner != owner)
 		return ROUTER_REFUSED;
+	if (r && is_of_earlier(route, r))
+		return ROUTER_LATE;
 	if (!r)
 		r = insert(rt, route, owner, link->round);
 	if (!r)

@@ -17,7 +17,12 @@
 /* Blocks that one router_expire() looks at. */
 #define ROUTER_SWEEP 4096u
 
-enum router_result { ROUTER_ADDED, ROUTER_REFUSED, ROUTER_FULL };
+enum router_result {
+	ROUTER_ADDED,
+	ROUTER_REFUSED,
+	ROUTER_FULL,
+	ROUTER_LATE /* a later session of the instance has the tuple */
+};
 
 struct router_hit {
 	uint64_t route_id;
@@ -37,7 +42,8 @@ void router_free(struct router *rt, const struct mem *mem);
 bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance);
 void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us);
 
-/* Registers, or replaces what the same instance has registered. */
+/* Registers, or replaces what the same instance has registered, unless the
+ * upper half of its id is a later one. */
 enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route);
 /* true: it was there, the link's instance owns it, and the id is the same. */

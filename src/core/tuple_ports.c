@@ -33,15 +33,17 @@ static uint32_t usable(const struct tuple_ports *p,
 	return count;
 }
 
-void tuple_ports_init(struct tuple_ports *p, unsigned slice,
+void tuple_ports_init(struct tuple_ports *p, unsigned slice, uint32_t count,
 		      const uint16_t *barred, size_t barred_count,
 		      const struct split *split)
 {
+	uint32_t all = count ? count : TUPLES_PORTS;
+	uint32_t part = all < SLICE_PORTS ? all : SLICE_PORTS;
+	uint32_t first = slice * SLICE_PORTS % (all - part + 1);
+
 	*p = (struct tuple_ports){
-		.spans = {[SPAN_SLICE] = {.first = slice * SLICE_PORTS,
-					  .count = SLICE_PORTS},
-			  [SPAN_WHOLE] = {.count = TUPLES_PORTS,
-					  .cursor = slice * SLICE_PORTS}},
+		.spans = {[SPAN_SLICE] = {.first = first, .count = part},
+			  [SPAN_WHOLE] = {.count = all, .cursor = first}},
 		.barred = barred,
 		.barred_count = barred_count,
 		.split = *split,

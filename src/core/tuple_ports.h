@@ -35,8 +35,9 @@ struct tuple_ports {
 	struct split split;
 };
 
-/* barred: ports that are never taken, borrowed for good. */
-void tuple_ports_init(struct tuple_ports *p, unsigned slice,
+/* count: of each address, from TUPLES_PORT_MIN up, at most TUPLES_PORTS; 0:
+ * that many. barred: ports that are never taken, borrowed for good. */
+void tuple_ports_init(struct tuple_ports *p, unsigned slice, uint32_t count,
 		      const uint16_t *barred, size_t barred_count,
 		      const struct split *split);
 /* Ours, and not barred. */

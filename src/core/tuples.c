@@ -83,8 +83,9 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 	t->bucket_mask = pow2_above(cfg->count / TUPLES_A_BUCKET) - 1;
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
 	t->hash_key = cfg->hash_key;
-	tuple_ports_init(&t->ports, cfg->port_slice, cfg->barred_ports,
-			 cfg->barred_port_count, &cfg->split);
+	tuple_ports_init(&t->ports, cfg->port_slice, cfg->port_count,
+			 cfg->barred_ports, cfg->barred_port_count,
+			 &cfg->split);
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
 	if (t->buckets &&
 	    pool_init(&t->entries, mem, sizeof(struct entry), cfg->count) &&

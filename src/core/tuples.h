@@ -20,6 +20,7 @@ struct tuples;
 struct tuples_config {
 	uint32_t count; /* live and remembered ones together */
 	unsigned port_slice;
+	uint32_t port_count;	      /* of each address; 0: all there are */
 	const uint16_t *barred_ports; /* borrowed for the table's life */
 	size_t barred_port_count;
 	struct split split; /* other workers' ports are never taken */

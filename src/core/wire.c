@@ -77,7 +77,11 @@ static uint8_t *put_status(uint8_t *to, const struct wire_status *status)
 
 	to = put_u8(to, (uint8_t)flags);
 	to = put_u64(to, status->queued);
-	return put_u64(to, status->queue_dropped);
+	to = put_u64(to, status->queue_dropped);
+	to = put_u8(to, status->port_count);
+	for (unsigned i = 0; i < status->port_count; i++)
+		to = put_u16(to, status->ports[i]);
+	return to;
 }
 
 static uint8_t *put_round(uint8_t *to, const struct wire_round *round)
@@ -245,6 +249,13 @@ static void get_status(struct reader *r, struct wire_status *status)
 	status->armed = flags & STATUS_ARMED;
 	status->queued = reader_u64(r);
 	status->queue_dropped = reader_u64(r);
+	status->port_count = reader_u8(r);
+	if (status->port_count > WIRE_GUARDED_MAX) {
+		r->failed = true;
+		return;
+	}
+	for (unsigned i = 0; i < status->port_count; i++)
+		status->ports[i] = reader_u16(r);
 }
 
 static void get_round(struct reader *r, struct wire_round *round)

@@ -24,6 +24,9 @@
 #define WIRE_RELAY_HEAD_BYTES 2u
 #define WIRE_RELAY_MAX	      (WIRE_FRAME_MAX - WIRE_HEADER_BYTES - 2u)
 
+/* Ports that one intercept can guard. */
+#define WIRE_GUARDED_MAX 16u
+
 /* Bits of a HELLO. */
 #define WIRE_FEATURE_RELAY 1u /* intercept takes packets for its host */
 /* Bits 16 to 23: workers of this intercept besides the one that speaks; each
@@ -62,7 +65,7 @@ struct wire_hello {
 
 /* The target's view of a session; also says which one to delete or refuse. */
 struct wire_route {
-	uint64_t route_id; /* chosen by tcpcopy, opaque to intercept */
+	uint64_t route_id; /* the upper half counts tcpcopy's sessions */
 	struct endpoint client, target;
 	uint32_t iss; /* of our SYN as it goes to the target */
 };
@@ -78,11 +81,23 @@ struct wire_response {
 
 struct wire_status {
 	bool queue_bound;
-	bool guarded;		/* intercept keeps watch over rule and fence */
-	bool armed;		/* and they stand */
+	bool guarded;	    /* intercept keeps watch over rule and fence */
+	bool armed;	    /* and they stand */
+	uint8_t port_count; /* of these ports of its host, no others */
+	uint16_t ports[WIRE_GUARDED_MAX];
 	uint64_t queued;	/* packets that the queue has delivered */
 	uint64_t queue_dropped; /* kernel: queue or receive buffer full */
 };
+
+/* Of a status: there is a guard, and that port is not one of its. */
+static inline bool wire_guards_others(const struct wire_status *s,
+				      uint16_t port)
+{
+	for (unsigned i = 0; i < s->port_count; i++)
+		if (s->ports[i] == port)
+			return false;
+	return s->guarded;
+}
 
 /* Between the two of a round every route that there still is gets told. */
 struct wire_round {

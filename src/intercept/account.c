@@ -83,6 +83,7 @@ static void add(struct totals *sum, const struct totals *a)
 	add_packets(&sum->packets, &a->packets);
 	sum->routes += a->routes;
 	sum->routes_foreign += a->routes_foreign;
+	sum->routes_unguarded += a->routes_unguarded;
 	sum->relay_foreign += a->relay_foreign;
 	sum->relay_unguarded += a->relay_unguarded;
 	if (a->guards) { /* one at most */
@@ -207,6 +208,7 @@ static void report_json(struct report *r, const struct view *v)
 	json_packets(j, &sum->packets);
 	json_uint(j, "routes", sum->routes);
 	json_uint(j, "routes_foreign", sum->routes_foreign);
+	json_uint(j, "routes_unguarded", sum->routes_unguarded);
 	json_uint(j, "relay_foreign", sum->relay_foreign);
 	json_uint(j, "relay_unguarded", sum->relay_unguarded);
 	json_inject(j, sum);
@@ -317,6 +319,8 @@ static void report_text(const struct view *v)
 	text_packets(f, &sum->packets);
 	row(f, sum->routes, "routes registered now");
 	row(f, sum->routes_foreign, "routes not taken: not this host's target");
+	row(f, sum->routes_unguarded,
+	    "routes not taken: to a port not named by --guard");
 	row(f, sum->relay_foreign,
 	    "not injected: not to this host, or in its own name");
 	row(f, sum->relay_unguarded, "not injected: the guard did not stand");

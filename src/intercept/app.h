@@ -39,8 +39,9 @@ struct app {
 	 * log has named. */
 	uint32_t seen[APP_DEVICES_MAX];
 	unsigned seen_count, named_count;
-	uint64_t routes_foreign; /* asked for, of other hosts */
-	bool foreign_said[APP_LINKS_MAX];
+	uint64_t routes_foreign;   /* asked for, of other hosts */
+	uint64_t routes_unguarded; /* and of ports that the guard leaves out */
+	bool foreign_said[APP_LINKS_MAX], unguarded_said[APP_LINKS_MAX];
 	uint64_t relay_foreign;	  /* packets to or from where they may not be */
 	uint64_t relay_unguarded; /* that came while the guard did not stand */
 	unsigned strangers_said;  /* on the log in this second */

@@ -199,7 +199,7 @@ int app_guard_open(struct app_guard *ag, const struct options *o)
 {
 	int rc;
 
-	*ag = (struct app_guard){0};
+	*ag = (struct app_guard){.options = o};
 	if (!o->guard)
 		return 0;
 	ag->word = o->guard_word;
@@ -250,6 +250,14 @@ bool app_guard_stands(const struct app_guard *ag, uint64_t now_us)
 	return !ag->used || (at_us > 0 && now_us < at_us + LOOK_MAX_US);
 }
 
+bool app_guard_has(const struct app_guard *ag, uint16_t port)
+{
+	for (size_t i = 0; i < ag->options->guard_count; i++)
+		if (ag->options->guard_ports[i] == port)
+			return true;
+	return !ag->used;
+}
+
 /* Who has the guard has just looked. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status)
 {
@@ -258,4 +266,9 @@ void app_guard_tell(const struct app_guard *ag, struct wire_status *status)
 
 	status->guarded = ag->used;
 	status->armed = ag->used && stands;
+	if (!ag->used)
+		return;
+	status->port_count = (uint8_t)ag->options->guard_count;
+	memcpy(status->ports, ag->options->guard_ports,
+	       ag->options->guard_count * sizeof(status->ports[0]));
 }

@@ -12,6 +12,7 @@
 
 struct app_guard {
 	bool used; /* --guard was given, and it stood once */
+	const struct options *options;
 	/* Of several workers the first has the guard, and writes when it last
 	 * found all standing (0: it does not); the others go by that. */
 	bool follows;
@@ -42,6 +43,8 @@ void app_guard_free(struct app_guard *ag);
 /* Whether it stood at the last look, and that was not long ago; without a guard
  * always. */
 bool app_guard_stands(const struct app_guard *ag, uint64_t now_us);
+/* Whether it is for that port; without a guard always. */
+bool app_guard_has(const struct app_guard *ag, uint16_t port);
 /* What tcpcopies are to know. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status);
 #endif

@@ -21,7 +21,7 @@ static void on_link_up(void *ctx, unsigned link_id)
 
 	if (!link_server_info(a->server, link_id, &info))
 		return;
-	a->foreign_said[link_id] = false;
+	a->foreign_said[link_id] = a->unguarded_said[link_id] = false;
 	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
 	app_fill_status(a, &msg);
 	link_server_send(a->server, link_id, &msg);
@@ -30,8 +30,8 @@ static void on_link_up(void *ctx, unsigned link_id)
 }
 
 /* No answer: with several intercepts, another one has that target. */
-static void refuse_route(struct app *a, unsigned link_id,
-			 const struct wire_route *route)
+static void refuse_foreign(struct app *a, unsigned link_id,
+			   const struct wire_route *route)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
@@ -42,6 +42,35 @@ static void refuse_route(struct app *a, unsigned link_id,
 	log_info("link %u registers sessions with %s, which is not this host: "
 		 "not taken",
 		 link_id, endpoint_text(&route->target, text));
+}
+
+/* Its answers would get out to the clients. */
+static void refuse_unguarded(struct app *a, unsigned link_id,
+			     const struct wire_route *route)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	a->routes_unguarded++;
+	if (a->unguarded_said[link_id])
+		return;
+	a->unguarded_said[link_id] = true;
+	log_warn("link %u registers sessions with %s, whose port is not "
+		 "guarded: not taken; add %u to --guard",
+		 link_id, endpoint_text(&route->target, text),
+		 route->target.port);
+}
+
+static void add_route(struct app *a, unsigned link_id,
+		      const struct wire_msg *msg, uint64_t now_us)
+{
+	const struct endpoint *target = &msg->route.target;
+
+	if (!link_access_is_own(a->access, &target->addr, now_us))
+		refuse_foreign(a, link_id, &msg->route);
+	else if (!app_guard_has(&a->guard, target->port))
+		refuse_unguarded(a, link_id, &msg->route);
+	else
+		divert_on_msg(a->divert, link_id, msg, now_us);
 }
 
 static void on_probe(struct app *a, unsigned link_id,
@@ -65,10 +94,8 @@ static void on_link_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 	}
 	if (msg->type == WIRE_PROBE)
 		on_probe(a, link_id, &msg->probe);
-	else if (msg->type == WIRE_ROUTE_ADD &&
-		 !link_access_is_own(a->access, &msg->route.target.addr,
-				     now_us))
-		refuse_route(a, link_id, &msg->route);
+	else if (msg->type == WIRE_ROUTE_ADD)
+		add_route(a, link_id, msg, now_us);
 	else
 		divert_on_msg(a->divert, link_id, msg, now_us);
 	if (++a->since_pull >= DIVERT_BATCH)

@@ -34,7 +34,19 @@ bool doctor_has_family(bool v4, uint16_t port);
 void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 		     uint16_t port, struct rules_answer *out);
 
-/* check_rules.c: whether answers come to the queue; has the three above. */
+/* What is done about a rule that is missing, or in the wrong place. */
+char *doctor_insert_text(const struct intercept_doctor *d, bool v4,
+			 uint16_t port, char fix[CHECK_TEXT_MAX]);
+
+/* A rule leads the port's answers to these queues, one of ours among them. */
+void doctor_say_queues(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, unsigned first, unsigned last);
+
+/* check_native.c: says what native nftables do with a port's answers. false:
+ * nothing, and nothing was said. */
+bool check_native(struct check *c, const struct intercept_doctor *d, bool v4,
+		  uint16_t port);
+/* check_rules.c: whether answers come to the queue; has all but that. */
 void check_rules(struct check *c, void *ctx);
 /* check_fence.c: whether they are held if it is gone. */
 void check_fence(struct check *c, void *ctx);

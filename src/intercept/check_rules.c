@@ -5,7 +5,8 @@
  * Answers leave by OUTPUT. Each flavour of iptables has tables of its own
  * there, and an ACCEPT in one does not end the other: one that sends all of a
  * port's answers to the queue is enough, and none may drop them before that. A
- * rule of native nftables is looked for only when there is none of these.
+ * rule of native nftables (check_native.c) is looked for only when there is
+ * none of these.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,7 @@ static unsigned last_queue(const struct intercept_doctor *d)
 	return d->o->queue_num + d->o->workers - 1;
 }
 
-/* What is done about a rule that is missing, or in the wrong place. */
-static char *insert_text(const struct intercept_doctor *d, bool v4,
+char *doctor_insert_text(const struct intercept_doctor *d, bool v4,
 			 uint16_t port, char fix[CHECK_TEXT_MAX])
 {
 	char number[8] = "PORT", queue[32] = "";
@@ -70,25 +70,24 @@ void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 	rules_walk(r, out_places, COUNT(out_places), &packet, out);
 }
 
-/* The rule leads to one queue of ours at least. */
-static void say_queues(struct check *c, const struct intercept_doctor *d,
-		       bool v4, uint16_t port, const struct rules_answer *a)
+void doctor_say_queues(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, unsigned first, unsigned last)
 {
 	const char *family = doctor_family_text(v4);
 	char fix[CHECK_TEXT_MAX];
 
-	if (a->first_queue < d->o->queue_num || a->last_queue > last_queue(d))
-		check_warn(c, insert_text(d, v4, port, fix),
+	if (first < d->o->queue_num || last > last_queue(d))
+		check_warn(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: answers of port %u go to queues %u to %u, of "
 			   "which %u to %u are ours: what goes to the others "
 			   "is lost, unless another intercept has them",
-			   family, port, a->first_queue, a->last_queue,
-			   d->o->queue_num, last_queue(d));
-	else if (a->last_queue < last_queue(d))
-		check_warn(c, insert_text(d, v4, port, fix),
+			   family, port, first, last, d->o->queue_num,
+			   last_queue(d));
+	else if (last < last_queue(d))
+		check_warn(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: no answers of port %u go to queues %u to %u: "
 			   "their workers have nothing to do",
-			   family, port, a->last_queue + 1u, last_queue(d));
+			   family, port, last + 1, last_queue(d));
 	else if (d->o->workers > 1)
 		check_ok(c, "%s: answers of port %u go to queues %u to %u",
 			 family, port, d->o->queue_num, last_queue(d));
@@ -114,36 +113,19 @@ static void say_queued(struct check *c, const struct intercept_doctor *d,
 			   "without intercept, answers reach real clients",
 			   doctor_family_text(v4), port);
 	else if (a->before[0])
-		check_fail(c, insert_text(d, v4, port, fix),
+		check_fail(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: the rule of port %u is not the first: before "
 			   "it stands \"%s\" (table %s), which lets answers "
 			   "out",
 			   doctor_family_text(v4), port, a->before, a->table);
 	else if (a->some)
-		check_warn(c, insert_text(d, v4, port, fix),
+		check_warn(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: only some answers of port %u go to the queue: "
 			   "\"%s\"",
 			   doctor_family_text(v4), port, a->rule);
 	else
-		say_queues(c, d, v4, port, a);
-}
-
-/* A line of native nftables: "tcp sport 80 queue to 0". */
-static bool nft_has_rule(const struct intercept_doctor *d, uint16_t port)
-{
-	char wanted[32];
-	const char *at = d->rules.nft;
-
-	snprintf(wanted, sizeof(wanted), "tcp sport %u ", port);
-	while (at && (at = strstr(at, wanted))) {
-		size_t line = strcspn(at, "\n");
-		const char *queue = memmem(at, line, "queue", 5);
-
-		if (queue && !memmem(at, line, "bypass", 6))
-			return true;
-		at += line;
-	}
-	return false;
+		doctor_say_queues(c, d, v4, port, a->first_queue,
+				  a->last_queue);
 }
 
 static void say_missing(struct check *c, const struct intercept_doctor *d,
@@ -151,11 +133,8 @@ static void say_missing(struct check *c, const struct intercept_doctor *d,
 {
 	char fix[CHECK_TEXT_MAX];
 
-	if (nft_has_rule(d, port))
-		check_ok(c, "%s: an nftables rule queues port %u",
-			 doctor_family_text(v4), port);
-	else
-		check_fail(c, insert_text(d, v4, port, fix),
+	if (!check_native(c, d, v4, port))
+		check_fail(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: no rule sends the answers of port %u to queue "
 			   "%u: they reach real clients",
 			   doctor_family_text(v4), port, d->o->queue_num);
@@ -278,21 +257,17 @@ static void add_ports(struct intercept_doctor *d, const struct rules *r)
 		add_port(d, found[i]);
 }
 
-/* Of native nftables, "tcp sport 80 queue to 0": a guard that was not asked for
- * now, for one. */
-static void add_nft_ports(struct intercept_doctor *d)
+/* A guard that was not asked for now, for one. */
+static void add_native_ports(struct intercept_doctor *d)
 {
-	static const char words[] = "tcp sport ";
-	const char *at = d->rules.nft;
+	uint16_t found[CHECK_PORTS_MAX];
+	size_t count = 0;
 
-	while (at && (at = strstr(at, words))) {
-		size_t line = strcspn(at, "\n");
-		int port = atoi(at + sizeof(words) - 1);
-
-		if (port > 0 && memmem(at, line, " queue", 6))
-			add_port(d, (uint16_t)port);
-		at += line;
-	}
+	if (d->rules.native)
+		count = nft_ports(d->rules.native, d->o->queue_num, found,
+				  CHECK_PORTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		add_port(d, found[i]);
 }
 
 static void find_ports(struct intercept_doctor *d)
@@ -304,7 +279,7 @@ static void find_ports(struct intercept_doctor *d)
 	for (int i = 0; i < 2; i++)
 		for (int f = 0; f < RULES_FLAVOURS; f++)
 			add_ports(d, d->rules.flavours[i][f]);
-	add_nft_ports(d);
+	add_native_ports(d);
 }
 
 static bool can_read(const struct intercept_doctor *d, bool v4)
@@ -331,7 +306,7 @@ static void look_at_rules(struct check *c, const struct intercept_doctor *d)
 			    can_read(d, v4))
 				look_at_port(c, d, v4, d->ports[i]);
 	if (d->port_count == 0)
-		check_fail(c, insert_text(d, true, 0, fix),
+		check_fail(c, doctor_insert_text(d, true, 0, fix),
 			   "no rule sends packets to queue %u",
 			   d->o->queue_num);
 }

@@ -5,6 +5,7 @@
 
 #include "base/count.h"
 #include "base/workers.h"
+#include "core/wire.h"
 
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
 #define RECORDS_DEFAULT	 1024
@@ -153,6 +154,15 @@ static bool take_ports(uint16_t **ports, size_t *count, const char *list,
 	return true;
 }
 
+static bool take_guarded(struct options *o, const char *value,
+			 struct opts_fault *fault)
+{
+	if (!take_ports(&o->guard_ports, &o->guard_count, value, fault))
+		return false;
+	return o->guard_count <= WIRE_GUARDED_MAX ||
+	       opts_fail(fault, "must be at most %u ports", WIRE_GUARDED_MAX);
+}
+
 static bool take_address(struct options *o, const char *value,
 			 struct opts_fault *fault)
 {
@@ -195,8 +205,7 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 		return take_address(o, value, fault);
 	case OPT_GUARD:
 		o->guard = true;
-		return take_ports(&o->guard_ports, &o->guard_count, value,
-				  fault);
+		return take_guarded(o, value, fault);
 	case OPT_UNGUARD:
 		o->unguard = true;
 		return take_ports(&o->guard_ports, &o->guard_count, value,

@@ -20,8 +20,8 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
-#include "core/tuples.h"
 #include "io/capture_file.h"
+#include "tcpcopy/room.h"
 
 #define CAPTURE_BUDGET 1024
 #define PUMP_BATCHES   16u
@@ -288,21 +288,39 @@ void app_end(struct app *a, int exit_code)
 	uv_stop(&a->loop);
 }
 
-/* What the ports allow when there are several copies. */
+static void tell_room_towards(const struct app *a, size_t target)
+{
+	const struct replay_config *cfg = &a->plan.replay;
+	struct room room = room_towards(cfg, target);
+	char at[ENDPOINT_TEXT_MAX], text[256];
+
+	snprintf(text, sizeof(text),
+		 "-n %u: %s have ports for %" PRIu64
+		 " connections at a time to %s",
+		 cfg->copies,
+		 room.addrs ? "the addresses of -c together"
+			    : "the copies of each client",
+		 room.connections, endpoint_text(&cfg->targets[target].at, at));
+	if (room.is_small)
+		log_warn("%s: copies of more than these are lost (no_tuple); "
+			 "%s, or a smaller -n",
+			 text,
+			 room.addrs ? "give more addresses with -c"
+				    : "give addresses with -c");
+	else
+		log_info("%s", text);
+}
+
+/* What the ports allow when there are several copies: for all workers, by the
+ * first. */
 static void tell_room(const struct app *a)
 {
 	const struct replay_config *cfg = &a->plan.replay;
-	uint64_t addrs = 0;
 
-	if (cfg->copies == 1)
+	if (cfg->copies == 1 || cfg->split.index > 0)
 		return;
-	for (size_t i = 0; i < cfg->client_count; i++)
-		addrs += cfg->clients[i].count;
-	log_info("-n %u: %s have ports for %" PRIu64 " connections at a time",
-		 cfg->copies,
-		 addrs ? "the addresses of -c together" : "each client can",
-		 (addrs ? addrs : 1) * split_part(&cfg->split, TUPLES_PORTS) /
-			 cfg->copies);
+	for (size_t i = 0; i < cfg->target_count; i++)
+		tell_room_towards(a, i);
 }
 
 void app_start(struct app *a)
@@ -337,7 +355,8 @@ static int make_handles(struct app *a)
 	int err = uv_loop_init(&a->loop);
 
 	if (err)
-		return app_refuse(1, "event loop: %s", uv_strerror(err));
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "event loop: %s",
+				  uv_strerror(err));
 	a->loop_made = true;
 	uv_timer_init(&a->loop, &a->timer);
 	a->timer.data = a;
@@ -349,7 +368,9 @@ static int make_handles(struct app *a)
 	err = service_run_on(a->service, &a->loop, &a->options->service, &calls,
 			     a);
 	a->handles_made = true;
-	return err ? app_refuse(1, "signals: %s", uv_strerror(err)) : 0;
+	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "signals: %s",
+				uv_strerror(err))
+		   : 0;
 }
 
 static int make_engine(struct app *a)

@@ -25,7 +25,8 @@ static int add_capture(struct app *a, struct capture *c)
 		return 0;
 	err = uv_poll_init(&a->loop, &ac->poll, fd);
 	if (err)
-		return app_refuse(1, "capture: %s", uv_strerror(err));
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "capture: %s",
+				  uv_strerror(err));
 	ac->poll.data = ac;
 	ac->polled = true;
 	return 0;
@@ -74,7 +75,7 @@ static int open_live(struct app *a)
 	int rc = 0;
 
 	if (!filter)
-		return app_refuse(1, "no memory");
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = open_live_on(a, &cfg,
 				  o->device_count ? o->devices[i] : NULL,

@@ -107,7 +107,7 @@ static int open_dry_target(struct app *a)
 	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key,
 				       a->plan.dry_target_bytes);
 	if (!a->dry_target)
-		return app_refuse(1, "no memory");
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	replay_on_link(a->replay, 0, true, clock_us());
 	app_start(a);
 	return 0;
@@ -132,7 +132,7 @@ int app_open_links(struct app *a)
 	if (a->options->dry_run)
 		return open_dry_target(a);
 	if (link_client_open(&a->links, &a->loop, &cfg, &events, &heap_mem))
-		return app_refuse(1, "no memory");
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	if (a->relay)
 		sender_relay_use(a->relay, a->links);
 	return 0;

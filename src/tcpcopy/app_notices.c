@@ -87,6 +87,7 @@ static void tell_limit(enum replay_notice_type type)
 
 static void tell(const struct app *a, const struct replay_notice *n)
 {
+	unsigned port = a->plan.targets[n->target].at.port;
 	char at[ENDPOINT_TEXT_MAX];
 
 	endpoint_text(&a->plan.targets[n->target].at, at);
@@ -123,6 +124,12 @@ static void tell(const struct app *a, const struct replay_notice *n)
 		log_warn("intercept does not vouch that its guard stands: "
 			 "nothing is sent to %s until it does",
 			 at);
+		break;
+	case NOTICE_PORT_UNGUARDED:
+		log_error("intercept guards other ports of its host, and not "
+			  "%u: nothing is sent to %s; add %u to --guard of "
+			  "intercept there",
+			  port, at, port);
 		break;
 	case NOTICE_GUARDED:
 		log_info("the guard stands: sending to %s again", at);

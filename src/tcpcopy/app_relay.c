@@ -34,8 +34,9 @@ int app_open_relay(struct app *a)
 		.ctx = a,
 	};
 
-	return sender_relay_open(&a->relay, &cfg) ? app_refuse(1, "no memory")
-						  : 0;
+	return sender_relay_open(&a->relay, &cfg)
+		       ? app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory")
+		       : 0;
 }
 
 static bool relays_by(const struct app *a, unsigned group)

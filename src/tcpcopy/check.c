@@ -20,8 +20,22 @@ static void look_capabilities(struct check *c, void *ctx)
 
 /* ---- paths ---- */
 
+/* No intercept on its host guards its port. */
+static bool is_left_out(const struct tcpcopy_doctor *d, size_t target)
+{
+	const struct replay_target *t = &d->plan.targets[target];
+	uint32_t others = 0;
+
+	for (unsigned i = 0; i < d->plan.replay.group_count; i++)
+		if (wire_guards_others(&d->status[i], t->at.port))
+			others |= 1u << i;
+	return replay_left_out(t, others);
+}
+
 int doctor_group(const struct tcpcopy_doctor *d, size_t target)
 {
+	if (is_left_out(d, target))
+		return -1;
 	for (unsigned i = 0; i < d->plan.replay.group_count; i++)
 		if (d->up[i] && d->plan.targets[target].groups >> i & 1)
 			return (int)i;
@@ -112,6 +126,7 @@ static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,
 	if (!check_link(c, at, d->o->key, &said))
 		return;
 	d->up[i] = say_status(c, &said, text);
+	d->status[i] = said.status;
 	look_at_workers(c, d, at, &said);
 	d->relays[i] = said.features & WIRE_FEATURE_RELAY;
 	if (!d->relays[i] && d->o->path == PATH_RELAY)
@@ -119,6 +134,18 @@ static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,
 			   "there: intercept --relay with the port of the "
 			   "target",
 			   "intercept at %s takes no packets", text);
+}
+
+static void say_left_out(struct check *c, const struct endpoint *target)
+{
+	char text[ENDPOINT_TEXT_MAX], fix[CHECK_TEXT_MAX];
+
+	check_fail(c,
+		   check_text(fix, "there: add %u to --guard of intercept",
+			      target->port),
+		   "intercept guards other ports than that of %s: nothing "
+		   "would be sent",
+		   endpoint_text(target, text));
 }
 
 static void look_intercept(struct check *c, void *ctx)
@@ -131,6 +158,9 @@ static void look_intercept(struct check *c, void *ctx)
 	}
 	for (unsigned i = 0; i < d->plan.replay.group_count; i++)
 		look_at_intercept(c, d, i);
+	for (size_t i = 0; i < d->plan.replay.target_count; i++)
+		if (is_left_out(d, i))
+			say_left_out(c, &d->plan.targets[i].at);
 	open_hops(d);
 }
 

@@ -20,6 +20,7 @@ struct tcpcopy_doctor {
 	struct plan plan;
 	struct rules_host rules;
 	bool up[REPLAY_GROUPS_MAX]; /* intercepts for which packets may go */
+	struct wire_status status[REPLAY_GROUPS_MAX]; /* the last word */
 	bool relays[REPLAY_GROUPS_MAX]; /* and those that inject packets */
 	struct next_hops *hops;		/* NULL: no frames */
 };

@@ -66,6 +66,16 @@ static uint32_t all_groups(size_t count)
 	return count >= 32 ? UINT32_MAX : (1u << count) - 1;
 }
 
+/* An intercept at a target's own address is on its host. */
+static void plan_hosts(struct plan *p)
+{
+	for (size_t i = 0; i < p->replay.target_count; i++)
+		for (unsigned g = 0; g < p->replay.group_count; g++)
+			if (addr_equal(&p->intercepts[g].addr,
+				       &p->targets[i].at.addr))
+				p->targets[i].own_groups |= 1u << g;
+}
+
 static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 		       struct opts_fault *fault)
 {
@@ -338,6 +348,7 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 		rc = plan_groups(p, o, fault);
 	for (size_t i = 0; !rc && i < o->transfer.target_count; i++)
 		rc = plan_target(p, o, i, fault);
+	plan_hosts(p);
 	if (!rc)
 		rc = plan_path(p, o, fault);
 	return rc ? rc : plan_memory(p, o, fault);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What iptables-save prints: any text is read to its end, and a packet finds
- * its way through any rules, in circles or not. */
+/* What iptables-save and nft print: any text is read to its end, and a packet
+ * finds its way through any rules, in circles or not. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/nft.h"
 #include "check/rules.h"
 #include "core/check.h"
 
@@ -31,6 +32,24 @@ static void walk(const struct rules *r, const struct rules_place *places,
 	ASSERT(a.fate <= RULES_ADDRESS_CHANGED);
 }
 
+static void walk_native(const char *text, const struct rules_packet *packet)
+{
+	struct nft *n = nft_parse(text);
+	struct nft_answer a;
+	uint16_t ports[4];
+
+	if (!n)
+		return;
+	for (int v4 = 0; v4 < 2; v4++) {
+		nft_walk(n, v4, packet, &a);
+		ASSERT(is_text(a.rule, sizeof(a.rule)));
+		ASSERT(is_text(a.table, sizeof(a.table)));
+		ASSERT(a.fate <= NFT_UNCLEAR);
+	}
+	ASSERT(nft_ports(n, 0, ports, 4) <= 4);
+	nft_free(n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ip_addr to = {
@@ -50,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = '\0';
+	walk_native(text, &answer);
 	r = rules_parse(text);
 	free(text);
 	if (!r)

@@ -58,7 +58,8 @@ class Copy:
                    step=0.2)
 
     def exact(self, copies=1):
-        """Every byte of every connection arrived, and the ledger says so."""
+        """Every byte of every connection arrived, none after having been held
+        for as long as is allowed, and the ledger says so."""
         self.settle(copies)
         if not self.online_app.totals()["open"]:
             self.over()
@@ -69,6 +70,7 @@ class Copy:
                             ("bytes", sum(r["bytes"] for r in online))):
             assert ledger[unit]["captured"] == count, ledger
             assert ledger[unit]["expected"] == count * copies, ledger
+        assert counter(ledger, "early_hold") == 0, ledger["packets"]
         return ledger
 
 

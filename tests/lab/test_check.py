@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
+from taps import Tap
 from waiting import wait_until
 
 OK, FAILS, BAD_INPUT = 0, 1, 2
@@ -163,6 +164,55 @@ def test_no_rule(pair):
     said.has_nothing_else("rules")
 
 
+def test_rules_of_native_nftables(pair):
+    """Those that a guard leaves behind are some, on any kernel."""
+    target, port = Trouble(pair.target), TARGET_PORT
+    table = f"tcpcopy_guard_{port}"
+    pair.rule(command="-D")
+    pair.program.finish()
+    pair.start_intercept("--guard", port).finish()
+    pair.program = pair.start_intercept()
+    on_target(pair).fine()
+    for nft, family in (("ip", "IPv4"), ("ip6", "IPv6")):
+        chain = f"{nft} {table} output"
+        with target.done(
+                f"nft insert rule {chain} ct state established accept",
+                f"nft delete rule {chain} handle $(nft -a list chain {chain} "
+                "| sed -n 's/.*ct state.*handle //p')"):
+            said = on_target(pair)
+            said.names("rules", family, "not the first", "ct state",
+                       "-I OUTPUT")
+            said.has_nothing_else("rules")
+        # It can be in front of the queue, or behind it.
+        with target.done(
+                f"nft add table {nft} t; nft add chain {nft} t out '{{ type "
+                "filter hook output priority 0; }'; nft add rule "
+                f"{nft} t out tcp sport {port} drop",
+                f"nft delete table {nft} t"):
+            on_target(pair).names("rules", family, "cannot tell",
+                                  f"tcp sport {port} drop", level="warn")
+        on_target(pair).fine()
+    # One family only; another queue; no rule for ours at all.
+    pair.target.run("nft", "delete", "table", "ip6", table)
+    on_target(pair).names("rules", "IPv6", "no rule", "ip6tables")
+    pair.rule()
+    pair.target.iptables("-D", "OUTPUT", "-p", "tcp", "--sport", port, "-j",
+                         "NFQUEUE", families=(6,))
+    pair.start_intercept("--guard", port, "--queue-num", 5, "-p",
+                         40000).finish()
+    on_target(pair).names("rules", "IPv6", "another queue", "ip6 " + table)
+    pair.target.iptables("-D", "OUTPUT", "-p", "tcp", "--sport", port, "-j",
+                         "NFQUEUE", families=(4,))
+    on_target(pair).names("rules", "no rule sends packets to queue 0")
+    pair.target.run("nft", "flush", "ruleset")
+    # Where the kernel has the statement itself.
+    done = pair.target.run("nft", "-f", "-", check=False, input=(
+        "table inet t { chain out { type filter hook output priority 0; "
+        f"tcp sport {port} counter queue num 0\n }}; }};"))
+    if done.returncode == 0:
+        on_target(pair).fine()
+
+
 def test_requests_are_dropped(pair):
     target = Trouble(pair.target)
     with target.rule(f"filter INPUT -p tcp --dport {TARGET_PORT} -j DROP"):
@@ -295,6 +345,19 @@ def test_no_guard(guarded):
     said.names("fence", "IPv4", f"--guard {port}")
     assert len([line for line in said.lines if line["what"] == "fence" and
                 line["level"] == "FAIL"]) == 1
+
+
+def test_a_port_that_is_not_guarded(guarded):
+    """Nothing is sent there: its answer would get out."""
+    port = TARGET_PORT + 1
+    guarded.serve(guarded.target, port)
+    tap = Tap(guarded.target, ["203.0.113.77"])
+    said = on_online(guarded, transfer=f"{ONLINE_PORT}-{guarded.target.addr}:"
+                                       f"{port}")
+    said.names("intercept", "guards other ports", f"add {port} to --guard")
+    assert tap.count() == 0
+    on_online(guarded).fine()
+    assert tap.count() > 0
 
 
 def test_a_guard_that_cannot_stand(guarded):

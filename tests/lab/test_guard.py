@@ -16,6 +16,7 @@ from outcome import Copy, assert_balanced, counter
 from taps import Sniffer, Tap
 from waiting import wait_until
 from test_cli import only, without
+from test_relay import Peer, packet, route
 
 FENCE = f"iif lo ipproto tcp sport {TARGET_PORT}".split()
 TABLE = f"tcpcopy_guard_{TARGET_PORT}"
@@ -270,6 +271,70 @@ def test_the_control(family):
     family.lab.target.run(*family.ip, "rule", "del", *FENCE)
     family.forge_syns()
     wait_until(lambda: tap.count() > 0, what="a leak without a guard")
+
+
+# --- another port ------------------------------------------------------------
+
+OTHER_PORT = TARGET_PORT + 1
+
+
+def other_port(family):
+    return f"{family.transfer.rsplit(':', 1)[0]}:{OTHER_PORT}"
+
+
+@pytest.mark.parametrize("path", ["raw", "link", "relay"])
+def test_a_port_that_is_not_guarded(family, path):
+    """Its answers would get out: nothing is sent there, not one SYN."""
+    lab = family.lab
+    tap, arrived = lab.tap(), Sniffer(lab.target, f"dst port {OTHER_PORT}")
+    lab.serve(lab.online, ONLINE_PORT)
+    other = lab.serve(lab.target, OTHER_PORT)
+    family.relay = ("--relay", f"{TARGET_PORT},{OTHER_PORT}")
+    intercept = family.start_intercept()
+    tcpcopy = lab.start_tcpcopy("-x", other_port(family), "--path", path)
+    family.load(connections=50, concurrent=10, requests=20, think_ms=50)
+    time.sleep(2)
+    assert not other.records()
+    assert tap.count() == 0 and not arrived.packets()
+    assert f"add {OTHER_PORT} to --guard" in tcpcopy.err()
+    # It is started again with that port, too.
+    intercept.finish()
+    lab.start_intercept("--guard", f"{TARGET_PORT},{OTHER_PORT}", "--relay",
+                        OTHER_PORT)
+    tcpcopy.wait_for("the guard stands")
+    family.load(connections=50, concurrent=10, requests=5, seed=2)
+    wait_until(lambda: len(other.records()) >= 50)
+    assert_balanced(tcpcopy.finish())
+    assert tap.count() == 0
+
+
+def test_a_guarded_port_and_another(family):
+    """The one is copied to, and the other not."""
+    tap = family.lab.tap()
+    other = family.lab.serve(family.lab.target, OTHER_PORT)
+    copy = guarded(family, "-x", other_port(family))
+    family.load(connections=100, concurrent=20, requests=10)
+    copies_new_connections(family, copy, 2)
+    assert not other.records()
+    assert tap.count() == 0
+
+
+def test_a_peer_that_sends_there_all_the_same(lab):
+    """No route is taken, nothing injected; the log says it once a link."""
+    lab.serve(lab.target, OTHER_PORT)
+    tap = lab.tap()
+    intercept = lab.start_intercept("--guard", TARGET_PORT, "--relay",
+                                    f"{TARGET_PORT},{OTHER_PORT}")
+    target = lab.target.addr, OTHER_PORT
+    clients = [(CLIENTS[0], 4000 + n) for n in range(5)]
+    Peer(lab, 77).say(*[words for client in clients for words in (
+        route(client, target), packet(client, target))])
+    wait_until(lambda: intercept.ledger()["routes_unguarded"] == 5)
+    wait_until(lambda: counter(intercept.ledger(), "relay_unrouted") == 5)
+    ledger = intercept.finish()
+    assert ledger["routes"] == 0 and ledger["inject"]["sent"] == 0
+    assert intercept.err().count(f"add {OTHER_PORT} to --guard") == 1
+    assert tap.count() == 0
 
 
 # --- what the guard must not do --------------------------------------------

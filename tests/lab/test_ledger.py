@@ -165,9 +165,14 @@ def test_no_tuple(lab):
     ledger = over(copy)
     none = 64 * 1023 - ports
     assert ledger["connections"]["unanswered"] == ports
+    assert ledger["factor"] == round(ports / 64, 4)
+    assert (f"-n 1023: the addresses of -c together have ports for "
+            f"{ports // 1023} connections at a time to {lab.target.addr}:"
+            f"{TARGET_PORT}: copies of more than these are lost (no_tuple); "
+            "give more addresses with -c") in copy.tcpcopy.err()
     check(ledger, {"no_tuple": none}, {"no_tuple": none},
           {"no_tuple": 100 * none})
-    assert copy.tcpcopy.err().count("give more addresses") == 1
+    assert copy.tcpcopy.err().count("no client address and port is free") == 1
 
 
 def test_refused(lab):
@@ -191,8 +196,11 @@ def test_target_closed(lab, resend):
     assert ledger["turns"]["captured"] == 5
     check(ledger, {"target_closed": 5}, {"target_closed": 5},
           {"target_closed": ledger["bytes"]["lost"]["target_closed"]})
-    assert ledger["bytes"]["expected"] == 5 * 6000000
-    assert ledger["bytes"]["lost"]["target_closed"] > 5 * 100000
+    places = ledger["bytes"]
+    assert places["expected"] == 5 * 6000000
+    assert places["answered"] + places["unanswered"] + \
+        places["lost"]["target_closed"] == 5 * 6000000
+    assert places["lost"]["target_closed"] > 5 * 100000
 
 
 @pytest.mark.parametrize("resend", [False, True])

@@ -157,6 +157,13 @@ def test_max_cpu(lab):
     assert copy.tcpcopy.err().count("--max-cpu: new") == 1
 
 
+def is_one_too_many(lab, copy, clients):
+    """With one client more, which stays."""
+    clients.append(client(lab, 100 + len(clients)))
+    clients[-1].request()
+    return counter(copy.tcpcopy.ledger(), "shed_sessions")
+
+
 def test_every_limit_at_once(lab):
     """Memory, sessions, rate and CPU together: the clients are all served,
     nothing ends, and everything has its place."""
@@ -164,17 +171,21 @@ def test_every_limit_at_once(lab):
                     "--max-cpu", 1)
     first = client(lab, 99)
     first.request()
-    # Too much for the rate before there are too many sessions.
+    # Too much for the rate; then, when that is over, too many sessions.
     lab.load(connections=40, concurrent=4, requests=3, request_size=20000,
              seed=3)
+    more = []
+    wait_until(lambda: is_one_too_many(lab, copy, more), step=0.2,
+               what="more sessions than may be")
     loads = [lab.load_start(connections=20000, concurrent=8000, requests=2,
                             think_ms=1500, seed=1),
              lab.load_start(connections=300, concurrent=30, requests=20,
                             request_size=20000, seed=2)]
     for load in loads:
         load.done()
-    first.request()
-    first.close()
+    for one in (first, *more):
+        one.request()
+        one.close()
     assert copy.tcpcopy.alive() and copy.intercept.alive()
     ledger = over(copy)
     left_out = lost(ledger, "connections")
@@ -182,7 +193,7 @@ def test_every_limit_at_once(lab):
     assert left_out["memory"] and counter(ledger, "shed_sessions") and \
         counter(ledger, "shed_rate"), ledger
     online = copy.online_app.finish()
-    assert len(online) == 20341
+    assert len(online) == 20341 + len(more)
     assert not any(r["broken"] or r["jumps"] for r in online)
     # the one that was there before has been copied to its end
     assert not digests([r for r in online if r["id"] == first.id]) - \

@@ -42,8 +42,12 @@ class Several:
             assert_whole(ledger)
         logs = [app.finish() for app in self.onlines]
         for ledger, log in zip(ledgers, logs):
-            assert ledger["connections"]["answered"] == len(log)
-            assert ledger["bytes"]["answered"] == sum(r["bytes"] for r in log)
+            for unit, count in (("connections", len(log)),
+                                ("turns", sum(r["requests"] for r in log)),
+                                ("bytes", sum(r["bytes"] for r in log))):
+                assert ledger[unit]["captured"] == count, ledger
+                assert ledger[unit]["answered"] == count, ledger
+            assert counter(ledger, "early_hold") == 0, ledger["packets"]
         assert_exact(logs, self.target.finish())
         return ledgers
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """nginx on both servers: the same requests in both access logs."""
 import hashlib
+import os
 
 import pytest
 from lab import ONLINE_PORT, TARGET_PORT
@@ -110,7 +111,7 @@ def test_pipelining(web):
 def test_clients_notice_nothing(web):
     """The target answers otherwise; what the clients get is the online
     server's."""
-    with open(web.target_web.dir + "/files/1k", "wb") as f:
+    with open(os.path.join(web.target_web.dir, "files", "1k"), "wb") as f:
         f.write(b"quite another file")
 
     def script(connect, number):

@@ -113,8 +113,7 @@ def test_both_sides_streaming_at_once(lab, size, target):
     lab.client.narrow(300)
     lab.load(connections=10, concurrent=10, requests=100, pipeline=100,
              request_size=f"24-{size}", answer_size="24-6000")
-    ledger = copy.exact()
-    assert ledger["packets"]["early_hold"] == 0
+    copy.exact()
 
 
 @pytest.mark.parametrize("target", [[], ["--delay-ms", 1],

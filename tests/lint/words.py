@@ -7,14 +7,19 @@ import pathlib
 import re
 import sys
 
+# Where a path may begin: in the folders that every Debian has and nobody works
+# in, or in one that is meant not to be there.
+EVERYWHERE = "bin|boot|dev|etc|lib|no|nonexistent|proc|run|sbin|sys|tmp|usr|var"
 FORBIDDEN = [
-    (re.compile(r"(?<![\w.$}])/(work|home|farm|root)/\w|/tm" r"p/b-"),
-     "a path of one machine"),
+    # not behind a variable or another folder, not sed's /what/s/this/that/
+    (re.compile(r"(?<![\w.$}>)\]*/@-])(?<!\w\")/"
+                rf"(?!(?:{EVERYWHERE})/|[\w.-]+/s/)[a-zA-Z][\w.-]*/\w|"
+                r"/tmp/\w-"), "a path of one machine"),
     (re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b"), "something left to do"),
     (re.compile(r"deb\.debian\.org|registry\.npmjs|pypi\.org"),
      "a registry's host"),
 ]
-NOT_OURS = {".git", "autom4te.cache", "build-aux", "corpus", "__pycache__",
+NOT_OURS = {".git", ".gitignore", "autom4te.cache", "build-aux", "corpus", "__pycache__",
             ".deps", "aclocal.m4", "Makefile", "Makefile.in"}
 BUILT = re.compile(r"config(ure~?$|\.)|.*(\.(log|trs)|@\.service)$")
 CODE = {".c", ".h", ".py", ".sh", ".am", ".ac", ".m4"}

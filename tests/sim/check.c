@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "core/tuples.h"
 #include "tests/sim/copier.h"
 
 #define FAR_BYTES    (1u << 28)
@@ -35,7 +36,7 @@ static bool offset(uint32_t x, uint32_t from, uint32_t *out)
 static struct seen_connection *find_seen(struct sim *sim,
 					 const struct four_tuple *tuple)
 {
-	struct seen_connection *s = sim->check->connections;
+	struct seen_connection *s = sim->check->by_tuple[index_of_tuple(tuple)];
 
 	while (s && !four_tuple_equal(&s->tuple, tuple))
 		s = s->next;
@@ -44,10 +45,11 @@ static struct seen_connection *find_seen(struct sim *sim,
 
 static struct seen_connection *find_routed(struct sim *sim, uint64_t route_id)
 {
-	struct seen_connection *s = sim->check->connections;
+	struct seen_connection *s =
+		sim->check->by_route[index_of_number(route_id)];
 
 	while (s && s->route_id != route_id)
-		s = s->next;
+		s = s->next_by_route;
 	return s;
 }
 
@@ -55,10 +57,11 @@ void check_restart(struct sim *sim)
 {
 	struct conversations *cs = sim->conversations;
 
-	for (struct seen_connection *s = sim->check->connections; s;
-	     s = s->next)
-		s->over = s->reset = true;
-	sim->check->routes = NULL;
+	for (unsigned i = 0; i < SIM_CHAINS; i++)
+		for (struct seen_connection *s = sim->check->by_tuple[i]; s;
+		     s = s->next)
+			s->over = s->reset = true;
+	memset(sim->check->routes, 0, sizeof(sim->check->routes));
 	memset(sim->check->guarded, 0, sizeof(sim->check->guarded));
 	sim->check->violations = 0;
 	sim->check->restarted = true;
@@ -68,9 +71,18 @@ void check_restart(struct sim *sim)
 
 /* --- messages ------------------------------------------------------------ */
 
+static struct seen_route **routes_of(struct sim *sim,
+				     const struct endpoint *client,
+				     const struct endpoint *target)
+{
+	struct four_tuple tuple = {.src = *client, .dst = *target};
+
+	return &sim->check->routes[index_of_tuple(&tuple)];
+}
+
 void check_msg_out(struct sim *sim, const struct wire_msg *msg)
 {
-	struct seen_route *r;
+	struct seen_route *r, **routes;
 
 	sim_digest(sim, &msg->type, sizeof(msg->type));
 	if (msg->type != WIRE_ROUTE_ADD)
@@ -81,14 +93,15 @@ void check_msg_out(struct sim *sim, const struct wire_msg *msg)
 		  msg->route.client.port, msg->route.iss);
 	r = sim_alloc(sim, sizeof(*r));
 	r->route = msg->route;
-	r->next = sim->check->routes;
-	sim->check->routes = r;
+	routes = routes_of(sim, &r->route.client, &r->route.target);
+	r->next = *routes;
+	*routes = r;
 }
 
 static const struct wire_route *find_route(struct sim *sim,
 					   const struct four_tuple *tuple)
 {
-	const struct seen_route *r = sim->check->routes;
+	const struct seen_route *r = *routes_of(sim, &tuple->src, &tuple->dst);
 
 	while (r && !(endpoint_equal(&r->route.client, &tuple->src) &&
 		      endpoint_equal(&r->route.target, &tuple->dst)))
@@ -205,21 +218,29 @@ static bool goes_to_target(struct sim *sim, const struct segment *seg)
 	return false;
 }
 
-static void add_seen(struct sim *sim, const struct segment *seg)
+/* before: the last one on this tuple, or NULL. */
+static void add_seen(struct sim *sim, const struct segment *seg,
+		     const struct seen_connection *before)
 {
-	struct seen_connection *s = sim_alloc(sim, sizeof(*s));
+	struct seen_connection *s = sim_alloc(sim, sizeof(*s)), **chain;
 	const struct wire_route *route = find_route(sim, &seg->tuple);
 
 	if (!route || route->iss != seg->seq) {
 		sim_fail(sim, "route", "a SYN before its route");
 		return;
 	}
+	if (before && sim->now_us - before->last_sent_us < TUPLES_LINGER_US)
+		SIM_COVER(sim, tuples_lingering);
 	s->tuple = seg->tuple;
 	s->iss = seg->seq;
 	s->route_id = route->route_id;
 	s->last_sent_us = sim->now_us;
-	s->next = sim->check->connections;
-	sim->check->connections = s;
+	chain = &sim->check->by_tuple[index_of_tuple(&s->tuple)];
+	s->next = *chain;
+	*chain = s;
+	chain = &sim->check->by_route[index_of_number(s->route_id)];
+	s->next_by_route = *chain;
+	*chain = s;
 }
 
 /* Closed by both sides, even if the last ACK could not be sent. */
@@ -241,7 +262,7 @@ static void check_syn(struct sim *sim, struct seen_connection *s,
 			sim_fail(sim, "tuple",
 				 "two live sessions on one tuple");
 		else
-			add_seen(sim, seg);
+			add_seen(sim, seg, s);
 		return;
 	}
 	if (s->established && !s->over)

@@ -5,6 +5,7 @@
 
 #include "core/wire.h"
 #include "tests/sim/client.h"
+#include "tests/sim/index.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/target.h"
 
@@ -14,7 +15,7 @@
 /* One connection as it was seen leaving tcpcopy. Offsets count from the byte
  * after its SYN. */
 struct seen_connection {
-	struct seen_connection *next;
+	struct seen_connection *next, *next_by_route;
 	struct four_tuple tuple;
 	uint32_t iss;
 	uint64_t route_id;
@@ -54,9 +55,11 @@ struct seen_route {
 };
 
 struct check {
-	struct seen_connection *connections;
-	struct seen_route *routes;
+	struct seen_connection *by_tuple[SIM_CHAINS]; /* newest first */
+	struct seen_connection *by_route[SIM_CHAINS];
+	struct seen_route *routes[SIM_CHAINS];
 	uint64_t violations;
+	uint64_t live; /* sessions after the last timer */
 	unsigned strikes, same_time;
 	uint64_t same_time_us;
 	uint64_t bytes_delivered, turns_delivered;

@@ -13,10 +13,12 @@
 
 #include <string.h>
 
+#include "core/tuple_ports.h"
 #include "tests/sim/check.h"
 #include "tests/sim/copier.h"
 
 #define PACKETS_MAX  2048u
+#define PACKETS_FEW  256u
 #define REQUESTS_MAX 24u
 #define ONLINE_NET   0u
 #define CLIENT_NET   1u
@@ -58,7 +60,7 @@ struct ip_addr sim_addr(bool v6, unsigned net, unsigned host)
 
 static void put(struct writer *w, uint32_t from, uint32_t len, uint8_t flags)
 {
-	if (w->c->packet_count < PACKETS_MAX)
+	if (w->c->packet_count < w->c->packet_room)
 		w->c->packets[w->c->packet_count++] = (struct planned){
 			.at_us = w->now_us,
 			.from = from,
@@ -160,7 +162,9 @@ static void plan_answer(struct writer *w, struct request *q)
 	struct rng *dice = &w->sim->plan;
 	const struct profile *p = &w->sim->p;
 
-	q->answer = q->target_answer = answer_bytes(dice);
+	q->answer =
+		p->short_ones ? rng_between(dice, 1, 2000) : answer_bytes(dice);
+	q->target_answer = q->answer;
 	q->delay_us = rng_below(dice, 3000);
 	if (rng_chance(dice, p->slow)) {
 		q->delay_us = rng_between(dice, 20000, 1500000);
@@ -254,7 +258,7 @@ static void write_conversation(struct writer *w)
 {
 	struct conversation *c = w->c;
 	struct rng *dice = &w->sim->plan;
-	unsigned n = rng_between(dice, 1, 6);
+	unsigned n = rng_between(dice, 1, w->sim->p.short_ones ? 2 : 6);
 
 	put(w, 0, 0, TCP_SYN);
 	w->now_us += rng_between(dice, 200, 20000);
@@ -372,7 +376,7 @@ static void choose_tuple(struct sim *sim, struct conversation *c)
 {
 	struct rng *dice = &sim->plan;
 	bool v6 = rng_chance(dice, sim->p.ipv6);
-	unsigned host = rng_between(dice, 1, 20);
+	unsigned host = rng_between(dice, 1, sim->p.hosts);
 
 	c->tuple.src.addr = sim_addr(v6, CLIENT_NET, host);
 	c->tuple.src.port = (uint16_t)rng_between(dice, 1024, 65535);
@@ -414,13 +418,55 @@ static void choose_used_tuple(struct sim *sim, struct conversation *c,
 		    rng_between(&sim->plan, 3000, 3000000);
 }
 
-static bool is_free(const struct conversations *cs,
-		    const struct conversation *c)
+/* The last conversation on this tuple, or NULL. */
+static struct conversation *last_on(const struct conversations *cs,
+				    const struct four_tuple *tuple)
 {
-	for (unsigned i = 0; i < c->id; i++)
-		if (four_tuple_equal(&cs->all[i].tuple, &c->tuple))
-			return false;
-	return true;
+	struct conversation *c = cs->by_tuple[index_of_tuple(tuple)];
+
+	while (c && !four_tuple_equal(&c->tuple, tuple))
+		c = c->older;
+	return c;
+}
+
+/* One of few endpoints, when the conversation before it there is over. */
+static void choose_one_of_few(struct sim *sim, struct conversation *c,
+			      uint64_t *start_us)
+{
+	struct rng *dice = &sim->plan;
+	const struct conversation *old;
+	uint64_t over_us;
+
+	choose_tuple(sim, c);
+	c->tuple.src.port =
+		(uint16_t)(TUPLES_PORT_MIN + rng_below(dice, sim->p.ports));
+	old = last_on(sim->conversations, &c->tuple);
+	if (!old)
+		return;
+	SIM_COVER(sim, port_reuse);
+	c->iss = old->iss + old->len + rng_between(dice, 1u << 16, 1u << 28);
+	over_us = old->packets[old->packet_count - 1].at_us +
+		  rng_between(dice, 500, 300000);
+	if (*start_us < over_us)
+		*start_us = over_us;
+}
+
+static void choose_endpoint(struct sim *sim, struct conversation *c,
+			    uint64_t *start_us)
+{
+	struct conversation **chain;
+
+	if (sim->p.ports) {
+		choose_one_of_few(sim, c, start_us);
+	} else {
+		do
+			choose_tuple(sim, c);
+		while (last_on(sim->conversations, &c->tuple));
+		choose_used_tuple(sim, c, start_us);
+	}
+	chain = &sim->conversations->by_tuple[index_of_tuple(&c->tuple)];
+	c->older = *chain;
+	*chain = c;
 }
 
 static void choose_manners(struct sim *sim, struct conversation *c)
@@ -445,6 +491,21 @@ static void choose_manners(struct sim *sim, struct conversation *c)
 	c->close_after = rng_between(dice, 1, 3);
 }
 
+static void note_beginnings(struct sim *sim, struct conversation *c)
+{
+	for (unsigned k = 0; k < c->boundary_count; k++) {
+		struct beginning *b = sim_alloc(sim, sizeof(*b)), **chain;
+
+		b->conv = c;
+		b->at = c->boundaries[k];
+		chain = &sim->conversations
+				 ->by_bytes[index_of_bytes(c->stream + b->at)];
+		while (*chain)
+			chain = &(*chain)->next;
+		*chain = b;
+	}
+}
+
 static void plan_conversation(struct sim *sim, struct conversation *c)
 {
 	struct rng *dice = &sim->plan;
@@ -458,13 +519,11 @@ static void plan_conversation(struct sim *sim, struct conversation *c)
 
 	SIM_COVER(sim, connections);
 	w.split = w.pipelined && rng_chance(dice, 500);
-	c->packets = sim_alloc(sim, PACKETS_MAX * sizeof(*c->packets));
+	c->packet_room = sim->p.short_ones ? PACKETS_FEW : PACKETS_MAX;
+	c->packets = sim_alloc(sim, c->packet_room * sizeof(*c->packets));
 	c->requests = sim_alloc(sim, REQUESTS_MAX * sizeof(*c->requests));
 	choose_manners(sim, c);
-	do
-		choose_tuple(sim, c);
-	while (!is_free(sim->conversations, c));
-	choose_used_tuple(sim, c, &start_us);
+	choose_endpoint(sim, c, &start_us);
 	w.now_us = start_us;
 	write_conversation(&w);
 	sort_packets(c);
@@ -473,6 +532,7 @@ static void plan_conversation(struct sim *sim, struct conversation *c)
 	find_turns(sim, c);
 	if (c->late)
 		join_late(sim, c);
+	note_beginnings(sim, c);
 	sim->coverage[COVER_ipv6] += !addr_is_v4(&c->tuple.src.addr);
 	sim->coverage[COVER_pipelined] += w.pipelined;
 	sim->coverage[COVER_server_first] += c->server_first;
@@ -570,17 +630,15 @@ uint64_t conversations_end_us(const struct conversations *c)
 struct conversation *conversations_find(struct conversations *c,
 					const uint8_t *bytes, uint32_t *start)
 {
-	for (unsigned n = 0; n < c->count; n++) {
-		struct conversation *conv = &c->all[n];
+	const struct beginning *b = c->by_bytes[index_of_bytes(bytes)];
 
-		for (unsigned k = 0; k < conv->boundary_count; k++) {
-			*start = conv->boundaries[k];
-			if (memcmp(conv->stream + *start, bytes,
-				   SIM_TELLING_BYTES) == 0)
-				return conv;
-		}
-	}
-	return NULL;
+	while (b &&
+	       memcmp(b->conv->stream + b->at, bytes, SIM_TELLING_BYTES) != 0)
+		b = b->next;
+	if (!b)
+		return NULL;
+	*start = b->at;
+	return b->conv;
 }
 
 unsigned conversation_turn_at(const struct conversation *c, uint32_t at)

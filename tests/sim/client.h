@@ -6,6 +6,7 @@
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
+#include "tests/sim/index.h"
 #include "tests/sim/sim.h"
 
 #define SIM_GREETING_BYTES 78u
@@ -45,6 +46,7 @@ enum app_kind {
 
 struct conversation {
 	unsigned id;
+	struct conversation *older; /* of the same chain of tuples */
 	struct four_tuple tuple;
 	uint32_t iss, irs;
 	bool server_first, tls, late;
@@ -68,14 +70,23 @@ struct conversation {
 	bool captured_at_all;
 
 	struct planned *packets;
-	unsigned packet_count, first_captured;
+	unsigned packet_count, packet_room, first_captured;
 	struct check_conversation *checked; /* the oracles' notes */
+};
+
+/* Where a copy may begin. */
+struct beginning {
+	struct beginning *next;
+	struct conversation *conv;
+	uint32_t at;
 };
 
 struct conversations {
 	struct conversation *all;
 	unsigned count;
 	uint64_t end_us; /* of the last captured packet */
+	struct conversation *by_tuple[SIM_CHAINS]; /* newest first */
+	struct beginning *by_bytes[SIM_CHAINS];
 };
 
 void conversations_new(struct sim *sim);

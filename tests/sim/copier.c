@@ -90,6 +90,7 @@ static void configure(struct sim *sim, struct copier *c)
 		.own_addr_count = 2,
 		.copies = p->copies,
 		.port_slice = rng_below(&sim->plan, 1024),
+		.port_count = p->ports,
 		.sample_percent = p->sample_percent,
 		.memory_bytes = p->memory_bytes,
 		.max_sessions = p->max_sessions,
@@ -166,6 +167,7 @@ void copier_new(struct sim *sim)
 	if (sim->p.shedding)
 		sim_at(sim, sim->now_us, on_shedding, c, 0);
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
+	sim->coverage[COVER_few_ports] += sim->p.ports > 0;
 	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;
 	sim->coverage[COVER_several_copies] += sim->p.copies > 1;
 	sim->coverage[COVER_sampled_worlds] += sim->p.sample_percent < 100;

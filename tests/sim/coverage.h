@@ -21,6 +21,8 @@
 	X(client_resets, "reset by the client")                                \
 	X(left_open, "left open by the client")                                \
 	X(port_reuse, "on the tuple of an earlier one")                        \
+	X(few_ports, "worlds of a few ports used over and over")               \
+	X(tuples_lingering, "copies on a tuple that still lingered")           \
 	X(joined_late, "captured from the middle on")                          \
 	X(tls_seen, "of TLS")                                                  \
 	X(captured_again, "client retransmissions captured")                   \

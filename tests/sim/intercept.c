@@ -187,7 +187,9 @@ static void say_status(struct sim *sim, struct one *o)
 		.type = WIRE_STATUS,
 		.status = {.queue_bound = true,
 			   .guarded = true,
-			   .armed = sim->now_us >= o->disarmed_until_us},
+			   .armed = sim->now_us >= o->disarmed_until_us,
+			   .port_count = 2,
+			   .ports = {SIM_TARGET_PORT, SIM_GREETING_PORT}},
 	};
 
 	for (unsigned n = 0; n < sim->p.links_per_group; n++)

@@ -25,6 +25,9 @@ struct profile {
 	unsigned late_join; /* permille of the conversations */
 	unsigned tls, server_first, ipv6, uploads, pipelined, reuse;
 	unsigned local_clients;
+	unsigned hosts;	 /* of the clients */
+	unsigned ports;	 /* of each host, for clients and copies; 0: all */
+	bool short_ones; /* connections of a request or two */
 	unsigned captured_again; /* permille of the segments */
 	bool noise;		 /* other packets are captured as well */
 
@@ -62,6 +65,7 @@ struct profile {
 	bool short_of_memory;
 	bool limited;	/* some connections are left out for a limit */
 	bool exact;	/* every turn of every connection is delivered once */
+	bool scarce;	/* but for copies that no tuple is left for */
 	bool quiet_net; /* no packet is lost or late between engine and target
 			 */
 };

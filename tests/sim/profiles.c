@@ -38,6 +38,7 @@ static struct fault_rates faults(struct rng *r)
 static void make_load(struct profile *p, struct rng *r)
 {
 	p->conversations = rng_between(r, 20, 32);
+	p->hosts = 20;
 	p->spread_us = rng_between(r, 1000000, 12000000);
 	p->targets = rng_chance(r, 150) ? 2 : 1;
 	p->copies = rng_chance(r, 150) ? rng_between(r, 2, 3) : 1;
@@ -189,6 +190,31 @@ static void make_tuples(struct profile *p, struct rng *r)
 	p->copies = rng_between(r, 1, 3);
 }
 
+/* Many short connections from so few endpoints that each is used over and
+ * over, by clients and by copies, long before the target has forgotten it. */
+static void make_ports(struct profile *p, struct rng *r)
+{
+	p->exact = p->scarce = true;
+	p->conversations = rng_between(r, 500, 2000);
+	p->hosts = rng_between(r, 1, 3);
+	p->ports = rng_between(r, 16, 64);
+	p->short_ones = true;
+	p->spread_us = p->conversations * rng_between(r, 3000, 30000);
+	p->targets = 1;
+	p->groups = 1;
+	p->copies = coin(r) ? rng_between(r, 2, 4) : 1;
+	p->sample_percent = 100;
+	p->listed_clients = false;
+	p->local_clients = p->late_join = p->uploads = 0;
+	p->squatted = 0;
+	p->net = faults(r);
+	p->net.loss /= 4;
+	p->queue = faults(r);
+	p->queue.loss /= 4;
+	p->link_resets = maybe(r, 3);
+	p->intercept_restarts = maybe(r, 1);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(struct profile *p, struct rng *r);
@@ -199,9 +225,13 @@ static const struct {
 	{"failing", make_failing},   {"memory", make_memory},
 	{"shutdown", make_shutdown}, {"restarts", make_restarts},
 	{"tuples", make_tuples},     {"limits", make_limits},
+	{"ports", make_ports},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+/* The last one's worlds are as large as fifty others: one in twenty. */
+#define LARGE_KIND     (KIND_COUNT - 1)
+#define LARGE_PERMILLE 50
 
 const char *const *profile_names(void)
 {
@@ -214,9 +244,11 @@ const char *const *profile_names(void)
 
 bool profile_make(struct profile *p, const char *name, struct rng *r)
 {
-	size_t kind = rng_below(r, KIND_COUNT);
-	struct rng aside;
+	size_t kind = rng_below(r, LARGE_KIND);
+	struct rng aside = {.state = ~r->state};
 
+	if (rng_chance(&aside, LARGE_PERMILLE))
+		kind = LARGE_KIND;
 	for (size_t i = 0; name && i <= KIND_COUNT; i++) {
 		if (i == KIND_COUNT)
 			return false;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "tests/sim/check.h"
+#include "tests/sim/index.h"
 #include "tests/sim/net.h"
 
 #define RTO_FIRST_US	 200000u
@@ -24,6 +25,7 @@
 
 struct target {
 	struct target_connection *all;
+	struct target_connection *by_tuple[SIM_CHAINS]; /* newest first */
 	uint64_t refuse_from_us, refuse_until_us;
 };
 
@@ -55,21 +57,23 @@ uint32_t target_sent_bytes(const struct target_connection *t)
 struct target_connection *
 target_find(struct sim *sim, const struct four_tuple *tuple, uint32_t irs)
 {
-	struct target_connection *t = sim->target->all;
+	struct target_connection *t =
+		sim->target->by_tuple[index_of_tuple(tuple)];
 
 	while (t && !(t->irs == irs && four_tuple_equal(&t->tuple, tuple)))
-		t = t->next;
+		t = t->next_of_tuple;
 	return t;
 }
 
 static struct target_connection *find_live(struct sim *sim,
 					   const struct four_tuple *tuple)
 {
-	struct target_connection *t = sim->target->all;
+	struct target_connection *t =
+		sim->target->by_tuple[index_of_tuple(tuple)];
 
 	while (t &&
 	       !(t->state != T_CLOSED && four_tuple_equal(&t->tuple, tuple)))
-		t = t->next;
+		t = t->next_of_tuple;
 	return t;
 }
 
@@ -342,7 +346,7 @@ static void send_delayed_ack(struct sim *sim, void *obj, uint64_t arg)
 static struct target_connection *add(struct sim *sim,
 				     const struct four_tuple *tuple)
 {
-	struct target_connection *t = sim_alloc(sim, sizeof(*t));
+	struct target_connection *t = sim_alloc(sim, sizeof(*t)), **chain;
 	struct rng *dice = &sim->target_dice;
 	bool small = rng_chance(dice, sim->p.small_windows);
 
@@ -358,6 +362,9 @@ static struct target_connection *add(struct sim *sim,
 	t->rto_us = RTO_FIRST_US;
 	t->next = sim->target->all;
 	sim->target->all = t;
+	chain = &sim->target->by_tuple[index_of_tuple(tuple)];
+	t->next_of_tuple = *chain;
+	*chain = t;
 	return t;
 }
 

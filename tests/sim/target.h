@@ -23,7 +23,7 @@ enum target_state {
 };
 
 struct target_connection {
-	struct target_connection *next;
+	struct target_connection *next, *next_of_tuple;
 	struct four_tuple tuple; /* src: the client's end */
 	enum target_state state;
 	bool ours; /* false: it was there before the world began */

@@ -241,6 +241,8 @@ static void test_refusals(void **state)
 		{{"--guard", "80,"}, "PORT"},
 		{{"--guard", ""}, "PORT"},
 		{{"--guard", "36524"}, "port of the links"},
+		{{"--guard", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
+		 "at most 16 ports"},
 		{{"--unguard", "http"}, "1 to 65535"},
 		{{"--queue-num", "65536"}, "0 to 65535"},
 		{{"--queue-num", "-1"}, "0 to 65535"},

@@ -8,17 +8,25 @@
 
 #include "../helpers/one_engine.h"
 
-static void say(struct engine *e, unsigned link_id, bool guarded, bool armed)
+static void say_ports(struct engine *e, unsigned link_id, bool guarded,
+		      bool armed, uint16_t port)
 {
 	struct wire_msg msg = {
 		.type = WIRE_STATUS,
 		.status = {.queue_bound = true,
 			   .guarded = guarded,
-			   .armed = armed},
+			   .armed = armed,
+			   .port_count = 2,
+			   .ports = {80, port}},
 	};
 
 	replay_on_msg(e->r, link_id, &msg, e->now_us);
 	engine_pull(e);
+}
+
+static void say(struct engine *e, unsigned link_id, bool guarded, bool armed)
+{
+	say_ports(e, link_id, guarded, armed, e->targets[0].at.port);
 }
 
 /* A session that has had its first answer. */
@@ -180,6 +188,86 @@ static void test_each_intercept_must_vouch(void **state)
 	assert_int_equal(e->conns[0].bytes, 200);
 }
 
+/* Its answers would get out: not one SYN goes there. */
+static void test_a_guard_of_another_port(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	for (unsigned i = 0; i < 20; i++) {
+		say_ports(e, i % 3, true, true, 8443);
+		if (i == 0)
+			client_syn(e, &c);
+		engine_wait(e, 250000);
+	}
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 5000000);
+	assert_int_equal(e->packets, 0);
+	assert_int_equal(e->notices[NOTICE_PORT_UNGUARDED], 1);
+	assert_int_equal(e->notices[NOTICE_UNGUARDED], 0);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 0);
+	assert_int_equal(ledger(e)->guard_pauses, 1);
+	/* it has been started again with that port, too */
+	say(e, 0, true, true);
+	engine_wait(e, 20000);
+	assert_int_equal(e->notices[NOTICE_GUARDED], 1);
+	assert_int_equal(e->conns[0].bytes, 100);
+}
+
+/* And without it, while there are sessions. */
+static void test_the_port_is_guarded_no_more(void **state)
+{
+	struct engine *e = *state;
+	struct client c = one_guarded_session(e);
+
+	engine_links(e, false);
+	engine_wait(e, 2000000);
+	engine_links(e, true);
+	say_ports(e, 0, true, true, 8443);
+	assert_silent(e, &c);
+	assert_int_equal(e->notices[NOTICE_PORT_UNGUARDED], 1);
+	assert_int_equal(e->notices[NOTICE_GUARDED], 0);
+}
+
+/* Of two intercepts one guards the port, the other one another. */
+static void check_two(struct engine *e, uint32_t own_groups, bool sends)
+{
+	struct client c = client_at(1, 5000);
+
+	e->cfg.group_count = 2;
+	e->targets[0].groups = 3;
+	e->targets[0].own_groups = own_groups;
+	engine_start(e);
+	say(e, 0, true, true);
+	say_ports(e, 3, true, true, 8443);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 20000);
+	assert_int_equal(e->packets > 0, sends);
+	assert_int_equal(e->notices[NOTICE_PORT_UNGUARDED], !sends);
+}
+
+static void test_the_port_of_another_host(void **state)
+{
+	check_two(*state, 1, true);
+}
+
+static void test_another_port_of_its_host(void **state)
+{
+	check_two(*state, 2, false);
+}
+
+static void test_two_intercepts_on_its_host(void **state)
+{
+	check_two(*state, 3, true);
+}
+
+static void test_its_host_is_not_known(void **state)
+{
+	check_two(*state, 0, false);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
@@ -193,6 +281,12 @@ int main(void)
 		TEST(test_the_bearer_is_gone),
 		TEST(test_held_to_it_after_a_reconnection),
 		TEST(test_each_intercept_must_vouch),
+		TEST(test_a_guard_of_another_port),
+		TEST(test_the_port_is_guarded_no_more),
+		TEST(test_the_port_of_another_host),
+		TEST(test_another_port_of_its_host),
+		TEST(test_two_intercepts_on_its_host),
+		TEST(test_its_host_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

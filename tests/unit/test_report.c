@@ -248,6 +248,8 @@ static void test_ledger_text(void **state)
 	assert_non_null(strstr(text, "55 packets sent, 2 refused\n"));
 	assert_non_null(strstr(text, "loss ratio of turns: (170 - 155) / 170 = "
 				     "8.8235%\n"));
+	assert_non_null(strstr(text, "effective factor: 1.5500 turns delivered "
+				     "for each captured\n"));
 	assert_non_null(strstr(text, "CPU 1.50 s, peak memory 2.0 MB\n"));
 	assert_non_null(strstr(text, "lost: target refused the connection"));
 	/* Only what has happened. */

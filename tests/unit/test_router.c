@@ -163,6 +163,30 @@ static void test_same_instance_replaces(void **state)
 	assert_int_equal(router_routes(f->rt), 0);
 }
 
+/* Told again by a slow link, when another session has its tuple already. */
+static void test_an_earlier_one_comes_late(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t first = 0xffffffff00000007, second = 0x0000000000000003;
+	const uint64_t third = 0x0000000100000001;
+	struct router_hit hit;
+
+	router_link_up(f->rt, 0, 0xa);
+	router_link_up(f->rt, 1, 0xa);
+	assert_int_equal(add(f->rt, 0, 1, first), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 1, 1, second), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 0, 1, first), ROUTER_LATE);
+	assert_false(del(f->rt, 0, 1, first));
+	assert_true(find(f->rt, 1, 0, &hit));
+	assert_true(hit.route_id == second);
+	assert_int_equal(hit.link_id, 1);
+	assert_int_equal(add(f->rt, 0, 1, third), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 0, 1, second), ROUTER_LATE);
+	assert_true(del(f->rt, 1, 1, third));
+	/* With nothing there it is not late. */
+	assert_int_equal(add(f->rt, 0, 1, second), ROUTER_ADDED);
+}
+
 static void test_another_instance_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -554,6 +578,9 @@ static void model_add(struct model *m, struct router *rt, uint32_t link,
 		want = ROUTER_FULL;
 	else if (r->there && (int)r->instance != m->link[link])
 		want = ROUTER_REFUSED;
+	else if (r->there &&
+		 (uint32_t)((route_id >> 32) - (r->route_id >> 32)) > INT32_MAX)
+		want = ROUTER_LATE;
 	else if (!r->there && routes_in(m) == ROUTES_MAX)
 		want = ROUTER_FULL;
 	assert_int_equal(router_add(rt, link, &wr), want);
@@ -673,6 +700,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROUTER_TEST(test_find_what_was_added),
 		ROUTER_TEST(test_same_instance_replaces),
+		ROUTER_TEST(test_an_earlier_one_comes_late),
 		ROUTER_TEST(test_another_instance_is_refused),
 		ROUTER_TEST(test_full),
 		ROUTER_TEST(test_routes_go_by_another_link),

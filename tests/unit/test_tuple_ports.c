@@ -20,7 +20,7 @@ static struct tuple_ports make_part(unsigned count, unsigned index)
 	const struct split split = {.seed = 7, .count = count, .index = index};
 	struct tuple_ports p;
 
-	tuple_ports_init(&p, SLICE, barred, 4, &split);
+	tuple_ports_init(&p, SLICE, 0, barred, 4, &split);
 	return p;
 }
 
@@ -109,6 +109,27 @@ static void test_a_jump_is_twice_as_far_as_the_last(void **state)
 	assert_true(sum >= TUPLES_PORTS);
 }
 
+static void test_fewer_ports(void **state)
+{
+	const struct split all = {.count = 1};
+	struct tuple_ports p;
+
+	(void)state;
+	tuple_ports_init(&p, 1023, 16, barred, 4, &all);
+	for (enum tuple_span i = 0; i < SPANS; i++) {
+		assert_int_equal(p.spans[i].usable, 16);
+		for (uint32_t n = 0; n < 32; n++)
+			assert_int_equal(tuple_ports_next(&p, i),
+					 TUPLES_PORT_MIN + n % 16);
+		assert_false(tuple_ports_has(&p, i, TUPLES_PORT_MIN + 16));
+	}
+	tuple_ports_init(&p, SLICE, 200, barred, 4, &all);
+	assert_int_equal(p.spans[SPAN_SLICE].usable, COUNT);
+	for (uint32_t n = 0; n < COUNT; n++)
+		assert_true(tuple_ports_has(&p, SPAN_WHOLE,
+					    tuple_ports_next(&p, SPAN_SLICE)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_where_a_search_comes_by),
 		cmocka_unit_test(test_one_after_the_other),
 		cmocka_unit_test(test_a_jump_is_twice_as_far_as_the_last),
+		cmocka_unit_test(test_fewer_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,9 @@ static struct wire_msg sample(enum wire_type type)
 						.armed = true,
 						.queued = 0x6162636465666768,
 						.queue_dropped =
-							0x7172737475767778};
+							0x7172737475767778,
+						.port_count = 2,
+						.ports = {0x8182, 0x9192}};
 		break;
 	case WIRE_ROUND:
 		m.round = (struct wire_round){.number = 0x81828384,
@@ -110,8 +112,9 @@ static const struct golden {
 		    "5152535455565758"},
 	{WIRE_PONG, "0000001007000001"
 		    "5152535455565758"},
-	{WIRE_STATUS, "0000001908000001"
-		      "0561626364656667687172737475767778"},
+	{WIRE_STATUS, "0000001e08000001"
+		      "0561626364656667687172737475767778"
+		      "0281829192"},
 	{WIRE_ROUND, "0000000d09000001"
 		     "8182838401"},
 	{WIRE_RELAY, "0000000d0a000001"
@@ -257,6 +260,9 @@ static void test_fields_come_back(void **state)
 	assert_true(out.status.armed);
 	assert_true(out.status.queued == 0x6162636465666768);
 	assert_true(out.status.queue_dropped == 0x7172737475767778);
+	assert_int_equal(out.status.port_count, 2);
+	assert_int_equal(out.status.ports[0], 0x8182);
+	assert_int_equal(out.status.ports[1], 0x9192);
 
 	m = sample(WIRE_ROUND);
 	open_frame(&r, frame, frame_of(frame, &m));
@@ -320,6 +326,10 @@ static struct wire_msg random_msg(struct dice *d, enum wire_type type)
 		m.status.guarded = dice_below(d, 2);
 		m.status.armed = dice_below(d, 2);
 		m.status.queued = dice_u64(d);
+		m.status.port_count =
+			(uint8_t)dice_below(d, WIRE_GUARDED_MAX + 1);
+		for (unsigned i = 0; i < WIRE_GUARDED_MAX; i++)
+			m.status.ports[i] = (uint16_t)dice_u64(d);
 	} else if (type == WIRE_PROBE) {
 		m.probe.client = random_endpoint(d);
 		m.probe.tell = dice_below(d, 2);
@@ -400,6 +410,23 @@ static void test_every_truncation(void **state)
 		for (size_t n = 0; n < len; n++)
 			assert_int_equal(wire_frame(&r, frame, n), 0);
 		cut_frame(goldens[i].type);
+	}
+}
+
+static void test_status_with_too_many_ports(void **state)
+{
+	struct wire_msg m = sample(WIRE_STATUS);
+	uint8_t frame[256] = {0};
+	struct wire_reader r;
+	size_t len = frame_of(frame, &m) - 4; /* without its two ports */
+
+	(void)state;
+	for (unsigned n = 0; n < 100; n++) {
+		frame[WIRE_HEADER_BYTES + 17] = (uint8_t)n;
+		store_be32(frame, (uint32_t)(len + 2 * n));
+		open_frame(&r, frame, len + 2 * n);
+		assert_int_equal(wire_next(&r, &m),
+				 n <= WIRE_GUARDED_MAX ? 1 : -EPROTO);
 	}
 }
 
@@ -595,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_every_frame_length),
+		cmocka_unit_test(test_status_with_too_many_ports),
 		cmocka_unit_test(test_bytes_beyond_the_records),
 		cmocka_unit_test(test_unknown_type_is_skipped),
 		cmocka_unit_test(test_reserved_byte_is_ignored),

@@ -270,6 +270,7 @@ def test_a_worker_stands_still(lab):
     """It is said; the others copy, report and are told of as before."""
     copy = start(lab)
     lab.load(**LOAD)
+    copy.tcpcopy.ledger()
     second = workers(copy.tcpcopy)[1]
     os.kill(second, signal.SIGSTOP)
     wait_until(lambda: "worker 1 does not answer" in copy.tcpcopy.err(),

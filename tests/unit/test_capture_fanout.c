@@ -106,14 +106,15 @@ static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
 	got->of[load_be16(l3 + at) - FIRST_PORT]++;
 }
 
-/* A block is closed after 10 ms; one that stays silent for 200 is empty. */
+/* A block is closed after 10 ms, or later when others have the CPU; one that
+ * stays silent for 500 is empty. */
 static void take(struct capture *c, struct got *got)
 {
 	struct pollfd p = {.fd = c->ops->fd(c), .events = POLLIN};
 
 	memset(got, 0, sizeof(*got));
-	while (poll(&p, 1, 200) > 0)
-		if (c->ops->dispatch(c, 1000, 0, on_packet, got) <= 0)
+	while (poll(&p, 1, 500) > 0)
+		if (c->ops->dispatch(c, 1000, 0, on_packet, got) < 0)
 			break;
 	c->ops->close(c);
 }

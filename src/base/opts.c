@@ -9,9 +9,17 @@
 
 #include "core/check.h"
 
-#define TABLE_MAX   64
-#define HELP_COLUMN 28
-#define LEFT_MAX    80 /* of a line of the help: its options */
+#define TABLE_MAX      64
+#define HELP_COLUMN    28
+#define LEFT_MAX       80   /* of a line of the help: its options */
+#define LINE_MAX_BYTES 8192 /* of a complaint: the longest path, and more */
+
+static void hide_controls(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == '\x7f')
+			*text = '?';
+}
 
 bool opts_fail(struct opts_fault *fault, const char *fmt, ...)
 {
@@ -20,7 +28,26 @@ bool opts_fail(struct opts_fault *fault, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(fault->text, sizeof(fault->text), fmt, args);
 	va_end(args);
+	hide_controls(fault->text);
 	return false;
+}
+
+void opts_vcomplain(const char *program, const char *fmt, va_list args)
+{
+	char text[LINE_MAX_BYTES];
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	hide_controls(text);
+	fprintf(stderr, "%s: %s\n", program, text);
+}
+
+void opts_complain(const char *program, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	opts_vcomplain(program, fmt, args);
+	va_end(args);
 }
 
 struct getopt_tables {

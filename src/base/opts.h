@@ -6,6 +6,7 @@
 #ifndef BASE_OPTS_H
 #define BASE_OPTS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -43,6 +44,13 @@ void opts_help(const struct opts_program *p, FILE *out);
 
 #define OPTS_EXIT_BAD_INPUT   2
 #define OPTS_EXIT_ENVIRONMENT 3
+
+/* One line on stderr, "program: ...". In it, as in a fault, each control
+ * character is a '?': a value with a newline makes no line of its own. */
+void opts_complain(const char *program, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void opts_vcomplain(const char *program, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 /* Always false. */
 bool opts_fail(struct opts_fault *fault, const char *fmt, ...)

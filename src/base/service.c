@@ -81,9 +81,11 @@ bool service_option(struct service_options *o, int id, const char *value,
 static int refuse(const char *program, const char *option, const char *path,
 		  int err)
 {
-	fprintf(stderr, "%s: %s %s: %s\n", program, option, path,
-		err == -EBUSY ? "a running process has this file"
-			      : strerror(-err));
+	bool busy = err == -EBUSY;
+
+	opts_complain(program, "%s %s: %s; %sname another file", option, path,
+		      busy ? "a running process has it" : strerror(-err),
+		      busy ? "end that, or " : "");
 	return OPTS_EXIT_ENVIRONMENT;
 }
 
@@ -99,10 +101,11 @@ static int choose_user(struct service *s)
 	else if (!s->options->user_text || s->user.uid == now)
 		return 0;
 	if (!may) {
-		fprintf(stderr,
-			"%s: --user %s: CAP_SETUID and CAP_SETGID are missing: "
-			"start it as root, or as this user\n",
-			s->program, s->options->user_text);
+		opts_complain(
+			s->program,
+			"--user %s: CAP_SETUID and CAP_SETGID are missing: "
+			"start it as root, or as this user",
+			s->options->user_text);
 		return OPTS_EXIT_ENVIRONMENT;
 	}
 	s->becomes_user = true;
@@ -132,8 +135,7 @@ int service_enter_netns(const char *program, const struct service_options *o)
 	int rc = o->netns ? netns_enter(o->netns, &fault) : 0;
 
 	if (rc)
-		fprintf(stderr, "%s: --netns %s: %s\n", program, o->netns,
-			fault.text);
+		opts_complain(program, "--netns %s: %s", o->netns, fault.text);
 	return rc;
 }
 
@@ -177,20 +179,21 @@ int service_drop_privileges(struct service *s, int keep)
 	int err = drop(s, keep);
 
 	if (err) {
-		fprintf(stderr,
-			"%s: --user %s: privileges cannot be given up: %s; "
-			"name a user that this host has\n",
-			s->program,
-			s->options->user_text ? s->options->user_text : "",
-			strerror(-err));
+		opts_complain(s->program,
+			      "--user %s: privileges cannot be given up: %s; "
+			      "name a user that this host has",
+			      s->options->user_text ? s->options->user_text
+						    : "",
+			      strerror(-err));
 		return OPTS_EXIT_ENVIRONMENT;
 	}
 	err = syscalls_restrict();
 	if (err) {
-		fprintf(stderr,
-			"%s: the kernel takes no seccomp filter: %s; build it "
-			"with configure --disable-seccomp\n",
-			s->program, strerror(-err));
+		opts_complain(
+			s->program,
+			"the kernel takes no seccomp filter: %s; build it "
+			"with configure --disable-seccomp",
+			strerror(-err));
 		return OPTS_EXIT_ENVIRONMENT;
 	}
 	if (geteuid() == 0)

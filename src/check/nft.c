@@ -18,8 +18,10 @@
 #include "check/nft_internal.h"
 
 #define DEPTH_MAX 16
-/* Rules looked at: chains that jump to each other have ways without number. */
-#define LOOKS_MAX 1000000u
+/* Rules looked at for one port, and for all of nft_ports(): chains that jump to
+ * each other have ways without number. */
+#define LOOKS_MAX	200000u
+#define LOOKS_PORTS_MAX (4 * LOOKS_MAX)
 
 enum outcome { GO_ON, LEFT_CHAIN, DECIDED };
 
@@ -29,20 +31,29 @@ struct walk {
 	const struct rules_packet *p;
 	struct nft_answer *out;
 	const struct nft_rule *let_go, *unclear; /* the first of them */
-	bool some; /* a jump on the way here was for some packets only */
-	unsigned looks;
+	bool some;	 /* a jump on the way here was for some packets only */
+	unsigned *looks; /* that are left */
 };
 
 static enum outcome walk_chain(struct walk *w, size_t chain, int depth);
 
 /* ---- what a verdict does ---- */
 
+/* From its first word on that is not a sign. */
+static const char *text_of(const struct nft *n, const struct nft_rule *rule)
+{
+	unsigned at = 0;
+
+	while (at < rule->count && strchr("\n;{}", rule->words[at][0]))
+		at++;
+	return at < rule->count ? n->text + (rule->words[at] - n->cut) : "";
+}
+
 static enum outcome decide(struct walk *w, const struct nft_rule *rule,
 			   enum nft_fate fate)
 {
 	const struct nft_chain *chain = &w->n->chains[rule->chain];
-	size_t begin = (size_t)(rule->words[0] - w->n->cut);
-	const char *text = w->n->text + begin;
+	const char *text = text_of(w->n, rule);
 
 	w->out->fate = fate;
 	snprintf(w->out->rule, sizeof(w->out->rule), "%.*s",
@@ -164,16 +175,17 @@ static enum outcome take_verdict(struct walk *w, const struct nft_rule *rule,
 
 static enum outcome walk_chain(struct walk *w, size_t chain, int depth)
 {
-	for (size_t i = 0; i < w->n->rule_count; i++) {
-		const struct nft_rule *rule = &w->n->rules[i];
+	const struct nft_chain *of = &w->n->chains[chain];
+
+	for (size_t i = 0; i < of->rule_count; i++) {
+		const struct nft_rule *rule = &w->n->rules[of->first_rule + i];
 		enum outcome what;
 		enum nft_match m;
 		unsigned at;
 
-		if (w->looks++ >= LOOKS_MAX)
+		if (*w->looks == 0)
 			return take_unclear(w, rule);
-		if (rule->chain != chain)
-			continue;
+		--*w->looks;
 		m = nft_rule_match(rule, w->v4, w->p, &at);
 		if (m == NFT_NO)
 			continue;
@@ -207,11 +219,12 @@ static bool sees_family(const struct nft_chain *chain, bool v4)
 }
 
 static struct nft_answer walk_hook(const struct nft *n, size_t at, bool v4,
-				   const struct rules_packet *p)
+				   const struct rules_packet *p,
+				   unsigned *looks)
 {
 	const struct nft_chain *chain = &n->chains[at];
 	struct nft_answer a = {.fate = NFT_NO_RULE};
-	struct walk w = {.n = n, .v4 = v4, .p = p, .out = &a};
+	struct walk w = {.n = n, .v4 = v4, .p = p, .out = &a, .looks = looks};
 	enum outcome what;
 
 	/* It sees the first packet of a connection only. */
@@ -268,14 +281,13 @@ static void add_answer(struct nft_answer *out, const struct nft_answer *a)
 	out->queue = queue;
 }
 
-void nft_walk(const struct nft *n, bool v4, const struct rules_packet *answer,
-	      struct nft_answer *out)
+static void walk_hooks(const struct nft *n, bool v4,
+		       const struct rules_packet *answer, unsigned *looks,
+		       struct nft_answer *out)
 {
 	bool conflict = false;
 
 	*out = (struct nft_answer){.fate = NFT_NO_RULE};
-	if (!has_queue(n))
-		return;
 	for (size_t i = 0; i < n->chain_count && !conflict; i++) {
 		const struct nft_chain *chain = &n->chains[i];
 		enum nft_fate before = out->fate;
@@ -284,41 +296,54 @@ void nft_walk(const struct nft *n, bool v4, const struct rules_packet *answer,
 		if (!chain->hook || strcmp(chain->hook, "output") ||
 		    !sees_family(chain, v4) || is_of_iptables(chain))
 			continue;
-		a = walk_hook(n, i, v4, answer);
+		a = walk_hook(n, i, v4, answer, looks);
 		add_answer(out, &a);
 		conflict = out->fate == NFT_UNCLEAR &&
 			   (before == NFT_QUEUED || a.fate == NFT_QUEUED);
 	}
 }
 
-static bool is_queued(const struct nft *n, uint16_t port, uint16_t queue_num)
+void nft_walk(const struct nft *n, bool v4, const struct rules_packet *answer,
+	      struct nft_answer *out)
 {
-	const struct rules_packet p = {.sport = port, .queue_num = queue_num};
-	struct nft_answer a;
+	unsigned looks = LOOKS_MAX;
 
-	for (int v4 = 0; v4 < 2; v4++) {
-		nft_walk(n, v4, &p, &a);
-		if (a.queue)
+	*out = (struct nft_answer){.fate = NFT_NO_RULE};
+	if (has_queue(n))
+		walk_hooks(n, v4, answer, &looks, out);
+}
+
+/* ---- ports ---- */
+
+struct search {
+	const struct nft *n;
+	uint16_t queue_num;
+	uint16_t *ports;
+	size_t count, max;
+	unsigned looks;
+};
+
+static bool is_queued(struct search *s, unsigned port)
+{
+	const struct rules_packet p = {.sport = (uint16_t)port,
+				       .queue_num = s->queue_num};
+	struct nft_answer a = {.queue = false};
+
+	for (int v4 = 0; v4 < 2 && !a.queue; v4++)
+		walk_hooks(s->n, v4, &p, &s->looks, &a);
+	return a.queue;
+}
+
+static bool is_known(const struct search *s, unsigned port)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->ports[i] == port)
 			return true;
-	}
 	return false;
 }
 
-static bool add_port(uint16_t *ports, size_t *count, size_t max, unsigned port)
-{
-	for (size_t i = 0; i < *count; i++)
-		if (ports[i] == port)
-			return false;
-	if (*count == max || port > UINT16_MAX)
-		return false;
-	ports[(*count)++] = (uint16_t)port;
-	return true;
-}
-
 /* Those behind "sport", one or in braces; of ranges the first. */
-static void add_ports_of(const struct nft *n, const struct nft_rule *rule,
-			 uint16_t queue_num, uint16_t *ports, size_t *count,
-			 size_t max)
+static void add_ports_of(struct search *s, const struct nft_rule *rule)
 {
 	unsigned first, last;
 
@@ -328,9 +353,9 @@ static void add_ports_of(const struct nft *n, const struct nft_rule *rule,
 		at += !strcmp(nft_word(rule, at + 1), "{");
 		while (nft_range(nft_word(rule, at + 1), &first, &last)) {
 			at++;
-			if (add_port(ports, count, max, first) &&
-			    !is_queued(n, (uint16_t)first, queue_num))
-				(*count)--;
+			if (s->count < s->max && first <= UINT16_MAX &&
+			    !is_known(s, first) && is_queued(s, first))
+				s->ports[s->count++] = (uint16_t)first;
 		}
 	}
 }
@@ -338,16 +363,17 @@ static void add_ports_of(const struct nft *n, const struct nft_rule *rule,
 size_t nft_ports(const struct nft *n, uint16_t queue_num, uint16_t *ports,
 		 size_t max)
 {
-	const struct rules_packet any = {.queue_num = queue_num};
-	struct nft_answer a;
-	size_t count = 0;
+	struct search s = {.n = n,
+			   .queue_num = queue_num,
+			   .ports = ports,
+			   .max = max,
+			   .looks = LOOKS_PORTS_MAX};
 
+	if (!has_queue(n))
+		return 0;
 	for (size_t i = 0; i < n->rule_count; i++)
-		add_ports_of(n, &n->rules[i], queue_num, ports, &count, max);
-	for (int v4 = 0; v4 < 2 && count < max; v4++) {
-		nft_walk(n, v4, &any, &a);
-		if (a.fate == NFT_QUEUED && count == 0)
-			ports[count++] = 0;
-	}
-	return count;
+		add_ports_of(&s, &n->rules[i]);
+	if (s.count == 0 && max > 0 && is_queued(&s, 0))
+		ports[s.count++] = 0;
+	return s.count;
 }

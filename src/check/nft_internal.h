@@ -9,6 +9,7 @@ struct nft_chain {
 	const char *family, *table, *name;
 	const char *type, *hook; /* NULL: nothing but jumps lead here */
 	bool drops;		 /* its policy */
+	size_t first_rule, rule_count;
 };
 
 struct nft_rule {

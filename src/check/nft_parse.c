@@ -149,8 +149,10 @@ static void take_chain(struct reader *r, const char *name)
 {
 	struct nft_chain *chain = &r->n->chains[r->n->chain_count++];
 
-	*chain = (struct nft_chain){
-		.family = r->family, .table = r->table, .name = name};
+	*chain = (struct nft_chain){.family = r->family,
+				    .table = r->table,
+				    .name = name,
+				    .first_rule = r->n->rule_count};
 	while (!is_over(r) && !is_word(r, 0, close_brace)) {
 		if (is_word(r, 0, line_end) || is_word(r, 0, stop))
 			r->at++;
@@ -159,6 +161,7 @@ static void take_chain(struct reader *r, const char *name)
 		else
 			take_rule(r);
 	}
+	chain->rule_count = r->n->rule_count - chain->first_rule;
 	r->at++;
 }
 

@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,21 +19,19 @@
 #include <unistd.h>
 
 #include "io/nfq_message.h"
+#include "io/proc_line.h"
 
 static unsigned long inode_of(uint32_t portid)
 {
 	FILE *f = fopen("/proc/self/net/netlink", "re");
-	unsigned long inode = 0, at;
+	unsigned long inode = 0;
+	struct proc_netlink s;
 	char line[256];
-	unsigned bus;
-	uint32_t pid;
 
 	while (f && !inode && fgets(line, sizeof(line), f))
-		if (sscanf(line,
-			   "%*s %u %" SCNu32 " %*s %*s %*s %*s %*s %*s %lu",
-			   &bus, &pid, &at) == 3 &&
-		    bus == NETLINK_NETFILTER && pid == portid)
-			inode = at;
+		if (proc_netlink_parse(&s, line) &&
+		    s.bus == NETLINK_NETFILTER && s.portid == portid)
+			inode = s.inode;
 	if (f)
 		fclose(f);
 	return inode;

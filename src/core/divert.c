@@ -201,11 +201,11 @@ static uint64_t first_ownerless_us(const struct divert *d)
 				      : since_us + DIVERT_OWNERLESS_US;
 }
 
-void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
+bool divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us)
 {
 	(void)now_us;
-	router_link_up(d->router, link_id, instance);
+	return router_link_up(d->router, link_id, instance);
 }
 
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us)

@@ -30,7 +30,7 @@
 	X(routes_expired, "routes given up with their owner")                  \
 	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
-	X(routes_full, "refused: the table is full")                           \
+	X(routes_full, "refused: table full, or its share of it")              \
 	X(relayed, "packets of sessions that came by links, injected or not")  \
 	X(relay_malformed, "not injected: not a plain TCP packet")             \
 	X(relay_unserved, "not injected: to a port not named by --relay")      \
@@ -62,8 +62,9 @@ void divert_free(struct divert *d, const struct mem *mem);
 /* l3 as delivered by the queue: cap_len bytes readable, wire_len in truth. */
 enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
 			      size_t cap_len, size_t wire_len, uint64_t now_us);
-/* A link came up (its HELLO is in) or went down. */
-void divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
+/* A link came up (its HELLO is in) or went down. false: too many instances;
+ * it can do nothing, and is to be closed. */
+bool divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us);
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us);
 /* A message from a link that is up, but a RELAY. */

@@ -26,6 +26,7 @@ struct peer {
 	enum peer_fault fault;
 	bool heard_hello;
 	uint64_t born_us, heard_us, pinged_us;
+	uint64_t asked_us; /* the first PING since heard_us, TIME_NEVER: none */
 
 	uint8_t *tx; /* [tx_start, tx_end) is to be written */
 	size_t tx_start, tx_end;
@@ -69,6 +70,7 @@ struct peer *peer_new(const struct peer_config *cfg, const struct mem *mem,
 		return NULL;
 	p->cfg = *cfg;
 	p->born_us = p->heard_us = p->pinged_us = now_us;
+	p->asked_us = TIME_NEVER;
 	p->tx = mem->alloc(mem->ctx, cfg->tx_bytes);
 	p->part = mem->alloc(mem->ctx, WIRE_FRAME_MAX);
 	if (!p->tx || !p->part) {
@@ -97,6 +99,14 @@ bool peer_is_up(const struct peer *p)
 enum peer_fault peer_fault(const struct peer *p)
 {
 	return p->fault;
+}
+
+bool peer_lags(const struct peer *p, const struct peer *other, uint64_t now_us)
+{
+	return peer_is_up(p) && peer_is_up(other) &&
+	       p->asked_us != TIME_NEVER &&
+	       now_us >= p->asked_us + PEER_ANSWER_US &&
+	       other->heard_us >= p->asked_us + PEER_ANSWER_US / 2;
 }
 
 const char *peer_fault_text(enum peer_fault fault)
@@ -184,6 +194,7 @@ void peer_on_bytes(struct peer *p, const uint8_t *buf, size_t len,
 {
 	ASSERT(p->rx_len == 0);
 	p->heard_us = now_us;
+	p->asked_us = TIME_NEVER;
 	p->stats.bytes_in += len;
 	p->rx = buf;
 	p->rx_len = len;
@@ -396,6 +407,8 @@ void peer_on_timer(struct peer *p, uint64_t now_us)
 	if (now_us >= p->heard_us + PEER_PING_US &&
 	    now_us >= p->pinged_us + PEER_PING_US) {
 		p->pinged_us = now_us;
+		if (p->asked_us == TIME_NEVER)
+			p->asked_us = now_us;
 		peer_send(p, &ping);
 	}
 }

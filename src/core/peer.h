@@ -25,8 +25,9 @@ enum peer_fault {
 };
 
 #define PEER_HELLO_US	5000000u  /* a HELLO must come within */
-#define PEER_PING_US	1000000u  /* after this much silence we ask */
-#define PEER_SILENCE_US 10000000u /* and after this much we give up */
+#define PEER_PING_US	500000u	  /* after this much silence we ask */
+#define PEER_ANSWER_US	500000u	  /* within which another one answers */
+#define PEER_SILENCE_US 10000000u /* after this much we give up */
 
 struct peer_config {
 	enum peer_role role;
@@ -53,6 +54,10 @@ bool peer_is_up(const struct peer *p);
 /* Anything but PEER_FINE: send what peer_tx_peek() still has, then close. */
 enum peer_fault peer_fault(const struct peer *p);
 const char *peer_fault_text(enum peer_fault fault);
+/* A PING has had no answer for PEER_ANSWER_US, while another link to the same
+ * process was heard well after it: its way is broken, and the process is not
+ * stopped or busy. What was heard last of all never lags. */
+bool peer_lags(const struct peer *p, const struct peer *other, uint64_t now_us);
 /* What the other side's HELLO said; NULL before it came. */
 const struct wire_hello *peer_remote(const struct peer *p);
 const struct peer_stats *peer_stats(const struct peer *p);

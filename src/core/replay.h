@@ -112,6 +112,10 @@ void replay_on_msg(struct replay *r, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us);
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us);
+/* A link that is up has not answered for a while, but another one to the same
+ * intercept has; or it answers again. */
+void replay_on_link_silence(struct replay *r, unsigned link_id, bool silent,
+			    uint64_t now_us);
 void replay_on_timer(struct replay *r, uint64_t now_us);
 /* The capture is at its end (a file): no more packets will come; connections
  * that the capture left open end as if reset once their turns are done. */

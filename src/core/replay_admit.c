@@ -12,8 +12,26 @@
  * connection with the endpoint and the sequence number that one of our SYNs
  * had a short time ago, unless we have that connection from itself (then its
  * flow knows the SYN, and nobody asks here).
+ *
+ * Who copies our copies back may give them other endpoints, but their sequence
+ * number stays, and a SYN of his looks as ours do. So what looks so and has the
+ * number of a SYN of the last minute is taken for one of them: of clients'
+ * SYNs, few look so, and of these one in a million has such a number. The
+ * numbers are kept in a table in which a new one takes an old one's place.
  */
 #include "core/replay_internal.h"
+
+#define SYN_KEPT_S 60u
+
+void replay_note_syn(struct replay *r, uint32_t target, uint32_t iss,
+		     uint64_t now_us)
+{
+	r->syns[iss % REPLAY_SYNS] = (struct sent_syn){
+		.iss = iss,
+		.second = (uint16_t)(now_us / 1000000),
+		.target = (uint16_t)(target + 1),
+	};
+}
 
 void replay_init_limits(struct replay *r, uint64_t now_us)
 {
@@ -76,12 +94,34 @@ static bool is_our_syn(const struct replay *r, const struct segment *seg,
 	return false;
 }
 
+static bool looks_like_ours(const struct segment *seg)
+{
+	return (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       seg->wnd == SESSION_RCV_WND && seg->opts.has_wscale &&
+	       seg->opts.wscale == SESSION_RCV_WSCALE && !seg->opts.has_tstamp;
+}
+
+/* By whomever, and with whatever endpoint. */
+static bool is_copy_of_ours(const struct replay *r, const struct segment *seg,
+			    uint32_t *target)
+{
+	const struct sent_syn *syn = &r->syns[seg->seq % REPLAY_SYNS];
+	uint16_t second = (uint16_t)(r->now_us / 1000000);
+
+	if (!looks_like_ours(seg) || !syn->target || syn->iss != seg->seq ||
+	    (uint16_t)(second - syn->second) > SYN_KEPT_S)
+		return false;
+	*target = syn->target - 1u;
+	return true;
+}
+
 static bool is_loop(struct replay *r, const struct segment *seg)
 {
 	uint32_t target;
 
-	if (!r->cfg.live || (!goes_to_its_target(r, &seg->tuple.dst, &target) &&
-			     !is_our_syn(r, seg, &target)))
+	if (!r->cfg.live ||
+	    (!goes_to_its_target(r, &seg->tuple.dst, &target) &&
+	     !is_our_syn(r, seg, &target) && !is_copy_of_ours(r, seg, &target)))
 		return false;
 	replay_tell(r, NOTICE_LOOP, target);
 	return true;

@@ -50,6 +50,27 @@ void replay_arm_timer(struct replay *r, struct copy *c)
 		timers_set(r->copy_timers, &c->work->timer, at);
 }
 
+void replay_trace_hold(struct replay *r, const struct copy *c,
+		       enum trace_what what, enum trace_hold why)
+{
+	struct trace *t = replay_trace(r, c);
+
+	if (t)
+		trace_add(t, (struct trace_event){.what = (uint8_t)what,
+						  .why = (uint8_t)why});
+}
+
+/* It stands behind others, which are opened now, or waits for the target. */
+static void note_waiting(struct replay *r, const struct copy *c,
+			 const struct target *t)
+{
+	r->ledger.held_back++;
+	if (!t->up)
+		replay_trace_hold(r, c, TRACE_NOT_OPENED, replay_paused_for(t));
+	else if (!t->proven)
+		replay_trace_hold(r, c, TRACE_NOT_OPENED, TRACE_HOLD_FIRST);
+}
+
 void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 {
 	struct session *s = &c->work->session;
@@ -60,7 +81,8 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 		c->in_waiting = true;
 		copy_list_push(&t->waiting, LIST_WAITING, c);
 		replay_pump_target(r, t, now_us);
-		r->ledger.held_back += c->in_waiting;
+		if (c->in_waiting)
+			note_waiting(r, c, t);
 	}
 	/* With relay its last packets need the route (replay_packets.c). */
 	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
@@ -106,6 +128,8 @@ static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
 		       (uint32_t)(number * SPREAD_US / r->cfg.copies));
 	c->work->session.paused = !r->targets[target].up;
 	f->copies = c;
+	if (c->work->session.spread_us > 0)
+		replay_trace_hold(r, c, TRACE_NOT_OPENED, TRACE_HOLD_SPREAD);
 	return true;
 }
 
@@ -266,6 +290,7 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 	c->generation = r->next_generation++;
 	c->link = r->next_link++;
 	tuples_note_syn(r->tuples, c->tuple, iss);
+	replay_note_syn(r, c->target, iss, now_us);
 	session_open(&c->work->session, iss, now_us);
 	replay_trace_tuple(r, c, TRACE_OPENED);
 	replay_push_msg(r, c);

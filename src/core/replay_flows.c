@@ -52,12 +52,26 @@ static void trace_captured(struct replay *r, const struct flow *f,
 {
 	if (!f->traced)
 		return;
-	trace_about(r->trace, &f->tuple.src, 0, 0, r->now_us);
+	trace_about(r->trace, &f->tuple.src, r->now_us);
 	trace_segment(r->trace,
 		      f->copied	    ? TRACE_CAPTURED
 		      : f->left_out ? TRACE_LEFT_OUT
 				    : TRACE_NOT_COPIED,
 		      seg);
+}
+
+static bool is_traced(const struct replay *r, const struct segment *seg)
+{
+	return r->trace && trace_wants(r->trace, &seg->tuple.src);
+}
+
+/* Of a connection that there is no flow for. */
+static void trace_no_memory(struct replay *r, const struct segment *seg)
+{
+	if (!is_traced(r, seg))
+		return;
+	trace_about(r->trace, &seg->tuple.src, r->now_us);
+	trace_segment(r->trace, TRACE_NO_MEMORY, seg);
 }
 
 /* Gives it its place: with the copies that it is to have, or where what is not
@@ -95,12 +109,13 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	if (!f) {
 		if (sampled)
 			conns->lost[LOSS_MEMORY] += share;
+		trace_no_memory(r, seg);
 		replay_tell(r, NOTICE_MEMORY, 0);
 		return NULL;
 	}
 	f->share = share;
 	f->last_us = now_us;
-	f->traced = r->trace && trace_wants(r->trace, &seg->tuple.src);
+	f->traced = is_traced(r, seg);
 	if (sampled)
 		place_flow(r, f, seg, now_us);
 	return f;
@@ -154,10 +169,36 @@ static void account(const struct flow *f, struct ledger_unit *unit, uint32_t n)
 		unit->in_flight += (uint64_t)n * present;
 }
 
+static void trace_never_sent(struct replay *r, const struct flow *f,
+			     uint32_t turns, uint32_t copies, enum loss why)
+{
+	if (turns == 0 || copies == 0)
+		return;
+	trace_about(r->trace, &f->tuple.src, r->now_us);
+	trace_add(r->trace, (struct trace_event){.what = TRACE_NEVER_SENT,
+						 .why = (uint8_t)why,
+						 .len = turns,
+						 .need = copies});
+}
+
+/* Turns that never reach a session are lost here, in so many copies. */
+static void account_turns(struct replay *r, const struct flow *f, uint32_t n)
+{
+	uint32_t missing = f->copied ? f->missing : 0;
+	bool lost = f->copied ? f->joining : f->left_out;
+
+	account(f, &r->ledger.turns, n);
+	if (!f->traced)
+		return;
+	trace_never_sent(r, f, n, missing, LOSS_MEMORY);
+	trace_never_sent(r, f, n, lost ? f->share - missing : 0,
+			 (enum loss)f->joining_loss);
+}
+
 static void account_growth(struct replay *r, const struct flow *f,
 			   const struct hold_growth *growth)
 {
-	account(f, &r->ledger.turns, growth->turns);
+	account_turns(r, f, growth->turns);
 	account(f, &r->ledger.bytes, growth->bytes);
 	r->ledger.turns_split += growth->splits;
 	r->ledger.packets_repeated += growth->repeated;
@@ -180,7 +221,7 @@ static void leave_stream(struct replay *r, struct flow *f, enum loss why,
 	loss = hold_jump(&f->hold, &r->store);
 	f->joining = true;
 	f->joining_loss = (uint8_t)why;
-	account(f, &r->ledger.turns, loss.turns);
+	account_turns(r, f, loss.turns);
 	account(f, &r->ledger.bytes, loss.bytes);
 	for (struct copy *c = f->copies; c; c = c->next) {
 		session_move_to(&c->work->session, f->hold.end);

@@ -56,12 +56,14 @@ struct copy_list {
 /* What an intercept says of its guard, over any of its links. */
 struct vouch {
 	struct wire_status last; /* word: whether it has one, of which ports */
+	bool heard;		 /* that was since it has a link */
 	uint64_t until_us; /* and it stands until here, unless told again */
 };
 
 /* Whether the guards allow that something is sent to a target. */
 enum guarded {
 	GUARDED,     /* or there are none */
+	NOT_HEARD,   /* whether some intercept has one: nothing is told */
 	NOT_VOUCHED, /* some intercept's may have fallen */
 	OTHER_PORTS  /* that on its host is not for its port */
 };
@@ -82,6 +84,15 @@ struct target {
 
 #define REPLAY_LEASE_US 1000000u
 
+/* SYNs that are remembered, so that copies of them can be told. */
+#define REPLAY_SYNS 4096u
+
+struct sent_syn {
+	uint32_t iss;
+	uint16_t second; /* of its going, lower half */
+	uint16_t target; /* + 1; 0: none is here */
+};
+
 struct replay {
 	struct replay_config cfg; /* arrays are our own */
 	struct replay_mapping *mappings;
@@ -90,7 +101,7 @@ struct replay {
 	size_t v4_client_count;
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
-	bool *link_up;	       /* by link id */
+	bool *link_up;	       /* by link id: it is, and answers */
 	bool *link_full;       /* with relay: it takes no packets now */
 	bool *link_unarmed;    /* last heard there: the guard has fallen */
 	struct vouch *vouches; /* by group */
@@ -123,6 +134,7 @@ struct replay {
 	bool shut;     /* no packets are taken any more */
 	bool shedding; /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
+	struct sent_syn syns[REPLAY_SYNS];
 };
 
 static inline void copy_list_push(struct copy_list *l, enum copy_lists kind,
@@ -148,13 +160,21 @@ static inline struct copy *copy_list_pop(struct copy_list *l,
 	return c;
 }
 
+/* What keeps a target's sessions from sending, when it is not up. */
+static inline enum trace_hold replay_paused_for(const struct target *t)
+{
+	if (t->guarded == OTHER_PORTS)
+		return TRACE_HOLD_PORT;
+	return t->linked ? TRACE_HOLD_GUARD : TRACE_HOLD_LINK;
+}
+
 /* Where to tell about this copy, NULL: it is not traced. */
 static inline struct trace *replay_trace(struct replay *r, const struct copy *c)
 {
 	if (!c->flow->traced)
 		return NULL;
-	trace_about(r->trace, &c->flow->tuple.src, c->number, c->target,
-		    r->now_us);
+	trace_about_copy(r->trace, &c->flow->tuple.src, c->number, c->target,
+			 replay_paused_for(&r->targets[c->target]), r->now_us);
 	return r->trace;
 }
 
@@ -206,6 +226,9 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us);
 /* Tells of the tuple that it has been given, or refused. */
 void replay_trace_tuple(struct replay *r, const struct copy *c,
 			enum trace_what what);
+/* Tells what holds it: NOT_OPENED or NOT_SENT. */
+void replay_trace_hold(struct replay *r, const struct copy *c,
+		       enum trace_what what, enum trace_hold why);
 /* Sets its timer to the session's next deadline, if that is earlier. */
 void replay_arm_timer(struct replay *r, struct copy *c);
 /* It has left a list: frees it if it is done, lets it rest if nothing is under
@@ -225,6 +248,8 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 
 /* A copy may have something to send. */
 void replay_push_ready(struct replay *r, struct copy *c);
+/* With relay: those whose link took no packets may have another one now. */
+void replay_release_held(struct replay *r);
 /* false: with relay, and no link takes its packets now. */
 bool replay_may_send(const struct replay *r, const struct copy *c);
 
@@ -233,6 +258,9 @@ bool replay_may_send(const struct replay *r, const struct copy *c);
 void replay_init_limits(struct replay *r, uint64_t now_us);
 /* What leaves counts for the limits of new connections. */
 void replay_note_sent(struct replay *r, size_t bytes, uint64_t now_us);
+/* A SYN with this number goes to a target. */
+void replay_note_syn(struct replay *r, uint32_t target, uint32_t iss,
+		     uint64_t now_us);
 /* Whether -r takes the next connection; to be asked once for each. */
 bool replay_sample(struct replay *r);
 /* LOSS_NONE: the connection that this segment shows first is to be copied so

@@ -10,7 +10,9 @@
  *
  * Every route is told to one link of each of the target's intercepts, the one
  * that the session prefers or the next that is up. When a link comes or goes,
- * all routes are told again, a batch at a time; telling twice does no harm.
+ * all routes are told again, a batch at a time; telling twice does no harm. One
+ * that does not answer while another one does is as good as gone: its sessions
+ * move, and move back when it answers.
  * Before the first and behind the last of them each link is told that a round
  * begins and has ended, so that intercept can forget routes of which the end
  * was lost with a link.
@@ -235,12 +237,14 @@ static void note_guard(struct replay *r, struct target *t, enum guarded guarded)
 void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 {
 	bool linked = target_linked(r, t), was_up = t->up;
+	enum guarded guarded = linked ? replay_guarded(r, t, now_us) : GUARDED;
 
 	if (linked != t->linked)
 		replay_forget_proof(t, now_us);
 	t->linked = linked;
-	note_guard(r, t, linked ? replay_guarded(r, t, now_us) : GUARDED);
-	t->up = linked && t->guarded == GUARDED;
+	if (guarded != NOT_HEARD)
+		note_guard(r, t, guarded);
+	t->up = linked && guarded == GUARDED;
 	if (t->up == was_up)
 		return;
 	if (!t->up)
@@ -249,12 +253,11 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 	replay_pump_target(r, t, now_us);
 }
 
-void replay_on_link(struct replay *r, unsigned link_id, bool up,
-		    uint64_t now_us)
+static void use_link(struct replay *r, unsigned link_id, bool use,
+		     uint64_t now_us)
 {
 	ASSERT(link_id < replay_link_count(&r->cfg));
-	r->link_up[link_id] = up;
-	replay_on_link_room(r, link_id, true);
+	r->link_up[link_id] = use;
 	replay_link_vouches_no_more(r, link_id);
 	replay_on_leases(r, now_us);
 	r->round++;
@@ -262,6 +265,21 @@ void replay_on_link(struct replay *r, unsigned link_id, bool up,
 	r->round_ends = replay_link_count(&r->cfg);
 	r->reregister_at = 0;
 	r->reregister_us = now_us;
+}
+
+void replay_on_link(struct replay *r, unsigned link_id, bool up,
+		    uint64_t now_us)
+{
+	use_link(r, link_id, up, now_us);
+	replay_on_link_room(r, link_id, true);
+}
+
+/* It is as full as it was. */
+void replay_on_link_silence(struct replay *r, unsigned link_id, bool silent,
+			    uint64_t now_us)
+{
+	use_link(r, link_id, !silent, now_us);
+	replay_release_held(r);
 }
 
 /* intercept has its route, or is about to. */

@@ -37,7 +37,7 @@ void replay_push_ready(struct replay *r, struct copy *c)
 	copy_list_push(&r->ready, LIST_READY, c);
 }
 
-static void release_held(struct replay *r)
+void replay_release_held(struct replay *r)
 {
 	if (!r->held.head)
 		return;
@@ -52,7 +52,7 @@ void replay_on_link_room(struct replay *r, unsigned link_id, bool room)
 {
 	r->link_full[link_id] = !room;
 	if (room)
-		release_held(r);
+		replay_release_held(r);
 }
 
 /* The last line: nothing goes anywhere but to a configured target. */
@@ -100,6 +100,10 @@ static void hold_back(struct replay *r)
 	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	copy_list_push(&r->held, LIST_READY, c);
+	replay_trace_hold(r, c, TRACE_NOT_SENT,
+			  r->targets[c->target].up
+				  ? TRACE_HOLD_FULL
+				  : replay_paused_for(&r->targets[c->target]));
 }
 
 /* Whether its packets can go, and by which link. */
@@ -117,6 +121,9 @@ static void pop_ready(struct replay *r, uint64_t now_us)
 	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	c->in_ready = false;
+	if (c->work->session.paused && session_state_is_open(replay_state(c)))
+		replay_trace_hold(r, c, TRACE_NOT_SENT,
+				  replay_paused_for(&r->targets[c->target]));
 	/* With relay, or when it was given up since. */
 	if (c->registered && c->work->session.state == SESSION_DONE)
 		replay_push_msg(r, c);
@@ -158,7 +165,7 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 void replay_set_relay(struct replay *r, bool relay, uint64_t now_us)
 {
 	r->cfg.relay = relay;
-	release_held(r);
+	replay_release_held(r);
 	for (size_t i = 0; i < r->cfg.target_count; i++)
 		if (!r->targets[i].proven)
 			replay_forget_proof(&r->targets[i], now_us);

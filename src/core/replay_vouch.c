@@ -7,8 +7,9 @@
  * targets that it sees the answers of. One that says they do not stand ends it
  * at once, and no other link's word, which may be older, brings it back before
  * that link says so, too. An intercept that was heard to have a guard is held
- * to it until it says otherwise, also while it has no link. What was never
- * heard to have one needs no lease.
+ * to it until it says otherwise, also while it has no link. One that says it
+ * has none needs no lease. Before its first STATUS, and again when the first of
+ * its links is back, it is not known which of the two it is: nothing is sent.
  *
  * A guard is for some ports of its host. Where a target's own intercept guards
  * others, its answers would get out: nothing is sent to it at all. One of
@@ -32,13 +33,25 @@ static bool group_unarmed(const struct replay *r, unsigned group)
 	return false;
 }
 
+static bool group_linked(const struct replay *r, unsigned group)
+{
+	return replay_pick_link(r, group, 0) >= 0;
+}
+
+/* Or there is nothing to be heard. */
+static bool group_heard(const struct replay *r, unsigned group)
+{
+	return r->vouches[group].heard || !group_linked(r, group);
+}
+
 static bool group_vouches(const struct replay *r, unsigned group,
 			  uint64_t now_us)
 {
 	const struct vouch *v = &r->vouches[group];
 
-	return !v->last.guarded ||
-	       (now_us < v->until_us && !group_unarmed(r, group));
+	if (!v->last.guarded)
+		return group_heard(r, group);
+	return now_us < v->until_us && !group_unarmed(r, group);
 }
 
 static bool is_left_out(const struct replay *r, const struct target *t)
@@ -58,7 +71,7 @@ enum guarded replay_guarded(const struct replay *r, const struct target *t,
 		return OTHER_PORTS;
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
 		if (t->cfg.groups & 1u << g && !group_vouches(r, g, now_us))
-			return NOT_VOUCHED;
+			return group_heard(r, g) ? NOT_VOUCHED : NOT_HEARD;
 	return GUARDED;
 }
 
@@ -83,9 +96,12 @@ void replay_on_leases(struct replay *r, uint64_t now_us)
 
 void replay_link_vouches_no_more(struct replay *r, unsigned link_id)
 {
+	struct vouch *v = &r->vouches[group_of(r, link_id)];
+
 	if (r->link_unarmed[link_id])
-		r->vouches[group_of(r, link_id)].until_us = 0;
+		v->until_us = 0;
 	r->link_unarmed[link_id] = false;
+	v->heard = v->heard && group_linked(r, group_of(r, link_id));
 }
 
 void replay_on_status(struct replay *r, unsigned link_id,
@@ -93,6 +109,7 @@ void replay_on_status(struct replay *r, unsigned link_id,
 {
 	struct vouch *v = &r->vouches[group_of(r, link_id)];
 
+	v->heard = true;
 	v->last = *status;
 	r->link_unarmed[link_id] = status->guarded && !status->armed;
 	v->until_us = status->armed ? now_us + REPLAY_LEASE_US : 0;

@@ -7,6 +7,9 @@
  * route whose own link is down, or belongs to somebody else by now, goes by
  * that one. So nothing needs to be done for each route when a link goes.
  *
+ * One instance gets three quarters of the table at most, so that others find
+ * room whatever it does.
+ *
  * An instance without a link is kept as long as it has routes. Its end is a
  * sweep over all blocks, in steps, since packets wait meanwhile: it is marked
  * as ending, then its routes go, then its place in the table. A link that
@@ -69,6 +72,7 @@ struct router {
 	struct instance instances[ROUTER_INSTANCES_MAX];
 	struct link *links; /* by link id */
 	uint32_t links_max;
+	uint32_t each_max; /* routes of one instance */
 	uint32_t sweep_at; /* next block; POOL_NONE: no sweep */
 };
 
@@ -96,6 +100,7 @@ struct router *router_new(uint32_t routes_max, uint32_t links_max,
 	rt->bucket_mask = buckets - 1;
 	rt->key = *key;
 	rt->links_max = links_max;
+	rt->each_max = routes_max - routes_max / 4;
 	rt->sweep_at = POOL_NONE;
 	rt->links = mem->alloc(mem->ctx, links_bytes(rt));
 	rt->buckets = mem->alloc(mem->ctx, buckets_bytes(rt));
@@ -216,9 +221,12 @@ static struct route *insert(struct router *rt, const struct wire_route *route,
 			    uint16_t owner, uint32_t round)
 {
 	uint32_t *bucket = bucket_of(rt, &route->client, &route->target);
-	uint32_t index = pool_take(&rt->routes);
+	uint32_t index;
 	struct route *r;
 
+	if (rt->instances[owner].routes == rt->each_max)
+		return NULL;
+	index = pool_take(&rt->routes);
 	if (index == POOL_NONE)
 		return NULL;
 	r = route_at(rt, index);

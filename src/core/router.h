@@ -43,7 +43,8 @@ bool router_link_up(struct router *rt, uint32_t link_id, uint64_t instance);
 void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us);
 
 /* Registers, or replaces what the same instance has registered, unless the
- * upper half of its id is a later one. */
+ * upper half of its id is a later one. Full: all of the table, or three
+ * quarters of it with the same instance's. */
 enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route);
 /* true: it was there, the link's instance owns it, and the id is the same. */

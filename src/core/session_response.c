@@ -43,6 +43,9 @@ static void establish(struct session *s, const struct session_env *env,
 	s->progress_us = now_us;
 	s->tries = 0;
 	s->ack_due = true;
+	/* What still waited to be sent was for the time before. */
+	s->rst_left = 0;
+	s->syn_due = false;
 	s->rto_at_us = UINT64_MAX;
 	if (s->timing)
 		rtt_sample(&s->rtt, now_us - s->timed_us);
@@ -267,13 +270,19 @@ static void on_reset(struct session *s, const struct session_env *env,
 }
 
 /* What an earlier connection on this tuple has left behind acknowledges
- * numbers that are below this one's. */
+ * numbers that are below this one's. An RST that acknowledges nothing has a
+ * number that we have acknowledged, or one of our window (RFC 9293, 3.10.7.4);
+ * as distances from the first one, since there may be more than 2 GB. */
 static bool is_ours(const struct session *s, const struct wire_response *resp)
 {
+	uint32_t at = resp->seq - s->target.irs;
+	uint32_t end = s->target.rcv_nxt - s->target.irs +
+		       (SESSION_RCV_WND << SESSION_RCV_WSCALE);
+
 	if (!plausible(resp->seq, s->target.rcv_nxt))
 		return false;
 	if (!(resp->flags & TCP_ACK))
-		return seq_gt(resp->seq, s->target.irs);
+		return at > 0 && at <= end;
 	return seq_geq(resp->ack - s->delta, s->open_seq);
 }
 

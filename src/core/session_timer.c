@@ -91,8 +91,6 @@ static void on_rto(struct session *s)
 static void give_up(struct session *s, const struct session_env *env,
 		    uint64_t now_us)
 {
-	bool refused = s->state == SESSION_WAITING && s->tries > 0;
-
 	if (s->state == SESSION_TIME_WAIT) {
 		session_change_state(s, SESSION_DONE);
 		return;
@@ -102,7 +100,7 @@ static void give_up(struct session *s, const struct session_env *env,
 		session_finish(s, env, SESSION_DONE, now_us);
 		return;
 	}
-	session_fail(s, env, refused ? LOSS_REFUSED : LOSS_TIMEOUT);
+	session_fail(s, env, s->tries > 0 ? LOSS_REFUSED : LOSS_TIMEOUT);
 	session_advance(s, env, now_us);
 }
 

@@ -212,6 +212,7 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 
 	if (now_us < next->at_us + s->spread_us) {
 		s->gate_at_us = next->at_us + s->spread_us;
+		session_trace(env, TRACE_HELD, TRACE_HOLD_SPREAD, next->seq);
 		return GATE_SHUT;
 	}
 	verdict = gate_ask(&view, now_us, &s->gate_at_us);

@@ -82,6 +82,7 @@ static void add(struct totals *sum, const struct totals *a)
 {
 	add_packets(&sum->packets, &a->packets);
 	sum->routes += a->routes;
+	sum->links_excess += a->links_excess;
 	sum->routes_foreign += a->routes_foreign;
 	sum->routes_unguarded += a->routes_unguarded;
 	sum->relay_foreign += a->relay_foreign;
@@ -207,6 +208,7 @@ static void report_json(struct report *r, const struct view *v)
 	json_bool(j, "final", v->final);
 	json_packets(j, &sum->packets);
 	json_uint(j, "routes", sum->routes);
+	json_uint(j, "links_excess", sum->links_excess);
 	json_uint(j, "routes_foreign", sum->routes_foreign);
 	json_uint(j, "routes_unguarded", sum->routes_unguarded);
 	json_uint(j, "relay_foreign", sum->relay_foreign);
@@ -318,6 +320,8 @@ static void report_text(const struct view *v)
 	fprintf(f, "ledger%s\n", v->final ? " at the end" : "");
 	text_packets(f, &sum->packets);
 	row(f, sum->routes, "routes registered now");
+	row(f, sum->links_excess,
+	    "links ended at once: of one tcpcopy too many");
 	row(f, sum->routes_foreign, "routes not taken: not this host's target");
 	row(f, sum->routes_unguarded,
 	    "routes not taken: to a port not named by --guard");

@@ -20,7 +20,7 @@ struct account_link {
 
 struct totals {
 	struct divert_counters packets;
-	uint64_t routes, routes_foreign, routes_unguarded;
+	uint64_t routes, links_excess, routes_foreign, routes_unguarded;
 	uint64_t relay_foreign, relay_unguarded;
 	bool guards, armed; /* of the process whose guard it is */
 	struct guard_counters guard;

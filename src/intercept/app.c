@@ -241,11 +241,9 @@ int app_refuse(const char *fmt, ...)
 {
 	va_list args;
 
-	fputs("intercept: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	opts_vcomplain("intercept", fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
 	return OPTS_EXIT_ENVIRONMENT;
 }
 

@@ -39,6 +39,7 @@ struct app {
 	 * log has named. */
 	uint32_t seen[APP_DEVICES_MAX];
 	unsigned seen_count, named_count;
+	uint64_t links_excess;	   /* ended: of one tcpcopy too many */
 	uint64_t routes_foreign;   /* asked for, of other hosts */
 	uint64_t routes_unguarded; /* and of ports that the guard leaves out */
 	bool foreign_said[APP_LINKS_MAX], unguarded_said[APP_LINKS_MAX];

@@ -22,7 +22,13 @@ static void on_link_up(void *ctx, unsigned link_id)
 	if (!link_server_info(a->server, link_id, &info))
 		return;
 	a->foreign_said[link_id] = a->unguarded_said[link_id] = false;
-	divert_on_link_up(a->divert, link_id, info.instance, clock_us());
+	if (!divert_on_link_up(a->divert, link_id, info.instance, clock_us())) {
+		a->links_excess++;
+		link_server_end(a->server, link_id,
+				"more tcpcopies have routes here than there "
+				"is room for");
+		return;
+	}
 	app_fill_status(a, &msg);
 	link_server_send(a->server, link_id, &msg);
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,

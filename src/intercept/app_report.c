@@ -8,6 +8,7 @@ static void fill(struct app *a, struct account *out)
 
 	t->packets = *divert_counters(a->divert);
 	t->routes = divert_routes(a->divert);
+	t->links_excess = a->links_excess;
 	t->routes_foreign = a->routes_foreign;
 	t->routes_unguarded = a->routes_unguarded;
 	t->relay_foreign = a->relay_foreign;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <linux/capability.h>
 #include <string.h>
 
 #include "base/count.h"
+#include "base/privileges.h"
 #include "intercept/check.h"
 
 /* In the order in which a packet meets them. */
@@ -87,6 +89,11 @@ void check_input(struct check *c, void *ctx)
 {
 	const struct intercept_doctor *d = ctx;
 
+	if (d->port_count > 0 && !privileges_have(CAP_NET_ADMIN)) {
+		check_warn(c, "run the check as root",
+			   "the firewall's rules cannot be read");
+		return;
+	}
 	for (size_t i = 0; i < d->port_count; i++) {
 		uint16_t port = d->ports[i];
 		bool fine = port == 0 || input_is_fine(c, d, true, port);

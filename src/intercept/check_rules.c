@@ -8,11 +8,13 @@
  * rule of native nftables (check_native.c) is looked for only when there is
  * none of these.
  */
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/count.h"
+#include "base/privileges.h"
 #include "check/host.h"
 #include "intercept/check.h"
 #include "io/guard_lock.h"
@@ -206,6 +208,12 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 
 /* ---- a guard ---- */
 
+static bool guard_has_fallen(const struct intercept_doctor *d)
+{
+	return d->link.has_status && d->link.status.guarded &&
+	       !d->link.status.armed;
+}
+
 static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 			  uint16_t port)
 {
@@ -221,11 +229,7 @@ static void look_at_guard(struct check *c, const struct intercept_doctor *d,
 		check_fail(c, fix,
 			   "port %u: the intercept that runs does not guard it",
 			   port);
-	else if (d->link.has_status && !d->link.status.armed)
-		check_fail(c, "what its log says",
-			   "port %u: the guard of intercept does not stand",
-			   port);
-	else
+	else if (!guard_has_fallen(d))
 		check_ok(c, "port %u: intercept keeps watch over its rule",
 			 port);
 	/* Its rule stands between the tables raw and mangle. */
@@ -282,8 +286,11 @@ static void find_ports(struct intercept_doctor *d)
 	add_native_ports(d);
 }
 
+/* Without the capability a tool may print nothing, and end well. */
 static bool can_read(const struct intercept_doctor *d, bool v4)
 {
+	if (!privileges_have(CAP_NET_ADMIN))
+		return false;
 	return d->rules.flavours[!v4][RULES_NFT] ||
 	       d->rules.flavours[!v4][RULES_LEGACY];
 }
@@ -315,6 +322,10 @@ void check_rules(struct check *c, void *ctx)
 {
 	struct intercept_doctor *d = ctx;
 
+	if (guard_has_fallen(d))
+		check_fail(c, "what its log says",
+			   "the guard of the intercept that runs does not "
+			   "stand");
 	find_ports(d);
 	for (size_t i = 0; d->o->guard && i < d->port_count; i++)
 		look_at_guard(c, d, d->ports[i]);

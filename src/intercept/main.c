@@ -24,8 +24,8 @@ static int make_key(const char *path)
 	struct opts_fault fault;
 
 	if (!link_key_make(path, &fault)) {
-		fprintf(stderr, "intercept: --make-key %s: %s\n", path,
-			fault.text);
+		opts_complain("intercept", "--make-key %s: %s", path,
+			      fault.text);
 		return OPTS_EXIT_ENVIRONMENT;
 	}
 	printf("%s: a new key; give it to --key-file here and, as a copy "
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (!options_parse(&o, argc, argv, &fault)) {
-		fprintf(stderr, "intercept: %s\n", fault.text);
+		opts_complain("intercept", "%s", fault.text);
 		rc = OPTS_EXIT_BAD_INPUT;
 	} else if (o.service.help) {
 		options_help(stdout);

@@ -123,6 +123,30 @@ bool fence_rule_parse(struct fence_rule *r, const struct nlmsghdr *nlh)
 	return true;
 }
 
+bool fence_route_parse(struct fence_route *r, const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+
+	*r = (struct fence_route){0};
+	if (nlh->nlmsg_type != RTM_NEWROUTE ||
+	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*rtm))
+		return false;
+	r->table = rtm->rtm_table;
+	r->to_everywhere = rtm->rtm_dst_len == 0 && rtm->rtm_src_len == 0 &&
+			   rtm->rtm_type == RTN_UNICAST;
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
+		if (mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
+			continue;
+		if (mnl_attr_get_type(attr) == RTA_TABLE)
+			r->table = mnl_attr_get_u32(attr);
+		else if (mnl_attr_get_type(attr) == RTA_OIF)
+			r->oif = mnl_attr_get_u32(attr);
+	}
+	return true;
+}
+
 struct nlmsghdr *fence_rule_message(void *buf, const struct fence_rule *r,
 				    int family, uint16_t type, uint16_t flags,
 				    uint32_t seq)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The routing rules of a fence among all of a host's: which there should be,
- * which there are. No kernel in here.
+ * which there are; and its route. No kernel in here.
  */
 #ifndef IO_FENCE_RULES_H
 #define IO_FENCE_RULES_H
@@ -31,7 +31,14 @@ struct fence_rule {
 	bool more;	 /* and conditions that ours never have */
 };
 
+/* And of a route. */
+struct fence_route {
+	uint32_t table, oif;
+	bool to_everywhere; /* and it leads somewhere */
+};
+
 /* false: nothing that we can read. */
+bool fence_route_parse(struct fence_route *r, const struct nlmsghdr *nlh);
 bool fence_rule_parse(struct fence_rule *r, const struct nlmsghdr *nlh);
 /* Adds (NLM_F_CREATE and the like in flags) or deletes it. */
 struct nlmsghdr *fence_rule_message(void *buf, const struct fence_rule *r,

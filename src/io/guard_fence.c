@@ -169,27 +169,12 @@ struct routes {
 
 static int on_route(void *ctx, const struct nlmsghdr *nlh)
 {
-	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	uint32_t table = rtm->rtm_table, oif = 0;
 	struct routes *routes = ctx;
-	const struct nlattr *attr;
+	struct fence_route r;
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE ||
-	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*rtm))
+	if (!fence_route_parse(&r, nlh) || r.table != routes->table)
 		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
-	{
-		if (mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
-			continue;
-		if (mnl_attr_get_type(attr) == RTA_TABLE)
-			table = mnl_attr_get_u32(attr);
-		else if (mnl_attr_get_type(attr) == RTA_OIF)
-			oif = mnl_attr_get_u32(attr);
-	}
-	if (table != routes->table)
-		return 0;
-	if (rtm->rtm_dst_len == 0 && rtm->rtm_src_len == 0 &&
-	    rtm->rtm_type == RTN_UNICAST && oif == routes->lo)
+	if (r.to_everywhere && r.oif == routes->lo)
 		routes->right++;
 	else
 		routes->wrong++;

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "io/proc_line.h"
+
 #define NAME "tcpcopy-nfq/guard/%u"
 
 /* A name without a file: each network namespace has its own names, as it has
@@ -38,13 +40,8 @@ bool guard_is_locked(uint16_t port)
 	bool found = false;
 
 	snprintf(wanted, sizeof(wanted), " @" NAME "\n", port);
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		int at = 0;
-
-		/* The name stands behind the seventh word, if it has one. */
-		sscanf(line, "%*s %*s %*s %*s %*s %*s %*s%n", &at);
-		found = !strcmp(line + at, wanted);
-	}
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strcmp(proc_unix_name(line), wanted);
 	if (f)
 		fclose(f);
 	return found;

@@ -5,7 +5,9 @@
  * A link is idle (waiting for its next attempt) or has a stream, which
  * connects, or is connected and still without HELLO, or up, or closing. One
  * tick serves all timers: attempts, time limits of connecting, the streams'
- * own.
+ * own, and who is silent. That is a link that does not answer while another of
+ * its group does. Nothing is done to it but telling: a link that is only slow
+ * answers again, and one that is dead comes to its end as any other.
  */
 #include "io/link_client.h"
 
@@ -28,6 +30,7 @@ struct link {
 	uint64_t opened_us, retry_us, backoff_us;
 	uint64_t times_up, refused;
 	struct peer_stats past; /* of connections that are over */
+	bool silent;		/* we have said so */
 	uv_connect_t connect;
 	struct link_stream stream; /* not in use: idle */
 };
@@ -55,6 +58,43 @@ static bool is_up(const struct link *l)
 	return l->stream.peer && l->stream.up && !l->stream.closing;
 }
 
+/* ---- who is silent ---- */
+
+static void set_silent(struct link *l, bool silent)
+{
+	struct link_client *lc = l->client;
+
+	if (l->silent == silent)
+		return;
+	l->silent = silent;
+	if (lc->events.silent)
+		lc->events.silent(lc->events.ctx, id_of(l), silent);
+}
+
+static bool lags(const struct link *l, uint64_t now_us)
+{
+	const struct link_client *lc = l->client;
+	unsigned each = lc->cfg.links_each;
+	const struct link *group = &lc->links[id_of(l) / each * each];
+
+	for (unsigned i = 0; is_up(l) && i < each; i++)
+		if (is_up(&group[i]) &&
+		    peer_lags(l->stream.peer, group[i].stream.peer, now_us))
+			return true;
+	return false;
+}
+
+/* First those that answer, so that there is always one that does. */
+static void find_silent(struct link_client *lc, uint64_t now_us)
+{
+	for (unsigned i = 0; i < lc->count; i++)
+		if (!lags(&lc->links[i], now_us))
+			set_silent(&lc->links[i], false);
+	for (unsigned i = 0; i < lc->count; i++)
+		if (lags(&lc->links[i], now_us))
+			set_silent(&lc->links[i], true);
+}
+
 /* ---- what becomes of a stream ---- */
 
 static void on_up(struct link_stream *s)
@@ -71,6 +111,7 @@ static void on_msg(struct link_stream *s, const struct wire_msg *msg)
 	struct link *l = s->owner;
 	struct link_client *lc = l->client;
 
+	set_silent(l, false); /* before what it says */
 	lc->events.msg(lc->events.ctx, id_of(l), msg);
 }
 
@@ -110,6 +151,8 @@ static void on_end(struct link_stream *s, enum link_cause cause,
 	plan_retry(l, s->up);
 	if (lc->closed)
 		return;
+	l->silent = false;
+	find_silent(lc, clock_us());
 	if (s->up)
 		lc->events.down(lc->events.ctx, id_of(l), why);
 	else
@@ -223,6 +266,7 @@ static void on_tick(uv_timer_t *timer)
 
 	for (unsigned i = 0; i < lc->count; i++)
 		tick_link(&lc->links[i], now_us);
+	find_silent(lc, now_us);
 }
 
 /* ---- life ---- */

@@ -25,6 +25,10 @@ struct link_client_events {
 	void (*up)(void *ctx, unsigned link_id);
 	void (*msg)(void *ctx, unsigned link_id, const struct wire_msg *msg);
 	void (*down)(void *ctx, unsigned link_id, const char *why);
+	/* A link that is up does not answer while another one to the same
+	 * intercept does; or it answers again, or no other is left. May be
+	 * NULL. */
+	void (*silent)(void *ctx, unsigned link_id, bool silent);
 	/* An attempt came to nothing; the next one follows. */
 	void (*failed)(void *ctx, unsigned link_id, const char *why);
 	void *ctx;

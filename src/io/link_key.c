@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The file is one line of hexadecimal digits. */
 #include "io/link_key.h"
 
 #include <errno.h>
@@ -10,21 +9,18 @@
 
 #include <sodium.h>
 
-#define TEXT_BYTES (2 * LINK_KEY_BYTES + 1) /* with the newline */
-
 static bool write_text(int fd, const char *path, struct opts_fault *fault)
 {
-	char text[TEXT_BYTES];
-	uint8_t key[LINK_KEY_BYTES];
+	char text[LINK_KEY_TEXT_BYTES];
+	struct link_key key;
 	ssize_t n;
 
-	randombytes_buf(key, sizeof(key));
-	sodium_bin2hex(text, sizeof(text), key, sizeof(key));
-	text[TEXT_BYTES - 1] = '\n';
+	randombytes_buf(key.b, sizeof(key.b));
+	link_key_print(text, &key);
 	n = write(fd, text, sizeof(text));
-	sodium_memzero(key, sizeof(key));
+	sodium_memzero(&key, sizeof(key));
 	sodium_memzero(text, sizeof(text));
-	if (n == TEXT_BYTES && fsync(fd) == 0)
+	if (n == LINK_KEY_TEXT_BYTES && fsync(fd) == 0)
 		return true;
 	unlink(path);
 	return opts_fail(fault, "%s", n < 0 ? strerror(errno) : "disk full");
@@ -64,18 +60,13 @@ static bool is_private(int fd, struct opts_fault *fault)
 
 static bool read_key(int fd, struct link_key *key, struct opts_fault *fault)
 {
-	char text[TEXT_BYTES + 1];
+	char text[LINK_KEY_TEXT_BYTES + 1];
 	ssize_t n = read(fd, text, sizeof(text));
-	size_t len = 0;
 	bool ok;
 
 	if (n < 0)
 		return opts_fail(fault, "%s", strerror(errno));
-	if (n > 0 && text[n - 1] == '\n')
-		n--;
-	ok = sodium_hex2bin(key->b, sizeof(key->b), text, (size_t)n, NULL, &len,
-			    NULL) == 0 &&
-	     len == sizeof(key->b);
+	ok = link_key_parse(key, text, (size_t)n);
 	sodium_memzero(text, sizeof(text));
 	return ok || opts_fail(fault, "is not a key as intercept --make-key "
 				      "writes it");

@@ -11,6 +11,12 @@ struct link_key {
 	uint8_t b[LINK_KEY_BYTES];
 };
 
+/* As a file has it: hexadecimal digits and a newline, no terminator. */
+#define LINK_KEY_TEXT_BYTES (2 * LINK_KEY_BYTES + 1)
+void link_key_print(char text[LINK_KEY_TEXT_BYTES], const struct link_key *key);
+/* false: it is no key. The newline may be missing. */
+bool link_key_parse(struct link_key *key, const char *text, size_t len);
+
 /* Writes a new key to a file that does not exist yet, for its owner alone.
  * false: fault says why. */
 bool link_key_make(const char *path, struct opts_fault *fault);

@@ -192,6 +192,11 @@ void link_server_broadcast(struct link_server *ls, const struct wire_msg *msg)
 		link_server_send(ls, i, msg);
 }
 
+void link_server_end(struct link_server *ls, unsigned link_id, const char *why)
+{
+	link_stream_end(&ls->links[link_id].stream, LINK_ENDED, why);
+}
+
 /* ---- arriving ---- */
 
 static struct link *free_slot(struct link_server *ls)
@@ -200,6 +205,15 @@ static struct link *free_slot(struct link_server *ls)
 		if (!ls->links[i].stream.peer)
 			return &ls->links[i];
 	return NULL;
+}
+
+/* One and the same, as far as can be told: in IPv6 who has an address can give
+ * himself any of its /64. */
+static bool is_same_peer(const struct ip_addr *a, const struct ip_addr *b)
+{
+	const struct addr_prefix prefix = {*a, addr_is_v4(a) ? 128 : 64};
+
+	return addr_in_prefix(b, &prefix);
 }
 
 /* Links from that address: those that are up, or those that are not yet. */
@@ -212,7 +226,7 @@ static unsigned count_from(const struct link_server *ls,
 		const struct link *l = &ls->links[i];
 
 		count += (up ? is_up(l) : is_pending(l)) &&
-			 addr_equal(&l->remote.addr, addr);
+			 is_same_peer(&l->remote.addr, addr);
 	}
 	return count;
 }

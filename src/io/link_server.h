@@ -7,7 +7,7 @@
 
 #include "io/link_stream.h"
 
-/* Links from one address. */
+/* Links from one address; from one /64 of IPv6. */
 #define LINK_SERVER_EACH_MAX 64
 
 struct link_server_config {
@@ -21,7 +21,7 @@ struct link_server_config {
 };
 
 /* Called from the loop only. Only msg() and done() may send; a link's id is
- * free again after down(). */
+ * free again after down(). Only up() may end a link. */
 struct link_server_events {
 	void (*up)(void *ctx, unsigned link_id);
 	void (*msg)(void *ctx, unsigned link_id, const struct wire_msg *msg);
@@ -63,6 +63,10 @@ void link_server_broadcast(struct link_server *ls, const struct wire_msg *msg);
 /* Writes what was queued, as far as the kernel takes it now; the rest follows
  * by itself. */
 void link_server_flush(struct link_server *ls);
+
+/* Ends a link that has just come up. The other side has heard nothing then, and
+ * takes its time before it tries again. */
+void link_server_end(struct link_server *ls, unsigned link_id, const char *why);
 
 /* false: link_id is not up. */
 bool link_server_info(const struct link_server *ls, unsigned link_id,

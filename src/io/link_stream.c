@@ -229,7 +229,7 @@ static void on_plain(struct link_stream *s, const uint8_t *bytes, size_t len)
 	do {
 		more = peer_next_msg(s->peer, &msg);
 		note_up(s);
-		if (more && s->up)
+		if (more && s->up && !s->closing)
 			s->events->msg(s, &msg);
 	} while (more && !s->closing);
 }

@@ -11,8 +11,8 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 
-#include "core/addr.h"
 #include "io/netlink.h"
+#include "io/tcp_socket_message.h"
 
 #define NEW_SYN_RECV 12 /* where the kernel keeps half-open connections */
 #define STATES                                                                 \
@@ -28,21 +28,16 @@ struct search {
 
 static int on_socket(void *ctx, const struct nlmsghdr *nlh)
 {
-	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
 	struct search *s = ctx;
-	struct ip_addr peer;
+	struct tcp_socket found;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*m))
+	if (!tcp_socket_parse(&found, nlh))
 		return -EBADMSG;
-	peer = m->idiag_family == AF_INET
-		       ? addr_from_v4((const uint8_t *)m->id.idiag_dst)
-		       : addr_from_v6((const uint8_t *)m->id.idiag_dst);
-	if (ntohs(m->id.idiag_sport) != s->port)
+	if (found.local_port != s->port)
 		return 0;
-	if (m->idiag_state == TCP_LISTEN)
-		s->listening |= m->idiag_family == AF_INET ? TCP_SOCKETS_V4
-							   : TCP_SOCKETS_V6;
-	else if (!addr_is_loopback(&peer))
+	if (found.listens)
+		s->listening |= found.v4 ? TCP_SOCKETS_V4 : TCP_SOCKETS_V6;
+	else if (!addr_is_loopback(&found.peer))
 		s->count++;
 	return 0;
 }

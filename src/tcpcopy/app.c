@@ -33,13 +33,11 @@ _Static_assert(BATCH_PACKETS <= DRY_BATCH,
 
 int app_refuse(int exit_code, const char *fmt, ...)
 {
-	char text[512];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	opts_vcomplain("tcpcopy", fmt, args);
 	va_end(args);
-	fprintf(stderr, "tcpcopy: %s\n", text);
 	return exit_code;
 }
 
@@ -161,21 +159,34 @@ static bool take_out(struct app *a)
 	return more;
 }
 
+static void on_more(uv_idle_t *more)
+{
+	(void)more;
+}
+
+/* pump() comes soon, after the events that are there. No timer could do that:
+ * one that is due again at once leaves the loop no turn for anything else. */
+static void pump_soon(struct app *a)
+{
+	uv_idle_start(&a->more, on_more);
+}
+
 static void pump(struct app *a)
 {
 	bool more = take_out(a);
 
 	app_tell_notices(a);
+	uv_idle_stop(&a->more);
 	if (a->file_ended && !a->stopping && !replay_sessions(a->replay)) {
 		stop(a);
-		uv_timer_start(&a->timer, on_timer, 0, 0);
-	} else if (more) {
-		uv_timer_start(&a->timer, on_timer, 0, 0);
-	} else if (a->stopping && drained(a)) {
-		uv_stop(&a->loop);
-	} else {
-		arm_timer(a);
+		more = true;
 	}
+	if (more)
+		pump_soon(a);
+	else if (a->stopping && drained(a))
+		uv_stop(&a->loop);
+	else
+		arm_timer(a);
 }
 
 /* ---- what goes into the engine ---- */
@@ -234,7 +245,7 @@ static void on_timer(uv_timer_t *timer)
 		replay_on_timer(a->replay, now_us);
 	if (a->options->file && a->ready && !a->file_ended && !a->stopping)
 		take_packets(a, a->captures[0].capture);
-	pump(a);
+	pump_soon(a);
 }
 
 static void on_cpu_timer(uv_timer_t *timer)
@@ -278,8 +289,7 @@ static void on_stop(void *ctx)
 		return;
 	}
 	stop(a);
-	/* Now, not after the next event. */
-	uv_timer_start(&a->timer, on_timer, 0, 0);
+	pump_soon(a);
 }
 
 void app_end(struct app *a, int exit_code)
@@ -365,6 +375,7 @@ static int make_handles(struct app *a)
 	uv_check_init(&a->loop, &a->check);
 	a->check.data = a;
 	uv_check_start(&a->check, on_check);
+	uv_idle_init(&a->loop, &a->more);
 	err = service_run_on(a->service, &a->loop, &a->options->service, &calls,
 			     a);
 	a->handles_made = true;
@@ -407,6 +418,7 @@ static void close_loop(struct app *a)
 		uv_close((uv_handle_t *)&a->timer, NULL);
 		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
+		uv_close((uv_handle_t *)&a->more, NULL);
 		service_leave_loop(a->service);
 	}
 	for (size_t i = 0; i < a->capture_count; i++)

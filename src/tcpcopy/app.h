@@ -36,6 +36,7 @@ struct app {
 	uv_timer_t cpu_timer; /* only with --max-cpu */
 	struct cpu_limit cpu;
 	uv_check_t check; /* after the events of each turn of the loop */
+	uv_idle_t more;	  /* started: the loop does not wait in its next turn */
 	bool handles_made;
 
 	struct replay *replay;

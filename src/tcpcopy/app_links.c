@@ -84,6 +84,19 @@ static void on_down(void *ctx, unsigned link_id, const char *why)
 	replay_on_link(a->replay, link_id, false, clock_us());
 }
 
+static void on_silent(void *ctx, unsigned link_id, bool silent)
+{
+	struct app *a = ctx;
+	char text[ENDPOINT_TEXT_MAX];
+
+	log_write(silent ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+		  "link %u to intercept at %s %s", link_id,
+		  intercept_of(a, link_id, text),
+		  silent ? "does not answer: others take its sessions"
+			 : "answers again");
+	replay_on_link_silence(a->replay, link_id, silent, clock_us());
+}
+
 static void on_failed(void *ctx, unsigned link_id, const char *why)
 {
 	struct app *a = ctx;
@@ -104,11 +117,17 @@ static void on_failed(void *ctx, unsigned link_id, const char *why)
 
 static int open_dry_target(struct app *a)
 {
+	const struct wire_msg status = {
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true},
+	};
+
 	a->dry_target = dry_target_new(&heap_mem, &a->plan.replay.hash_key,
 				       a->plan.dry_target_bytes);
 	if (!a->dry_target)
 		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	replay_on_link(a->replay, 0, true, clock_us());
+	replay_on_msg(a->replay, 0, &status, clock_us());
 	app_start(a);
 	return 0;
 }
@@ -126,6 +145,7 @@ int app_open_links(struct app *a)
 	const struct link_client_events events = {.up = on_up,
 						  .msg = on_msg,
 						  .down = on_down,
+						  .silent = on_silent,
 						  .failed = on_failed,
 						  .ctx = a};
 

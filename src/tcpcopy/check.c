@@ -64,8 +64,7 @@ static void open_hops(struct tcpcopy_doctor *d)
 
 	for (size_t i = 0; i < count; i++)
 		to[i] = d->o->transfer.targets[i].addr;
-	if (d->o->path == PATH_RAW || d->o->path == PATH_RELAY ||
-	    next_hops_open(&d->hops, to, count))
+	if (d->o->path == PATH_RELAY || next_hops_open(&d->hops, to, count))
 		d->hops = NULL;
 }
 
@@ -190,7 +189,7 @@ int tcpcopy_check(const struct tcpcopy_options *o, bool json)
 	int rc = plan_make(&d.plan, o, &fault);
 
 	if (rc == OPTS_EXIT_BAD_INPUT) {
-		fprintf(stderr, "tcpcopy: %s\n", fault.text);
+		opts_complain("tcpcopy", "%s", fault.text);
 	} else {
 		rules_host_read(&d.rules);
 		rc = check_run("tcpcopy", json, items, COUNT(items), &d);

@@ -22,7 +22,7 @@ struct tcpcopy_doctor {
 	bool up[REPLAY_GROUPS_MAX]; /* intercepts for which packets may go */
 	struct wire_status status[REPLAY_GROUPS_MAX]; /* the last word */
 	bool relays[REPLAY_GROUPS_MAX]; /* and those that inject packets */
-	struct next_hops *hops;		/* NULL: no frames */
+	struct next_hops *hops;		/* NULL: not asked for, or not known */
 };
 
 /* The first of a target's intercepts for which packets may go, or -1. */
@@ -35,8 +35,16 @@ void check_way(struct check *c, void *ctx);
 void check_output(struct check *c, void *ctx);
 /* check_probe.c: there and back. */
 void check_probe(struct check *c, void *ctx);
-/* check_capture.c: what comes in. */
+/* check_devices.c: by what packets come in. */
+struct device_seen {
+	bool exists, up, loopback;
+	bool lro; /* the device merges packets by itself */
+};
+/* wanted: it was named. */
+void check_say_device(struct check *c, const char *name,
+		      const struct device_seen *seen, bool wanted);
 void check_devices(struct check *c, void *ctx);
+/* check_capture.c: what comes in. */
 void check_server(struct check *c, void *ctx);
 void check_capture(struct check *c, void *ctx);
 

@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "io/capture_file.h"
@@ -21,70 +14,6 @@
 /* When others have been heard. */
 #define LISTEN_MORE_US 500000u
 #define CAPTURES_MAX   (DEVICES_MAX + 1)
-
-/* ---- devices ---- */
-
-/* What the device's driver says to a question about one of its settings. */
-static bool is_on(int fd, const char *name, uint32_t question, uint32_t bit)
-{
-	struct ethtool_value v = {.cmd = question};
-	struct ifreq req = {0};
-
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	req.ifr_data = (void *)&v;
-	return ioctl(fd, SIOCETHTOOL, &req) == 0 && v.data & bit;
-}
-
-static bool is_up(int fd, const char *name, bool *loopback)
-{
-	struct ifreq req = {0};
-
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	if (ioctl(fd, SIOCGIFFLAGS, &req))
-		return false;
-	*loopback = req.ifr_flags & IFF_LOOPBACK;
-	return req.ifr_flags & IFF_UP && req.ifr_flags & IFF_RUNNING;
-}
-
-static void look_at_device(struct check *c, int fd, const char *name,
-			   bool wanted)
-{
-	char fix[CHECK_TEXT_MAX];
-	bool loopback = false, up = is_up(fd, name, &loopback);
-
-	if (!up && wanted)
-		check_fail(c, check_text(fix, "ip link set %s up", name),
-			   if_nametoindex(name) ? "%s is down"
-						: "there is no device %s",
-			   name);
-	else if (up && is_on(fd, name, ETHTOOL_GFLAGS, ETH_FLAG_LRO))
-		check_warn(c, check_text(fix, "ethtool -K %s lro off", name),
-			   "%s merges packets by itself (LRO) and loses their "
-			   "ACKs",
-			   name);
-	else if (up && (wanted || !loopback))
-		check_ok(c, "%s is up, its offloads do no harm", name);
-}
-
-void check_devices(struct check *c, void *ctx)
-{
-	const struct tcpcopy_doctor *d = ctx;
-	struct if_nameindex *all;
-	int fd;
-
-	if (d->o->file)
-		return;
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	all = d->o->device_count ? NULL : if_nameindex();
-	for (size_t i = 0; i < d->o->device_count; i++)
-		look_at_device(c, fd, d->o->devices[i], true);
-	for (size_t i = 0; all && all[i].if_index; i++)
-		look_at_device(c, fd, all[i].if_name, false);
-	if (all)
-		if_freenameindex(all);
-	if (fd >= 0)
-		close(fd);
-}
 
 /* ---- the server that is copied ---- */
 

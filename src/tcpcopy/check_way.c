@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <linux/capability.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/count.h"
+#include "base/privileges.h"
 #include "check/route.h"
+#include "io/sockaddr.h"
 #include "io/way.h"
 #include "tcpcopy/check.h"
+
+/* The kernel asks for a MAC once a second. */
+#define RESOLVE_US	1500000u
+#define RESOLVE_STEP_US 20000u
 
 /* In the order in which a copy meets them. */
 static const struct rules_place out_places[] = {
@@ -38,6 +48,75 @@ static bool takes_frames(const struct tcpcopy_doctor *d,
 	return d->hops && next_hop_takes_frames(next_hops_find(d->hops, to));
 }
 
+/* ---- the next hop ---- */
+
+/* Has the kernel ask for its MAC: an empty datagram of this host's own. */
+static bool send_datagram(const struct endpoint *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_from_endpoint(&sa, target);
+	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool sent;
+
+	if (fd < 0)
+		return false;
+	sent = sendto(fd, "", 0, 0, (struct sockaddr *)&sa, len) == 0;
+	close(fd);
+	return sent;
+}
+
+static void on_changed(void *ctx, const struct next_hop *before,
+		       const struct next_hop *now)
+{
+	(void)ctx;
+	(void)before;
+	(void)now;
+}
+
+/* Its state, once there was time to ask for its MAC; sent: it was asked for. */
+static enum next_hop_state resolve(const struct tcpcopy_doctor *d,
+				   const struct endpoint *target, bool *sent)
+{
+	const struct next_hop *hop = next_hops_find(d->hops, &target->addr);
+	uint64_t end_us = clock_us() + RESOLVE_US;
+
+	*sent = hop->state == NEXT_HOP_UNRESOLVED && send_datagram(target);
+	while (*sent && hop->state == NEXT_HOP_UNRESOLVED &&
+	       clock_us() < end_us) {
+		clock_sleep_us(RESOLVE_STEP_US);
+		next_hops_update(d->hops, on_changed, NULL);
+	}
+	return hop->state;
+}
+
+/* Whatever is sent there, frames or raw packets, the kernel throws away. */
+static bool say_unresolved(struct check *c, const struct tcpcopy_doctor *d,
+			   size_t i)
+{
+	const char *fix = "is it up, and in this network? (ip neigh, ip route)";
+	const struct endpoint *target = &d->o->transfer.targets[i];
+	char text[ENDPOINT_TEXT_MAX], path[NEXT_HOP_TEXT_MAX];
+	bool sent;
+
+	if (!d->hops || doctor_path(d, i) == PATH_RELAY ||
+	    resolve(d, target, &sent) != NEXT_HOP_UNRESOLVED)
+		return false;
+	endpoint_text(target, text);
+	next_hop_text(next_hops_find(d->hops, &target->addr), path);
+	if (sent)
+		check_fail(c, fix,
+			   "nothing reaches target %s: %s, nobody has that "
+			   "address there",
+			   text, path);
+	else
+		check_warn(c, fix,
+			   "whether target %s can be reached is not known: %s",
+			   text, path);
+	return true;
+}
+
+/* ---- the way ---- */
+
 static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
 			size_t i)
 {
@@ -54,6 +133,8 @@ static void look_at_way(struct check *c, const struct tcpcopy_doctor *d,
 	if (rc < 0)
 		check_fail(c, "ip route add, for this address",
 			   "no way to target %s: %s", text, strerror(-rc));
+	else if (say_unresolved(c, d, i))
+		return;
 	else if (d->o->path == PATH_LINK && !takes_frames(d, &target->addr))
 		check_fail(c, "--path raw", "target %s takes no frames: %s",
 			   text, path_text(d, i, name, path));
@@ -141,8 +222,9 @@ static bool is_let_out(struct check *c, const struct tcpcopy_doctor *d,
 /* Reading them takes more than tcpcopy needs. */
 static bool can_read(const struct tcpcopy_doctor *d)
 {
-	return d->rules.flavours[0][RULES_NFT] ||
-	       d->rules.flavours[0][RULES_LEGACY];
+	return privileges_have(CAP_NET_ADMIN) &&
+	       (d->rules.flavours[0][RULES_NFT] ||
+		d->rules.flavours[0][RULES_LEGACY]);
 }
 
 void check_output(struct check *c, void *ctx)

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (!tcpcopy_options_parse(&options, argc, argv, &fault)) {
-		fprintf(stderr, "tcpcopy: %s\n", fault.text);
+		opts_complain("tcpcopy", "%s", fault.text);
 		rc = OPTS_EXIT_BAD_INPUT;
 	} else if (options.service.help) {
 		opts_help(&tcpcopy_program, stdout);

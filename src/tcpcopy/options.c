@@ -6,9 +6,7 @@
 #include "base/count.h"
 #include "base/workers.h"
 #include "io/link_server.h"
-
-#define MAX_PACKETS  100000000u
-#define MAX_MEGABITS 1000000u
+#include "tcpcopy/rate.h"
 
 enum {
 	OPT_MAX_HOLD = OPTS_LONG_ONLY,
@@ -224,37 +222,6 @@ static bool take_text(const char **out, const char *value,
 	return *value || opts_fail(fault, "must not be empty");
 }
 
-/* Digits, or digits and an M. */
-static bool take_one_rate(struct tcpcopy_options *o, char *item,
-			  struct opts_fault *fault)
-{
-	size_t len = strlen(item);
-	bool bits = len > 1 && item[len - 1] == 'M';
-	uint64_t *rate = bits ? &o->max_megabits : &o->max_packets;
-
-	if (bits)
-		item[len - 1] = '\0';
-	if (*rate)
-		return opts_fail(fault, "at most one rate of packets and one "
-					"of megabits");
-	return opts_number(item, bits ? "megabits" : "packets", 1,
-			   bits ? MAX_MEGABITS : MAX_PACKETS, rate, fault);
-}
-
-static bool take_rate(struct tcpcopy_options *o, const char *value,
-		      struct opts_fault *fault)
-{
-	char item[OPTS_ITEM_MAX];
-	int rc;
-
-	o->max_packets = o->max_megabits = 0;
-	while ((rc = opts_item(&value, item, sizeof(item))) > 0)
-		if (!take_one_rate(o, item, fault))
-			return false;
-	return rc == 0 || opts_fail(fault, "must be PACKETS, MEGABITSM or "
-					   "PACKETS,MEGABITSM a second");
-}
-
 static bool take_key(struct tcpcopy_options *o, const char *value,
 		     struct opts_fault *fault)
 {
@@ -304,7 +271,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	case OPT_KEY_FILE:
 		return take_key(o, value, fault);
 	case OPT_MAX_RATE:
-		return take_rate(o, value, fault);
+		return rate_parse(&o->max_packets, &o->max_megabits, value,
+				  fault);
 	case OPT_TRACE:
 		return take_trace(o, value, fault);
 	case OPT_DRY_RUN:

@@ -61,6 +61,21 @@ static void add_held(struct line *l, const struct trace_event *e)
 	case TRACE_HOLD_LINK:
 		add(l, ": no link to intercept");
 		return;
+	case TRACE_HOLD_GUARD:
+		add(l, ": intercept does not vouch for its guard");
+		return;
+	case TRACE_HOLD_PORT:
+		add(l, ": intercept's guard is not for the target's port");
+		return;
+	case TRACE_HOLD_FULL:
+		add(l, ": the link to intercept is full");
+		return;
+	case TRACE_HOLD_FIRST:
+		add(l, ": no answer of the target has come back so far");
+		return;
+	case TRACE_HOLD_SPREAD:
+		add(l, ": copies of a connection follow each other");
+		return;
 	}
 }
 
@@ -104,6 +119,12 @@ static void add_loss(struct line *l, const struct trace_event *e)
 				: ledger_loss_text((enum loss)e->why));
 }
 
+static void add_never_sent(struct line *l, const struct trace_event *e)
+{
+	add(l, "%u turn%s in %u cop%s", e->len, e->len == 1 ? "" : "s", e->need,
+	    e->need == 1 ? "y" : "ies");
+}
+
 static void add_turn(struct line *l, const struct trace_event *e)
 {
 	add(l, "turn at %u", e->seq);
@@ -126,12 +147,22 @@ static const struct words {
 				    "a copy itself",
 			    .behind = add_packet,
 			    .captured = true},
+	[TRACE_NO_MEMORY] = {.name = "captured, but there is no memory to "
+				     "follow it",
+			     .behind = add_packet,
+			     .captured = true},
+	[TRACE_NEVER_SENT] = {.before = add_never_sent,
+			      .name = " lost",
+			      .behind = add_loss,
+			      .captured = true},
+	[TRACE_NOT_OPENED] = {.name = "not opened yet", .behind = add_held},
 	[TRACE_OPENED] = {.name = "opened as ", .behind = add_endpoint},
 	[TRACE_REFUSED] = {.before = add_endpoint,
 			   .name = " belongs to another tcpcopy"},
 	[TRACE_HELD] = {.before = add_turn,
 			.name = " held",
 			.behind = add_held},
+	[TRACE_NOT_SENT] = {.name = "sends nothing", .behind = add_held},
 	[TRACE_RELEASED] = {.before = add_turn,
 			    .name = " released",
 			    .behind = add_release},

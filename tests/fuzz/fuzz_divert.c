@@ -161,6 +161,7 @@ static void step(struct run *run, struct reader *r)
 	check(run);
 }
 
+/* The first byte: which allocation fails, if any. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct addr_prefix pass = {{{0xfd}}, 8};
@@ -175,12 +176,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run run = {.now_us = 0};
 	struct reader r = reader_of(data, size);
 
-	counted_mem_init(&mem, 0);
+	counted_mem_init(&mem, reader_u8(&r));
 	run.d = divert_new(&cfg, &mem.mem, 0);
-	ASSERT(run.d);
-	while (r.left_bytes > 0)
+	ASSERT(!run.d == (mem.fail_at && mem.calls >= mem.fail_at));
+	while (run.d && r.left_bytes > 0)
 		step(&run, &r);
-	divert_free(run.d, &mem.mem);
+	if (run.d)
+		divert_free(run.d, &mem.mem);
 	ASSERT(mem.live_bytes == 0);
 	return 0;
 }

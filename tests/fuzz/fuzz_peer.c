@@ -23,8 +23,16 @@ static struct peer *make(enum peer_role role)
 	};
 	struct peer *p = peer_new(&cfg, &mem.mem, 0);
 
-	ASSERT(p);
+	ASSERT(p || (mem.fail_at && mem.calls >= mem.fail_at));
 	return p;
+}
+
+static void free_both(struct peer *a, struct peer *b)
+{
+	if (a)
+		peer_free(a, &mem.mem);
+	if (b)
+		peer_free(b, &mem.mem);
 }
 
 static enum peer_role other(enum peer_role role)
@@ -100,7 +108,7 @@ static void play(enum peer_role role, struct reader r)
 	struct peer *p = make(role), *far = make(other(role));
 	uint64_t now_us = 0;
 
-	while (r.left_bytes > 0) {
+	while (p && far && r.left_bytes > 0) {
 		uint8_t op = reader_u8(&r), how = op & 63;
 		size_t n = how < r.left_bytes ? how : r.left_bytes;
 
@@ -114,14 +122,14 @@ static void play(enum peer_role role, struct reader r)
 			peer_on_timer(p, now_us += how * 100000u);
 		check_deadline(p, now_us);
 	}
-	carry(p, far, SIZE_MAX);
-	peer_free(p, &mem.mem);
-	peer_free(far, &mem.mem);
+	if (p && far)
+		carry(p, far, SIZE_MAX);
+	free_both(p, far);
 }
 
-static void cut_differently(enum peer_role role, size_t piece, struct reader r)
+static void cut_differently(struct peer *whole, struct peer *pieces,
+			    size_t piece, struct reader r)
 {
-	struct peer *whole = make(role), *pieces = make(role);
 	uint64_t sum = feed(whole, r.p, r.left_bytes, 0, 0), sum_pieces = 0;
 	const uint8_t *a, *b;
 	size_t len;
@@ -135,22 +143,30 @@ static void cut_differently(enum peer_role role, size_t piece, struct reader r)
 	ASSERT(peer_fault(whole) == peer_fault(pieces));
 	len = peer_tx_peek(whole, &a);
 	ASSERT(len == peer_tx_peek(pieces, &b) && memcmp(a, b, len) == 0);
-	peer_free(whole, &mem.mem);
-	peer_free(pieces, &mem.mem);
 }
 
-/* The first byte: role, what is to be tried, and the size of pieces. */
+static void cut(enum peer_role role, size_t piece, struct reader r)
+{
+	struct peer *whole = make(role), *pieces = make(role);
+
+	if (whole && pieces)
+		cut_differently(whole, pieces, piece, r);
+	free_both(whole, pieces);
+}
+
+/* The first byte: which allocation fails, if any; the second: role, what is to
+ * be tried, and the size of pieces. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader r = reader_of(data, size);
-	uint8_t first = reader_u8(&r);
+	uint8_t fail_at = reader_u8(&r), first = reader_u8(&r);
 	enum peer_role role = first & 1 ? PEER_CLIENT : PEER_SERVER;
 
-	counted_mem_init(&mem, 0);
+	counted_mem_init(&mem, fail_at);
 	if (first & 2)
 		play(role, r);
 	else
-		cut_differently(role, 1u + (first >> 2), r);
+		cut(role, 1u + (first >> 2), r);
 	ASSERT(mem.live_bytes == 0);
 	return 0;
 }

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CLIENTS	    8u
 #define TARGETS	    2u
-#define FIXED_BYTES 8192u /* of the engine's memory, whatever its limit */
+#define FIXED_BYTES 40960u /* of the engine's memory, whatever its limit */
 #define SLOT_BYTES  9000u
 #define LATER_US    100000u
 #define ROUNDS_MAX  100000u
@@ -201,14 +201,27 @@ static unsigned link_count(const struct run *run)
 	return run->cfg.links_per_group * run->cfg.group_count;
 }
 
+/* Its first word is that there is no guard. */
+static void set_link(struct run *run, unsigned link, bool up)
+{
+	const struct wire_msg status = {
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true},
+	};
+
+	run->picture.up[link] = up;
+	replay_on_link(run->r, link, up, run->now_us);
+	if (up)
+		replay_on_msg(run->r, link, &status, run->now_us);
+}
+
 static void toggle(struct run *run, uint8_t how)
 {
 	unsigned link = how % run->cfg.links_per_group;
 
 	link += how & 16 ? run->cfg.links_per_group : 0;
 	link %= link_count(run);
-	run->picture.up[link] = !run->picture.up[link];
-	replay_on_link(run->r, link, run->picture.up[link], run->now_us);
+	set_link(run, link, !run->picture.up[link]);
 }
 
 /* Only a link that is up brings anything. */
@@ -397,10 +410,8 @@ static void end_by_itself(struct run *run)
 {
 	unsigned rounds = 0;
 
-	for (unsigned i = 0; i < link_count(run); i++) {
-		run->picture.up[i] = true;
-		replay_on_link(run->r, i, true, run->now_us);
-	}
+	for (unsigned i = 0; i < link_count(run); i++)
+		set_link(run, i, true);
 	replay_on_capture_end(run->r, run->now_us);
 	pull(run);
 	while (replay_sessions(run->r) > 0 || replay_flows(run->r) > 0) {

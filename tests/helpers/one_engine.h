@@ -15,7 +15,7 @@
 
 #define ENGINE_MTU	   1500u
 #define ENGINE_CONNS	   512u
-#define ENGINE_FIXED_BYTES 8192u       /* what does not grow with its memory */
+#define ENGINE_FIXED_BYTES 40960u      /* what does not grow with its memory */
 #define ENGINE_IRS	   0xfffffc00u /* the targets', each time */
 
 enum target_mode {
@@ -271,11 +271,26 @@ static inline void engine_pull(struct engine *e)
 	engine_pull_messages(e);
 }
 
+/* Of an intercept that has no guard. */
+static inline void engine_link_up(struct engine *e, unsigned link_id)
+{
+	const struct wire_msg status = {
+		.type = WIRE_STATUS,
+		.status = {.queue_bound = true},
+	};
+
+	replay_on_link(e->r, link_id, true, e->now_us);
+	replay_on_msg(e->r, link_id, &status, e->now_us);
+}
+
 static inline void engine_links(struct engine *e, bool up)
 {
 	for (unsigned i = 0; i < e->cfg.group_count * e->cfg.links_per_group;
 	     i++) {
-		replay_on_link(e->r, i, up, e->now_us);
+		if (up)
+			engine_link_up(e, i);
+		else
+			replay_on_link(e->r, i, false, e->now_us);
 		engine_pull(e);
 	}
 }

@@ -82,6 +82,20 @@ static struct range parse_range(const char *text)
 	return r;
 }
 
+/* BYTES,MS */
+static void parse_push(struct serve_config *cfg, char *text)
+{
+	char *ms = strchr(text, ',');
+
+	if (!ms)
+		die("no BYTES,MS", text);
+	*ms++ = '\0';
+	cfg->push_bytes = parse_range(text).lo;
+	cfg->push_ms = parse_number(ms);
+	if (!cfg->push_ms)
+		die("no time between pushes", ms);
+}
+
 static void parse_sources(struct load_config *cfg, char *list)
 {
 	char *save = NULL;
@@ -115,6 +129,7 @@ static int run_serve(int argc, char **argv)
 		{"log", required_argument, NULL, 'o'},
 		{"answer-scale", required_argument, NULL, 's'},
 		{"greeting", required_argument, NULL, 'g'},
+		{"push", required_argument, NULL, 'p'},
 		{"delay-ms", required_argument, NULL, 'd'},
 		{"close-on", required_argument, NULL, 'c'},
 		{"close-after", required_argument, NULL, 'A'},
@@ -135,6 +150,8 @@ static int run_serve(int argc, char **argv)
 			cfg.answer_percent = parse_number(optarg);
 		else if (o == 'g')
 			cfg.greeting_bytes = parse_number(optarg);
+		else if (o == 'p')
+			parse_push(&cfg, optarg);
 		else if (o == 'd')
 			cfg.delay_ms = parse_number(optarg);
 		else if (o == 'c')

@@ -31,6 +31,8 @@ struct serve_config {
 	const char *log_path;
 	uint32_t answer_percent; /* of the size asked for */
 	uint32_t greeting_bytes; /* sent first, 0: none */
+	uint32_t push_bytes;	 /* sent unasked for, 0: none */
+	uint32_t push_ms;	 /* each so many */
 	uint32_t delay_ms;	 /* before each answer, until SIGUSR2 */
 	uint32_t close_on;	 /* close instead of answering this request */
 	uint32_t close_after;	 /* close when this request is answered */

@@ -22,6 +22,7 @@ struct flow {
 	TAILQ_ENTRY(flow) thinking;
 	uint64_t id, think_until_ms;
 	uint32_t sent, answered, out_done, in_done, interest;
+	uint32_t push_left; /* to be passed over */
 	uint8_t header[FRAME_HEADER_BYTES];
 	int fd;
 	bool used, connected, greeted, arrived, is_thinking;
@@ -246,15 +247,44 @@ static void on_answer(struct flow *f)
 }
 
 /* false: not what should have come. */
+static bool take_header(struct flow *f, const struct frame *want)
+{
+	struct frame got;
+
+	if (!frame_unpack(&got, f->header) || got.kind != want->kind)
+		return false;
+	if (got.seq == FRAME_SEQ_PUSH) {
+		f->push_left = got.len - FRAME_HEADER_BYTES;
+		f->in_done = 0;
+		return true;
+	}
+	if (f->greeted && f->answered >= config->requests)
+		return false;
+	return got.id == want->id && got.seq == want->seq &&
+	       got.len == want->len;
+}
+
+static uint32_t pass_over(struct flow *f, size_t len)
+{
+	uint32_t n = len < f->push_left ? (uint32_t)len : f->push_left;
+
+	f->push_left -= n;
+	return n;
+}
+
+/* false: not what should have come. */
 static bool flow_parse(struct flow *f, const uint8_t *buf, size_t len)
 {
 	while (len) {
 		struct frame want = answer_of(f, f->answered);
 		uint32_t n = want.len - f->in_done;
-		struct frame got;
 
-		if (f->greeted && f->answered >= config->requests)
-			return false;
+		if (f->push_left) {
+			n = pass_over(f, len);
+			buf += n;
+			len -= n;
+			continue;
+		}
 		if (f->in_done < FRAME_HEADER_BYTES) {
 			n = FRAME_HEADER_BYTES - f->in_done;
 			n = len < n ? (uint32_t)len : n;
@@ -267,10 +297,7 @@ static bool flow_parse(struct flow *f, const uint8_t *buf, size_t len)
 		f->in_done += n;
 		buf += n;
 		len -= n;
-		if (f->in_done == FRAME_HEADER_BYTES &&
-		    (!frame_unpack(&got, f->header) || got.id != want.id ||
-		     got.seq != want.seq || got.len != want.len ||
-		     got.kind != want.kind))
+		if (f->in_done == FRAME_HEADER_BYTES && !take_header(f, &want))
 			return false;
 		if (f->in_done == want.len)
 			on_answer(f);

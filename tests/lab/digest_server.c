@@ -5,6 +5,7 @@
  * wait in a small queue as (id, seq, length), since their bytes can be made at
  * any time. Delays and idle limits are the same for all connections, so the
  * connections that wait for one stand in a queue in the order they are due.
+ * What is pushed is one more answer, to all connections at once.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,6 +50,7 @@ static const struct serve_config *config;
 static FILE *log_file;
 static bool log_dirty;
 static int epoll_fd;
+static uint64_t next_push_ms;
 static uint32_t delay_ms; /* none any more after SIGUSR2 */
 static uint64_t total_conns, total_open, total_requests, total_bytes;
 static LIST_HEAD(, conn) conns = LIST_HEAD_INITIALIZER(conns);
@@ -261,7 +263,7 @@ static bool conn_write(struct conn *c)
 	c->blocked = false;
 	while (c->answer_count && !c->blocked) {
 		if (delay_ms && !c->answer_sent &&
-		    c->answers[c->answer_first].seq != FRAME_SEQ_GREETING &&
+		    c->answers[c->answer_first].seq < FRAME_SEQ_PUSH &&
 		    now_ms() < c->due_ms) {
 			conn_wait(c);
 			break;
@@ -364,6 +366,8 @@ static int next_wait_ms(uint64_t now)
 	if (config->idle_close_ms && c &&
 	    c->active_ms + config->idle_close_ms < at)
 		at = c->active_ms + config->idle_close_ms;
+	if (config->push_ms && next_push_ms < at && !LIST_EMPTY(&conns))
+		at = next_push_ms;
 	if (at == UINT64_MAX)
 		return -1;
 	return at > now ? (int)(at - now) : 0;
@@ -381,6 +385,23 @@ static void run_due(uint64_t now)
 	while (config->idle_close_ms && (c = TAILQ_FIRST(&idle)) &&
 	       c->active_ms + config->idle_close_ms <= now)
 		conn_end(c, "idle");
+}
+
+/* To those who take what has been sent so far. */
+static void run_pushes(uint64_t now)
+{
+	struct conn *next;
+
+	if (!config->push_ms || now < next_push_ms)
+		return;
+	next_push_ms = now + config->push_ms;
+	for (struct conn *c = LIST_FIRST(&conns); c; c = next) {
+		next = LIST_NEXT(c, all);
+		if (c->eof || c->last || c->blocked || c->is_due)
+			continue;
+		queue_answer(c, 0, FRAME_SEQ_PUSH, config->push_bytes);
+		conn_run(c, 0);
+	}
 }
 
 static void print_totals(void)
@@ -412,6 +433,7 @@ static void run_events(const int *listeners, const sigset_t *open_mask)
 	if (got_usr2)
 		delay_ms = 0;
 	run_due(now_ms());
+	run_pushes(now_ms());
 	if (got_usr1)
 		print_totals();
 }

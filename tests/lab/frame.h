@@ -15,6 +15,7 @@
 #define FRAME_HEADER_BYTES 24u
 #define FRAME_MAX_BYTES	   (64u << 20)
 #define FRAME_SEQ_GREETING UINT32_MAX
+#define FRAME_SEQ_PUSH	   (UINT32_MAX - 1) /* unasked for; not checked */
 
 enum frame_kind { FRAME_REQUEST = 0x64675271, FRAME_ANSWER = 0x6467416e };
 

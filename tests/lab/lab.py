@@ -13,6 +13,7 @@ leaks does reach the client, where a tap counts it.
 import collections
 import contextlib
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,12 @@ from hosts import CLIENTS, CLIENTS6, PREFIX, Host
 from outcome import Copy
 from processes import Load, Program, Server
 from taps import Tap
-from waiting import LabError
+from waiting import LabError, wait_until
 
 ONLINE_PORT = 11311
 TARGET_PORT = 11511
 LINK_PORT = 36524
+SANITIZED = "sanitizer"
 
 
 def find_program(name):
@@ -50,15 +52,18 @@ def find_program(name):
 
 class Lab:
     digest_app = None  # set by conftest.py once it is built
-    program_env = {
-        "ASAN_OPTIONS": "exitcode=99:abort_on_error=0:detect_leaks=1",
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99",
-    }
+    tcpcopy_bin = intercept_bin = None  # and these once they are found
 
     def __init__(self, onlines=1):
         self.processes, self.names = [], collections.Counter()
         self.dir = tempfile.mkdtemp(prefix=f"{PREFIX}-", dir="/tmp")
         os.chmod(self.dir, 0o777)  # the programs are not root
+        # to files: a daemon has no standard error
+        reports = f"exitcode=99:log_path={self.path(SANITIZED)}"
+        self.program_env = {
+            "ASAN_OPTIONS": f"{reports}:abort_on_error=0:detect_leaks=1",
+            "UBSAN_OPTIONS": f"{reports}:halt_on_error=1:print_stacktrace=1",
+        }
         self.client = Host(self, "client")
         self.router = Host(self, "router")
         self.online = Host(self, "online")
@@ -223,39 +228,70 @@ class Lab:
     # --- the end ---------------------------------------------------------
 
     def faults(self):
-        """What the sanitizers said, of any program of ours."""
+        """What the sanitizers said, of any program of ours; they say the most
+        of it when it ends, so that this ends all of them."""
+        self._end([p for p in self.processes if p.is_ours], 30)
+        self._end_daemons()
         found = []
+        for path in sorted(pathlib.Path(self.dir).glob(SANITIZED + ".*")):
+            found.append(f"{path.name}: {path.read_text()[-4000:]}")
         for process in self.processes:
-            text = process.err() + process.out()
-            if process.is_ours and ("Sanitizer" in text or
-                                    "runtime error:" in text):
-                found.append(f"{process.name}: {text[-4000:]}")
+            if process.is_ours and process.popen.returncode == 99:
+                found.append(f"{process.name} ended with 99: "
+                             f"{process.err()[-4000:]}")
         return found
 
-    def close(self, keep=False):
-        for process in reversed(self.processes):
+    def _end_daemons(self):
+        """Those of our programs that have left their caller."""
+        def left():
+            return [pid for host in self.hosts
+                    for pid in namespace_pids(host.ns)
+                    if is_program(pid, (self.tcpcopy_bin, self.intercept_bin))]
+        for pid in left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(LabError):  # then close() kills it
+            wait_until(lambda: not left(), 30)
+
+    @staticmethod
+    def _end(processes, seconds):
+        for process in reversed(processes):
             if process.alive():
                 process.signal(signal.SIGCONT)
                 process.signal(signal.SIGTERM)
-        end = time.monotonic() + 5
-        for process in reversed(self.processes):
+        end = time.monotonic() + seconds
+        for process in reversed(processes):
             try:
                 process.popen.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+
+    def close(self, keep=False):
+        self._end(self.processes, 5)
         for host in self.hosts:
             remove_namespace(host.ns)
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def remove_namespace(ns):
-    """With whatever still runs in it, daemons included."""
+def namespace_pids(ns):
     pids = subprocess.run(["ip", "netns", "pids", ns], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    for pid in pids.stdout.split():
+    return [int(pid) for pid in pids.stdout.split()]
+
+
+def is_program(pid, binaries):
+    try:
+        return os.readlink(f"/proc/{pid}/exe") in binaries
+    except OSError:
+        return False
+
+
+def remove_namespace(ns):
+    """With whatever still runs in it, daemons included."""
+    for pid in namespace_pids(ns):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
     subprocess.run(["ip", "netns", "del", ns], stderr=subprocess.DEVNULL)
     shutil.rmtree(f"/etc/netns/{ns}", ignore_errors=True)
 

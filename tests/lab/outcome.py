@@ -44,6 +44,16 @@ class Copy:
         assert_balanced(ledger)
         return ledger, self.online_app.finish(), self.target_app.finish()
 
+    def whole(self, seed, connections):
+        """Until so many connections of a load have ended on the target as
+        they did online."""
+        def both():
+            online = digests(self.online_app.records())
+            return [r for r in self.target_app.records()
+                    if r["id"] >> 32 == seed and online[r["digest"]]]
+        wait_until(lambda: len(both()) == connections,
+                   what=f"{connections} whole connections of load {seed}")
+
     def over(self):
         """Until nothing is open on the target, and tcpcopy knows it."""
         host, port = self.target_app.host, self.target_app.port

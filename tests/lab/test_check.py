@@ -150,6 +150,10 @@ def test_rules_that_are_wrong(pair):
         with target.rule(queue + " --queue-num 5", tool):
             on_target(pair, "--queue-num", "0").names(
                 "rules", family, "another queue")
+        with target.rule(f"filter OUTPUT {sport} -m conntrack --ctstate NEW "
+                         "-j NFQUEUE", tool):
+            on_target(pair).names("rules", family, "only some answers",
+                                  level="warn")
         # The other flavour's rule is as good.
         with target.rule(queue, legacy):
             on_target(pair).fine()
@@ -279,10 +283,29 @@ def test_the_queue_belongs_to_somebody_else(pair):
     pair.program.finish()
     other = pair.target.popen("other", "/usr/bin/python3", "-c", OTHER_QUEUE)
     other.wait_for("bound")
-    on_target(pair).names("queue", "queue 0", "python3", str(other.pid))
+    said = on_target(pair)
+    said.names("queue", "queue 0", "python3", str(other.pid))
+    said.names("links", "does not run", "once its queue is free")
     other.stop()
     said = on_target(pair)
     said.names("links", "does not run", level="warn")
+
+
+def test_the_queue_has_no_room(pair):
+    pair.program.finish()
+    pair.program = pair.start_intercept("-q", 1)
+    pair.program.signal(signal.SIGSTOP)
+    for _ in range(5):
+        client = pair.client.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.setblocking(False)
+        client.connect_ex((pair.target.addr, TARGET_PORT))
+        client.close()
+    wait_until(lambda: pair.queue()["dropped"] > 0)
+    on_target(pair).names("queue", "no room", "-q", level="warn")
+    pair.program.signal(signal.SIGCONT)
+    wait_until(lambda: any("no room" in line["cause"]
+                           for line in on_online(pair).lines))
+    on_online(pair).names("intercept", "no room", "-q", level="warn")
 
 
 OTHER_QUEUE = """
@@ -311,9 +334,15 @@ def test_little_privilege_and_buffer(pair):
     assert "cap_net_admin" in by_name["capabilities"]["fix"]
     assert by_name["receive buffer"]["level"] == "warn"
     assert "rmem_max" in by_name["receive buffer"]["fix"]
+    assert by_name["rules"]["level"] == "warn"
+    assert "cannot be read" in by_name["rules"]["cause"]
+    done = pair.target.run(*bare, pair.intercept_bin, "check", "--guard",
+                           TARGET_PORT, check=False)
+    assert "warn  input: the firewall's rules cannot be read" in done.stdout
     done = pair.online.run(*bare, pair.tcpcopy_bin, "check", "-x",
                            pair.transfer, check=False)
     assert "FAIL  capabilities: cap_net_raw is missing" in done.stdout
+    assert "rules cannot be read" in done.stdout
 
 
 def test_a_file_by_relay_needs_no_capability(pair):
@@ -337,6 +366,9 @@ def test_no_guard(guarded):
                                               "does not guard")
     on_target(guarded, "--guard", "80").names("fence", "IPv4", "80")
     guarded.program.finish()
+    said = on_target(guarded, "--guard", port)
+    said.names("rules", "does not run", f"--guard {port}", level="warn")
+    said.has_nothing_else()
     guarded.start_intercept()
     guarded.target.run("ip", "rule", "del", "iif", "lo", "ipproto", "tcp",
                        "sport", port)
@@ -365,6 +397,22 @@ def test_a_guard_that_cannot_stand(guarded):
     with target.done("ip link set lo down", "ip link set lo up"):
         guarded.program.wait_for("cannot be put back")
         on_online(guarded).names("intercept", "does not vouch")
+
+
+def test_a_guard_that_has_fallen(guarded):
+    """Also when the check was not told that there is one."""
+    with Trouble(guarded.target).done(
+            "ip rule add from 203.0.113.9 lookup main pref 0",
+            "ip rule del from 203.0.113.9 lookup main pref 0"):
+        guarded.program.wait_for("cannot be put back")
+        for args in ((), ("--guard", TARGET_PORT)):
+            said = on_target(guarded, *args)
+            said.names("rules", "the guard", "does not stand", "log")
+            said.has_nothing_else("rules", "fence")
+        said.names("fence", "IPv4", "does not stand")
+        on_online(guarded).names("intercept", "does not vouch")
+    wait_until(lambda: guarded.program.ledger()["guard"]["armed"])
+    on_target(guarded).fine()
 
 
 # --- between the two -------------------------------------------------------
@@ -402,6 +450,43 @@ def test_the_way_to_intercept(pair):
     # From another subnet, without a key.
     said = Doctor(pair.client, pair.tcpcopy_bin, "-x", pair.transfer)
     said.names("intercept", "not allowed", "--allow")
+
+
+def way_of(said, level):
+    return [line["cause"] for line in said.lines
+            if (line["what"], line["level"]) == ("way", level)]
+
+
+def test_the_next_hop(pair):
+    """Whether somebody has its address, and that is found out first."""
+    nobody = f"{ONLINE_PORT}-192.0.2.99:{TARGET_PORT}"
+    router = f"{ONLINE_PORT}-192.0.2.254:{TARGET_PORT}"
+    to = ("-s", pair.target.addr, "--path")
+    for path in "auto", "link", "raw":
+        on_online(pair, *to, path, transfer=nobody).names(
+            "way", "nothing reaches", "192.0.2.99 on eth0, unresolved")
+        pair.online.run("ip", "neigh", "flush", "dev", "eth0")
+        assert way_of(on_online(pair, *to, path, transfer=router), "ok")
+    with Trouble(pair.online).rule("filter OUTPUT -p udp -j DROP"):
+        on_online(pair, *to, "link", transfer=nobody).names(
+            "way", "is not known", "unresolved", level="warn")
+    # No matter where nothing of ours goes there.
+    pair.program.finish()
+    pair.start_intercept("--relay", TARGET_PORT)
+    assert way_of(on_online(pair, *to, "auto", transfer=nobody), "ok")
+
+
+def test_the_device_of_the_way(pair):
+    online = Trouble(pair.online)
+    with online.done("ip tuntap add dev tun9 mode tun; "
+                     "ip addr add 10.9.0.1/24 dev tun9; ip link set tun9 up",
+                     "ip link del tun9"):
+        on_online(pair, "-s", pair.target.addr, "--path", "link",
+                  transfer=f"{ONLINE_PORT}-10.9.0.2:{TARGET_PORT}").names(
+            "way", "takes no frames", "tun9", "--path raw")
+    with online.done("ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500"):
+        on_online(pair, "-M", "1500").names(
+            "way", "1400 bytes", "-M 1500 has no effect", level="warn")
 
 
 def other_version(sock):
@@ -593,7 +678,14 @@ def test_what_is_captured(pair):
     with Trouble(pair.online).done(
             "ip link add idle0 type veth peer name idle1",
             "ip link del idle0"):
-        on_online(pair, "--device", "idle0").names("devices", "idle0 is down")
+        on_online(pair, "--device", "idle0").names("devices", "idle0 is down",
+                                                   "ip link set idle0 up")
+    on_online(pair, "--device", "idle0").names("devices", "no device idle0")
+    path = pair.path("empty.pcap")
+    on_online(pair, "-i", path).names("capture", path)
+    with open(path, "wb") as f:
+        f.write(struct.pack("=IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+    on_online(pair, "-i", path).names("capture", "no packet for us")
     said = on_online(pair, transfer=f"81-{pair.target.addr}:{TARGET_PORT}")
     said.names("server", "port 81", level="warn")
     said.names("capture", "no packet", level="warn")

@@ -32,13 +32,15 @@ TCPCOPY_BAD = [
       ("0", "1024", "x", "", "-1", "1.5", "1 ", "99999999999999999999")],
     *[("-f", value, "0 to 1023") for value in ("-1", "1024", "x", "")],
     *[("-r", value, "1 to 100") for value in ("0", "101", "x", "50%")],
-    *[("-m", value, "16 to ") for value in ("0", "15", "x", "1e3")],
+    *[("-m", value, "16 to ") for value in
+      ("0", "15", "x", "1e3", "1048577")],
     *[("-M", value, "576 to 65535") for value in ("0", "575", "65536", "x")],
     *[("-S", value, "64 to 65495") for value in ("0", "63", "65496", "x")],
     *[("-C", value, "1 to 16") for value in ("0", "17", "x")],
     *[("-t", value, "1 to 86400") for value in ("0", "-5", "x", "86401")],
-    *[("-k", value, "1 to 604800") for value in ("0", "x")],
-    *[("--max-hold", value, "0.001 to ") for value in ("0", "x", "1.2.3")],
+    *[("-k", value, "1 to 604800") for value in ("0", "x", "604801")],
+    *[("--max-hold", value, "0.001 to 86400") for value in
+      ("0", "x", "1.2.3", "86401")],
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x")],
     *[("-c", value, "") for value in
       ("", "300.1.1.1", "62.135.x.x", "192.0.2.0/33", "192.0.2.1,",
@@ -60,6 +62,9 @@ TCPCOPY_BAD = [
       ("", "5,6", "5M,6M", "5M,", "1.5M")],
     *[("--max-cpu", value, "1 to 100") for value in ("0", "x", "101")],
     ("-i", "", ""), ("-i", "/no/such/file", ""), ("-i", "/tmp", ""),
+    *[("-a", value, "1 to 1000") for value in
+      ("0", "0.5", "1001", "x", "", "-1", "1e2")],
+    *[("-I", value, "1 to 3600000") for value in ("0", "3600001", "x", "")],
     ("--capture", "foo", "ring or pcap"),
     ("--device", "", ""), ("--device", "nosuch0", ""),
     ("--device", "a-name-that-is-too-long", ""),
@@ -68,7 +73,7 @@ TCPCOPY_BAD = [
     *[("--workers", value, "1 to 32") for value in ("0", "33", "x", "")],
     *[("-p", value, "the last port") for value in
       ("36524-", "36524-1", "36524-36556", "36524-x")],
-    *[("--stats", value, "0.1 to 86400") for value in ("0", "x")],
+    *[("--stats", value, "0.1 to 86400") for value in ("0", "x", "86401")],
     ("--log-level", "loud", "error, warn, info or debug"),
     ("--dry-run", "/no/such/dir/file", ""),
     *[("--key-file", value, "") for value in
@@ -95,9 +100,9 @@ INTERCEPT_BAD = [
     ("--make-key", "", ""),
     *[("--queue-num", value, "0 to 65535") for value in
       ("-1", "65536", "x", "")],
-    *[("-q", value, "1 to ") for value in ("0", "x", "")],
-    *[("-n", value, "1 to ") for value in ("0", "x", "")],
-    *[("--stats", value, "0.1 to 86400") for value in ("0", "x")],
+    *[("-q", value, "1 to 65536") for value in ("0", "65537", "x", "")],
+    *[("-n", value, "1 to 65535") for value in ("0", "65536", "x", "")],
+    *[("--stats", value, "0.1 to 86400") for value in ("0", "x", "86401")],
     ("--log-level", "loud", "error, warn, info or debug"),
 ]
 
@@ -132,6 +137,8 @@ def test_bad_values(lab, name, cases):
     wrong = []
     for option, value, allowed in cases:
         more = () if name == "intercept" or option == "-x" else X
+        if name == "tcpcopy" and option in ("-a", "-I"):
+            more = (*X, "-i", "/dev/null")  # or they would be in vain
         if name == "intercept" and option != "-p":
             more = ("-p", "40000")
         program = run(lab, name, *more, option, value)
@@ -164,9 +171,20 @@ def test_bad_words(lab, name, args):
     (*X, "--dry-run", "file", "--workers", "2"),
     (*X, "--capture", "pcap", "--workers", "2"),
     (*X, "--workers", "3", "--max-sessions", "2"),
-    (*X, "-c", "2001:db8::1"), (*X, "-a", "0"), (*X, "-a", "x")])
+    (*X, "-c", "2001:db8::1")])
 def test_options_that_do_not_fit(lab, args):
     one_line(run(lab, "tcpcopy", *args), BAD_INPUT)
+
+
+@pytest.mark.parametrize("name,option,code", [
+    ("tcpcopy", "-n", BAD_INPUT), ("tcpcopy", "-i", BAD_INPUT),
+    ("tcpcopy", "-l", ENVIRONMENT), ("intercept", "--queue-num", BAD_INPUT),
+    ("intercept", "-P", ENVIRONMENT)])
+def test_value_with_a_newline(lab, name, option, code):
+    """It makes no line of its own."""
+    more = X if name == "tcpcopy" else ()
+    line = one_line(run(lab, name, *more, option, "/no\n/such\033[31m"), code)
+    assert f"{name}: {option} /no?/such?[31m: " in line
 
 
 @pytest.mark.parametrize("name", ["tcpcopy", "intercept"])
@@ -204,10 +222,12 @@ def test_missing_privilege(lab):
     lab.start_intercept()
     line = one_line(run(lab, "tcpcopy", *X, wrap=without("net_raw")),
                     ENVIRONMENT)
-    assert "CAP_NET_RAW" in line
+    assert "CAP_NET_RAW is missing" in line
+    assert "root" in line and "setcap cap_net_raw" in line
     line = one_line(run(lab, "intercept", "-p", 40000, "--queue-num", 1,
                         wrap=without("net_admin")), ENVIRONMENT)
-    assert "CAP_NET_ADMIN" in line
+    assert "CAP_NET_ADMIN is missing" in line
+    assert "root" in line and "setcap cap_net_admin" in line
 
 
 def test_one_capability_suffices(lab):
@@ -226,25 +246,28 @@ def test_one_capability_suffices(lab):
 def test_busy_queue(lab):
     lab.start_intercept()
     line = one_line(run(lab, "intercept", "-p", 40000), ENVIRONMENT)
-    assert "--queue-num 0" in line
+    assert "--queue-num 0: another process has" in line
+    assert "end it, or choose another number" in line and "the rule" in line
 
 
 def test_busy_port(lab):
     lab.start_intercept()
     line = one_line(run(lab, "intercept", "--queue-num", 1), ENVIRONMENT)
-    assert str(LINK_PORT) in line
+    assert str(LINK_PORT) in line and "choose another -p or -b" in line
 
 
 def test_foreign_bind_address(lab):
     line = one_line(run(lab, "intercept", "-b", "192.0.2.99"), ENVIRONMENT)
-    assert "192.0.2.99" in line
+    assert "192.0.2.99" in line and "choose another -p or -b" in line
 
 
 def test_unreachable_intercept(lab):
     line = one_line(run(lab, "tcpcopy", *X), ENVIRONMENT)
-    assert f"{lab.target.addr}:{LINK_PORT}" in line
+    assert f"{lab.target.addr}:{LINK_PORT} cannot be reached" in line
+    assert "start intercept on the target" in line and "-s and -p" in line
     line = one_line(run(lab, "tcpcopy", *X, "-s", "192.0.2.12"), ENVIRONMENT)
-    assert f"192.0.2.12:{LINK_PORT}" in line
+    assert f"192.0.2.12:{LINK_PORT} cannot be reached" in line
+    assert "start intercept on the target" in line and "-s and -p" in line
 
 
 @pytest.mark.parametrize("option", ["-l", "-P", "--json"])
@@ -255,7 +278,8 @@ def test_file_that_cannot_be_made(lab, name, option):
     more = X if name == "tcpcopy" else ()
     program = run(lab, name, *more, option, "/no/such/dir/file")
     line = one_line(program, ENVIRONMENT)
-    assert f"{option} /no/such/dir/file" in line
+    assert f"{option} /no/such/dir/file: No such file or directory" in line
+    assert "name another file" in line
 
 
 # --- life ----------------------------------------------------------------
@@ -295,7 +319,8 @@ def test_pid_file_of_a_running_process(lab, service):
     name = "tcpcopy" if "tcpcopy" in program.name else "intercept"
     more = X if name == "tcpcopy" else ("-p", 40000, "--queue-num", 1)
     line = one_line(run(lab, name, *more, "-P", path), ENVIRONMENT)
-    assert path in line
+    assert f"-P {path}: a running process has it" in line
+    assert "end that, or name another file" in line
     assert read(path) == f"{program.pid}\n"
 
 

@@ -3,7 +3,7 @@
 session a second is opened to it and all others wait."""
 import time
 
-from lab import TARGET_PORT
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
 from taps import Sniffer
 from waiting import wait_until
 
@@ -31,7 +31,8 @@ def test_forgotten_rule(lab):
     tcpcopy.wait_for("iptables -I OUTPUT -p tcp --sport 11511 -j NFQUEUE")
     line = [x for x in tcpcopy.err().splitlines() if "rp_filter" in x]
     assert len(line) == 1
-    assert "3 of 3 links" in line[0] and "bound" in line[0] and "-c" in line[0]
+    assert "3 of 3 links" in line[0] and "-c" in line[0]
+    assert "its queue is bound, 0 packets came out of it" in line[0]
     lab.rule()
     tcpcopy.wait_for("target 192.0.2.2:11511 answers")
     opened = time.monotonic() - begin
@@ -48,6 +49,28 @@ def test_forgotten_rule(lab):
     ledger = copy.tcpcopy.finish()
     assert ledger["connections"]["answered"] == 300
     assert ledger["packets"]["held_back"] >= 290
+
+
+def test_links_down(lab):
+    """With two of the three links gone, the line says that."""
+    lab.serve(lab.online, ONLINE_PORT)
+    lab.start_intercept()
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer)
+    lab.target.iptables("-I", "INPUT", "-p", "tcp", "--syn", "--dport",
+                        LINK_PORT, "-j", "REJECT")
+    for link in lab.online.sockets(LINK_PORT, "dport")[:2]:
+        port = link.split()[3].rsplit(":", 1)[1]
+        lab.online.run("ss", "-K", f"sport = :{port}")
+    wait_until(lambda: tcpcopy.err().count("is lost") == 2)
+    load = lab.load_start(connections=3, open_together=True, pause_after=1)
+    load.paused()
+    tcpcopy.wait_for("no response of target")
+    line = [x for x in tcpcopy.err().splitlines() if "rp_filter" in x]
+    assert len(line) == 1
+    assert "1 of 3 links to its intercept are up" in line[0]
+    assert "its queue is bound, 0 packets came out of it" in line[0]
+    load.go()
+    load.done()
 
 
 def test_one_session_a_second(lab):

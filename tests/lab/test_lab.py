@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The lab itself: what the other tests lean on, without our programs."""
+import pathlib
 import socket
+import subprocess
 
 import pytest
 from hosts import CLIENTS, CLIENTS6
 from lab import ONLINE_PORT, TARGET_PORT
 from outcome import Copy, assert_exact
+from processes import Program
 from taps import Sniffer
 from waiting import LabError, wait_until
 
@@ -121,3 +124,46 @@ def test_settle_notices_a_target_that_gets_nothing(bare_lab):
     Copy(online, target, None, None).settle(quiet=0.5)
     with pytest.raises(AssertionError, match="of 3 connections 3"):
         assert_exact([online.finish()], target.finish())
+
+
+LEAKS = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void *volatile kept;
+static void end(int sig) { (void)sig; }
+int main(int argc, char **argv)
+{
+	signal(SIGTERM, end);
+	kept = malloc(4321);
+	kept = NULL;
+	if (argc > 1 && daemon(0, 0))
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	pause();
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("-d",)])
+def test_leaks_are_seen(bare_lab, args):
+    """Of a program that still runs when the test is over, and of a daemon."""
+    lab = bare_lab
+    source = pathlib.Path(lab.path("leaks.c"))
+    source.write_text(LEAKS)
+    lab.tcpcopy_bin = lab.path("leaks")
+    subprocess.run(["gcc", "-fsanitize=address", source, "-o",
+                    lab.tcpcopy_bin], check=True)
+    program = Program(lab, lab.online, "leaks", lab.tcpcopy_bin, args,
+                      json_file=False)
+    if args:
+        assert program.wait() == 0
+    else:
+        program.wait_for("ready")
+    assert "4321 byte" in "".join(lab.faults())
+    for report in pathlib.Path(lab.dir).glob("sanitizer.*"):
+        report.unlink()
+    lab.processes.remove(program)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits: over them whole new connections are not copied, and the others go
 on; and copies that come back are not copied again."""
+import pytest
 from hosts import CLIENTS
 from lab import ONLINE_PORT, TARGET_PORT
 from outcome import Copy, assert_balanced, assert_exact, counter, digests, lost
@@ -243,29 +244,30 @@ def test_own_packets_captured(lab):
     assert_exact([online.finish()], target.finish())
 
 
-def test_target_that_copies_back(lab):
-    """A tcpcopy on the target copies to the online server what it gets."""
+@pytest.mark.parametrize("args,some", [
+    ((), 4), (("-c", "203.0.113.128/25"), 4),
+    (("-n", "2"), 14)],  # the second copies come after all ten first ones
+    ids=["as it is", "-c", "-n"])
+def test_target_that_copies_back(lab, args, some):
+    """A tcpcopy on the target copies to the online server what it gets, maybe
+    with other endpoints."""
     online = lab.serve(lab.online, ONLINE_PORT)
     target = lab.serve(lab.target, TARGET_PORT)
     lab.rule()
     intercept = lab.start_intercept()
     lab.start_intercept(host=lab.online)
     back = lab.start_tcpcopy(
-        "-x", f"{TARGET_PORT}-{lab.online.addr}:{ONLINE_PORT}",
+        "-x", f"{TARGET_PORT}-{lab.online.addr}:{ONLINE_PORT}", *args,
         host=lab.target)
     tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "-c", "203.0.113.0/24")
     copy = Copy(online, target, intercept, tcpcopy)
     lab.load(connections=10, concurrent=10, requests=3)
     copy.settle()
-    wait_until(lambda: counter(back.ledger(), "packets_sent") > 3,
-               what="packets that are copied back")
-    wait_until(lambda: lost(tcpcopy.ledger(), "connections").get("loop"),
-               what="a loop that is seen")
+    until_captured(copy, 10 + some)  # it opens one a second
     ledger = tcpcopy.finish()
     assert_balanced(ledger)
-    loops = lost(ledger, "connections")
-    assert ledger["connections"]["captured"] == 10 + loops["loop"]
-    assert list(loops) == ["loop"]
+    back_again = ledger["connections"]["captured"] - 10
+    assert lost(ledger, "connections") == {"loop": back_again}
     assert ledger["turns"]["answered"] == 30
     assert tcpcopy.err().count("come back as if") == 1
     back.kill()

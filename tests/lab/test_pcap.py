@@ -134,7 +134,8 @@ def test_own_pace(lab):
     replay = Replay(lab, load=pausing(lab, 3))
     program, seconds = replay.run()
     replay.exact(program)
-    assert seconds >= 3
+    # ends right after the last session, whatever -t and -k are
+    assert 3 <= seconds < 10
 
 
 def test_accelerate(lab):

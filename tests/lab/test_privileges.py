@@ -10,7 +10,8 @@ import subprocess
 import pytest
 from outcome import Copy
 from waiting import wait_until
-from test_cli import BAD_INPUT, ENVIRONMENT, X, one_line, only, read, run
+from test_cli import (BAD_INPUT, ENVIRONMENT, X, one_line, only, read, run,
+                      without)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CAPABILITIES = {name: int(number) for name, number in re.findall(
@@ -134,6 +135,44 @@ def test_capabilities_on_the_file(lab, servers):
             "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
         assert_harmless(lab, name, programs[name].pid, NOBODY)
     copied(lab, *servers, programs)
+
+
+RELAY = ("--relay", "11511")
+BOTH = "net_admin,+net_raw"
+
+
+def setcap(lab):
+    """intercept's binary with the capabilities that its man page gives it."""
+    words, = re.findall(r"\((cap_\S+=ep)\)", read(os.path.join(
+        HERE, "..", "..", "man", "intercept.8")))
+    mine = lab.path("intercept-with-capabilities")
+    subprocess.run(["cp", lab.intercept_bin, mine], check=True)
+    subprocess.run(["setcap", words, mine], check=True)
+    lab.intercept_bin = mine
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.mark.parametrize("start,user", [
+    (lambda lab: (), default_user()), (lambda lab: only(BOTH), NOBODY),
+    (setcap, NOBODY)], ids=["root", "capabilities", "setcap"])
+def test_relay(lab, servers, start, user):
+    """Its raw socket is open, and what opened it is given up."""
+    intercept = lab.start_intercept(*RELAY, wrap=start(lab))
+    assert_harmless(lab, "intercept", intercept.pid, user)
+    tcpcopy = lab.start_tcpcopy(*X, "--path", "relay")
+    lab.load(connections=200, concurrent=20, requests=10)
+    Copy(*servers, intercept, tcpcopy).exact()
+    assert intercept.ledger()["inject"]["sent"] > 2000
+
+
+@pytest.mark.parametrize("wrap", [only("net_admin"), without("net_raw")],
+                         ids=["one capability", "root without it"])
+def test_relay_without_its_capability(lab, wrap):
+    line = one_line(run(lab, "intercept", *RELAY, wrap=wrap), ENVIRONMENT)
+    assert "--relay: CAP_NET_RAW is missing" in line
+    assert "setcap cap_net_admin,cap_net_raw=ep" in line
+    # it is for that option only
+    lab.start_intercept(wrap=wrap)
 
 
 def test_root_that_may_not_change_its_user(lab):

@@ -104,6 +104,21 @@ def test_server_speaks_first(lab, greeting):
     requests_are_turns(copy.exact(), 300)
 
 
+@pytest.mark.parametrize("target", ["1000,5", "1000,10", "300,5"])
+@pytest.mark.parametrize("size", [3000, 400000])
+def test_server_speaks_unasked_meanwhile(lab, size, target):
+    """As a WebSocket's does, while the client asks and while it uploads. An
+    upload is cut where the client had seen something new; what comes after the
+    cut waits until the target has said as much, be it at a slower pace."""
+    lab.client.narrow(100)
+    copy = lab.copy(online=["--push", "1000,5"], target=["--push", target])
+    lab.load(connections=20, concurrent=20, requests=5, request_size=size,
+             end="half")
+    ledger = copy.exact()
+    cut = 3 if size > 100000 else 1
+    assert ledger["turns"]["captured"] >= 5 * 20 * cut
+
+
 @pytest.mark.parametrize("target", [[], ["--delay-ms", 1],
                                     ["--answer-scale", 300]])
 @pytest.mark.parametrize("size", [6000, 40000])

@@ -24,8 +24,8 @@ def frame(kind, record):
     return struct.pack("!IBBH", 8 + len(record), kind, 0, 1) + record
 
 
-def hello():
-    return frame(HELLO, struct.pack("!IHIQ", 0x74634e71, 1, 0, INSTANCE))
+def hello(instance=INSTANCE):
+    return frame(HELLO, struct.pack("!IHIQ", 0x74634e71, 1, 0, instance))
 
 
 def end(text, port):
@@ -121,6 +121,27 @@ def test_routes_of_other_hosts_are_not_taken(lab):
         time.sleep(1.5)
         sock.sendall(route_add("203.0.113.2", 5004))
         wait_until(lambda: counts() == (3, 2), what="the new target's route")
+
+
+def test_one_tcpcopy_too_many(lab):
+    """1,024 have come, registered a session each, and gone: the next one is
+    not kept, and not answered."""
+    program = lab.start_intercept()
+    for n in range(1024):
+        with reach(lab.online, lab) as sock:
+            sock.sendall(hello(n) + route_add(lab.target.addr, 5000 + n))
+            assert sock.recv(26)
+    wait_until(lambda: program.ledger()["routes"] == 1024)
+    with reach(lab.online, lab) as sock:
+        sock.sendall(hello(5000) + route_add(lab.target.addr, 9000))
+        assert answer(sock) == b""
+    ledger = program.ledger()
+    assert ledger["links_excess"] == 1 and ledger["routes"] == 1024
+    assert "more tcpcopies have routes here" in program.err()
+    # They are known for 30 s without a link.
+    with reach(lab.online, lab) as sock:
+        sock.sendall(hello(7))
+        assert sock.recv(26)
 
 
 def test_tcpcopy_says_why_it_may_not_connect(lab):

@@ -20,6 +20,7 @@
 #define RTO_LEAST_US 200000u /* RFC 6298 would say 1 s; ours is 200 ms */
 #define MTU_BYTES    1500u
 #define LEASE_US     1000000u
+#define WINDOW_BYTES (65535u << 7)
 
 void check_new(struct sim *sim)
 {
@@ -51,6 +52,19 @@ static struct seen_connection *find_routed(struct sim *sim, uint64_t route_id)
 	while (s && s->route_id != route_id)
 		s = s->next_by_route;
 	return s;
+}
+
+struct seen_connection *check_find_ours(struct sim *sim)
+{
+	for (unsigned i = 0; i < SIM_CHAINS; i++) {
+		struct seen_connection *s = sim->check->by_tuple[i];
+
+		if (s && s->established && !s->over && !s->looped &&
+		    sim->now_us - s->last_sent_us < TUPLES_LINGER_US / 2 &&
+		    !conversations_use(sim, &s->tuple.src))
+			return s;
+	}
+	return NULL;
 }
 
 void check_restart(struct sim *sim)
@@ -137,6 +151,20 @@ static void hear(struct seen_connection *s, const struct wire_response *r)
 		s->edge = acked + window;
 }
 
+/* An RST that acknowledges nothing is in the window, which ends by so much
+ * behind what has been heard, or below it; all others are of an earlier
+ * connection on the tuple. */
+static bool resets(const struct seen_connection *s,
+		   const struct wire_response *r)
+{
+	uint32_t off, heard = s->heard_end - s->irs;
+
+	if (!s->established)
+		return r->flags & TCP_ACK && r->ack == s->iss + 1;
+	return offset(r->seq, s->irs, &off) &&
+	       (r->flags & TCP_ACK || off <= heard + WINDOW_BYTES);
+}
+
 static void on_response(struct sim *sim, const struct wire_response *r)
 {
 	struct seen_connection *s = find_routed(sim, r->route_id);
@@ -151,7 +179,7 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 	    !offset(r->ack, s->iss + 1, &off))
 		return;
 	if (r->flags & TCP_RST) {
-		if (s->established ? offset(r->seq, s->irs, &off) : answers_syn)
+		if (resets(s, r))
 			s->over = s->reset = true;
 		return;
 	}

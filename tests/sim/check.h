@@ -25,8 +25,9 @@ struct seen_connection {
 	uint32_t first_len;
 	uint32_t sent; /* bytes, without a hole */
 	bool fin_sent, tainted;
-	bool reset; /* either way: nothing may follow */
-	bool over;  /* the tuple may be used again */
+	bool reset;  /* either way: nothing may follow */
+	bool looped; /* its SYN has been captured */
+	bool over;   /* the tuple may be used again */
 
 	/* what tcpcopy has been told by the target */
 	bool established, peer_fin;
@@ -67,6 +68,7 @@ struct check {
 	uint64_t idle_since_us;
 	bool guarded[CHECK_GROUPS_MAX]; /* as tcpcopy has been told */
 	uint64_t vouched_until_us[CHECK_GROUPS_MAX];
+	uint64_t loops; /* SYNs of ours that were captured as a client's */
 	bool shut;
 	bool restarted; /* the ledger is of a part of what was captured */
 };
@@ -85,6 +87,9 @@ void check_fin_received(struct sim *sim, const struct target_connection *t);
 
 /* Another tcpcopy: it knows nothing of what was before. */
 void check_restart(struct sim *sim);
+/* One that is open and whose SYN no client has sent, nor we captured. NULL:
+ * there is none. */
+struct seen_connection *check_find_ours(struct sim *sim);
 
 /* check_account.c: the ledger, time, and the end */
 
@@ -93,6 +98,8 @@ void check_ledger(struct sim *sim);
 void check_deadline(struct sim *sim, bool progress, uint64_t next_us);
 void check_shutdown(struct sim *sim);
 bool check_is_settled(struct sim *sim);
+/* New connections begin when all was settled. */
+void check_goes_on(struct sim *sim);
 void check_not_settled(struct sim *sim);
 void check_end(struct sim *sim);
 

@@ -88,6 +88,11 @@ bool check_is_settled(struct sim *sim)
 	return sim->now_us >= c->idle_since_us + CALM_US;
 }
 
+void check_goes_on(struct sim *sim)
+{
+	sim->check->idle_since_us = 0;
+}
+
 void check_not_settled(struct sim *sim)
 {
 	sim_fail(sim, "liveness", "%u sessions and %u connections never end",
@@ -147,7 +152,8 @@ static void check_left_out(struct sim *sim)
 	uint64_t shed = l->shed_sessions + l->shed_rate + l->shed_cpu;
 	uint64_t share = (uint64_t)sim->p.copies * sim->p.targets;
 
-	expect(sim, "copies of loops", l->conns.lost[LOSS_LOOP], 0);
+	expect(sim, "copies of loops", l->conns.lost[LOSS_LOOP],
+	       sim->check->loops * share);
 	expect(sim, "copies left out", l->conns.lost[LOSS_LIMIT], shed * share);
 	if (!sim->p.limited)
 		expect(sim, "connections left out", shed, 0);
@@ -166,7 +172,7 @@ static void check_captured(struct sim *sim, struct tally *tls,
 		return;
 	if (!sim->p.short_of_memory) /* or some are seen twice, or never */
 		expect(sim, "connections captured", l->conns.captured,
-		       captured.conns);
+		       captured.conns + sim->check->loops);
 	/* of connections not copied, late bytes count as repeated */
 	if (sim->p.sample_percent < 100 || sim->p.short_of_memory ||
 	    sim->p.limited) {
@@ -216,7 +222,7 @@ static void check_whole(struct sim *sim, const struct conversation *c)
 
 	if (c->tls || c->copied_from == c->len)
 		return;
-	if (!n && (!all || without || !c->captured_at_all))
+	if (!n && (!all || without || sim->p.limited || !c->captured_at_all))
 		return;
 	for (unsigned h = 0; h < sim->p.targets; h++)
 		for (unsigned k = 0; k < c->turn_count; k++) {
@@ -267,11 +273,11 @@ void check_end(struct sim *sim)
 	if (!sim->p.capture.loss &&
 	    sim->check->turns_begun < l->turns.answered + l->turns.unanswered)
 		sim_fail(sim, "ledger", "more turns delivered than arrived");
-	if (sim->p.exact) {
+	if (sim->p.exact)
 		check_exact(sim, &tls, &midstream);
-		for (unsigned i = 0; i < sim->conversations->count; i++)
+	for (unsigned i = 0; i < sim->conversations->count; i++)
+		if (sim->p.exact || sim->conversations->all[i].fresh)
 			check_whole(sim, &sim->conversations->all[i]);
-	}
 	if (sim->p.quiet_net)
 		check_left_open(sim);
 	if (later)

@@ -20,6 +20,7 @@
 #define PACKETS_MAX  2048u
 #define PACKETS_FEW  256u
 #define REQUESTS_MAX 24u
+#define FRESH_ONES   3u
 #define ONLINE_NET   0u
 #define CLIENT_NET   1u
 
@@ -539,20 +540,28 @@ static void plan_conversation(struct sim *sim, struct conversation *c)
 	sim->coverage[COVER_tls_seen] += c->tls;
 }
 
+static struct conversation *plan_next(struct sim *sim, struct conversations *cs)
+{
+	struct conversation *c = &cs->all[cs->count];
+	uint64_t end_us;
+
+	c->id = cs->count;
+	plan_conversation(sim, c);
+	end_us = c->packets[c->packet_count - 1].at_us;
+	cs->end_us = end_us > cs->end_us ? end_us : cs->end_us;
+	cs->count++;
+	return c;
+}
+
 void conversations_new(struct sim *sim)
 {
 	struct conversations *cs = sim_alloc(sim, sizeof(*cs));
 
 	sim->conversations = cs;
-	cs->all = sim_alloc(sim, sim->p.conversations * sizeof(*cs->all));
-	for (; cs->count < sim->p.conversations; cs->count++) {
-		struct conversation *c = &cs->all[cs->count];
-
-		c->id = cs->count;
-		plan_conversation(sim, c);
-		if (c->packets[c->packet_count - 1].at_us > cs->end_us)
-			cs->end_us = c->packets[c->packet_count - 1].at_us;
-	}
+	cs->all = sim_alloc(sim, (sim->p.conversations + FRESH_ONES) *
+					 sizeof(*cs->all));
+	while (cs->count < sim->p.conversations)
+		plan_next(sim, cs);
 }
 
 static struct sim_packet *captured_packet(struct sim *sim,
@@ -612,14 +621,33 @@ static void play(struct sim *sim, struct conversation *c, unsigned i)
 	sim_at(sim, at, capture, c, (uint64_t)i << 1);
 }
 
+static void play_all(struct sim *sim, struct conversation *c)
+{
+	for (unsigned i = c->first_captured; i < c->packet_count; i++)
+		play(sim, c, i);
+}
+
 void conversations_play(struct sim *sim)
 {
 	const struct conversations *cs = sim->conversations;
 
 	for (unsigned n = 0; n < cs->count; n++)
-		for (unsigned i = cs->all[n].first_captured;
-		     i < cs->all[n].packet_count; i++)
-			play(sim, &cs->all[n], i);
+		play_all(sim, &cs->all[n]);
+}
+
+void conversations_add_fresh(struct sim *sim)
+{
+	struct profile troubled = sim->p;
+
+	profile_calm(&sim->p);
+	for (unsigned n = 0; n < FRESH_ONES; n++) {
+		struct conversation *c = plan_next(sim, sim->conversations);
+
+		c->fresh = true;
+		play_all(sim, c);
+		SIM_COVER(sim, fresh);
+	}
+	sim->p = troubled;
 }
 
 uint64_t conversations_end_us(const struct conversations *c)
@@ -648,4 +676,14 @@ unsigned conversation_turn_at(const struct conversation *c, uint32_t at)
 	while (k < c->turn_count && at >= c->turns[k].end)
 		k++;
 	return k;
+}
+
+bool conversations_use(const struct sim *sim, const struct endpoint *client)
+{
+	const struct conversations *cs = sim->conversations;
+
+	for (unsigned i = 0; i < cs->count; i++)
+		if (endpoint_equal(&cs->all[i].tuple.src, client))
+			return true;
+	return false;
 }

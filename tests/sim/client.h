@@ -50,6 +50,7 @@ struct conversation {
 	struct four_tuple tuple;
 	uint32_t iss, irs;
 	bool server_first, tls, late;
+	bool fresh; /* begun when there were no more faults */
 	enum client_close close;
 
 	uint32_t len;
@@ -91,7 +92,11 @@ struct conversations {
 
 void conversations_new(struct sim *sim);
 void conversations_play(struct sim *sim);
+/* Some more from now on, played. */
+void conversations_add_fresh(struct sim *sim);
 uint64_t conversations_end_us(const struct conversations *c);
+/* Whether some client speaks from there, ever. */
+bool conversations_use(const struct sim *sim, const struct endpoint *client);
 /* Who has these bytes (at least SIM_TELLING_BYTES) where a copy may begin, and
  * where. NULL: nobody. */
 struct conversation *conversations_find(struct conversations *c,

@@ -320,6 +320,15 @@ void copier_on_link(struct sim *sim, unsigned link_id, bool up)
 	settle(sim);
 }
 
+void copier_on_link_silence(struct sim *sim, unsigned link_id, bool silent)
+{
+	sim_trace(sim, "link %u %s", link_id,
+		  silent ? "is silent" : "answers again");
+	replay_on_link_silence(sim->copier->engine, link_id, silent,
+			       sim->now_us);
+	settle(sim);
+}
+
 static void on_room(struct sim *sim, void *obj, uint64_t arg)
 {
 	struct copier *c = obj;

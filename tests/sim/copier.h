@@ -18,6 +18,7 @@ void copier_on_msg(struct sim *sim, unsigned link_id,
 /* A link may have room again. */
 void copier_look_for_room(struct sim *sim);
 void copier_on_link(struct sim *sim, unsigned link_id, bool up);
+void copier_on_link_silence(struct sim *sim, unsigned link_id, bool silent);
 void copier_capture_end(struct sim *sim);
 void copier_shutdown(struct sim *sim);
 const struct ledger *copier_ledger(const struct sim *sim);

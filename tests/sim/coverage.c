@@ -7,14 +7,11 @@ struct line {
 	const char *name, *text;
 };
 
-/* Stops that must never be needed, the table that is never full, what only a
- * capture of our own packets would show, and what only a stranger relays. */
+/* A stop that must never be needed, and the table that is never full. */
 static bool is_spare(enum cover c)
 {
-	return c == COVER_LEDGER_packets_blocked || c == COVER_LOST_loop ||
-	       c == COVER_DIVERT_routes_full ||
-	       c == COVER_DIVERT_relay_malformed ||
-	       c == COVER_DIVERT_relay_unserved;
+	return c == COVER_LEDGER_packets_blocked ||
+	       c == COVER_DIVERT_routes_full;
 }
 
 static const struct line lines[COVER_COUNT] = {
@@ -39,7 +36,9 @@ void coverage_add_ledger(uint64_t *coverage, const struct ledger *l)
 #define X(key, text) coverage[COVER_LEDGER_##key] += l->key;
 	LEDGER_COUNTERS(X)
 #undef X
-#define X(id, key, text) coverage[COVER_LOST_##key] += l->turns.lost[LOSS_##id];
+#define X(id, key, text)                                                       \
+	coverage[COVER_LOST_##key] +=                                          \
+		l->turns.lost[LOSS_##id] + l->conns.lost[LOSS_##id];
 	LEDGER_LOSSES(X)
 #undef X
 }

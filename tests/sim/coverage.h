@@ -21,6 +21,7 @@
 	X(client_resets, "reset by the client")                                \
 	X(left_open, "left open by the client")                                \
 	X(port_reuse, "on the tuple of an earlier one")                        \
+	X(fresh, "begun after the last fault")                                 \
 	X(few_ports, "worlds of a few ports used over and over")               \
 	X(tuples_lingering, "copies on a tuple that still lingered")           \
 	X(joined_late, "captured from the middle on")                          \
@@ -39,6 +40,7 @@
 	X(queue_reordered, "answers reordered")                                \
 	X(link_resets, "links reset")                                          \
 	X(link_stalls, "links stalled")                                        \
+	X(link_silences, "times that a link fell silent")                      \
 	X(links_full, "times that a link took no packets")                     \
 	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \

@@ -148,6 +148,28 @@ void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
 	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len, false);
 }
 
+/* The other tcpcopy asks to inject what nobody may: to a port that is not
+ * served, or no whole packet. The dice of the world are left alone. */
+static void relay_of_a_stranger(struct sim *sim)
+{
+	struct rng aside = {.state = ~sim->target_dice.state};
+	bool v6 = rng_chance(&aside, 500), cut = rng_chance(&aside, 500);
+	struct segment seg = {
+		.tuple = {.src = {.addr = sim_addr(v6, 1, 1), .port = 5000},
+			  .dst = {.addr = sim_addr(v6, 2, 1), .port = 22}},
+		.flags = TCP_ACK,
+	};
+	const struct sim_packet *pkt = sim_packet_new(sim, &seg);
+	struct wire_relay relay = {.l3 = pkt->bytes, .len = (uint16_t)pkt->len};
+	struct four_tuple ends;
+
+	if (cut)
+		relay.len = (uint16_t)rng_below(&aside, pkt->len);
+	if (divert_on_relay(one_of(sim, &seg.tuple.dst.addr)->engine,
+			    sim->p.links_per_group, &relay, &ends))
+		sim_fail(sim, "relay", "a stranger's packet was injected");
+}
+
 /* What else leaves the host of a target. */
 static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 {
@@ -177,23 +199,31 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 			pkt->bytes[rng_below(dice, 8)] ^= 0xff;
 	}
 	judge(sim, one_of(sim, &seg.tuple.src.addr), pkt, pkt->len, passes);
+	if (sim->p.relay)
+		relay_of_a_stranger(sim);
 	sim_at(sim, sim->now_us + rng_below(dice, 300000), other_traffic, obj,
 	       arg);
 }
 
-static void say_status(struct sim *sim, struct one *o)
+static void say_status_on(struct sim *sim, struct one *o, unsigned number)
 {
-	struct wire_msg msg = {
+	const struct wire_msg msg = {
 		.type = WIRE_STATUS,
 		.status = {.queue_bound = true,
-			   .guarded = true,
-			   .armed = sim->now_us >= o->disarmed_until_us,
+			   .guarded = sim->p.guarded,
+			   .armed = sim->p.guarded &&
+				    sim->now_us >= o->disarmed_until_us,
 			   .port_count = 2,
 			   .ports = {SIM_TARGET_PORT, SIM_GREETING_PORT}},
 	};
 
+	links_reply(sim, o->group, number, &msg);
+}
+
+static void say_status(struct sim *sim, struct one *o)
+{
 	for (unsigned n = 0; n < sim->p.links_per_group; n++)
-		links_reply(sim, o->group, n, &msg);
+		say_status_on(sim, o, n);
 	links_pump(sim);
 }
 
@@ -298,9 +328,11 @@ void intercept_on_link(struct sim *sim, unsigned group, unsigned number,
 	struct one *o = &sim->intercept->one[group];
 
 	squat(sim, o);
-	if (up)
+	if (up) {
 		divert_on_link_up(o->engine, number, instance, sim->now_us);
-	else
+		say_status_on(sim, o, number);
+	} else {
 		divert_on_link_down(o->engine, number, sim->now_us);
+	}
 	settle(sim, o);
 }

@@ -32,6 +32,7 @@ struct link {
 	unsigned generation;
 	struct end ends[2]; /* tcpcopy's, intercept's */
 	uint64_t stalled_until_us;
+	bool silent; /* tcpcopy has been told so */
 	uint64_t timer, timer_us;
 };
 
@@ -76,10 +77,45 @@ static void tell(struct sim *sim, struct link *l, unsigned side, bool up)
 				  up ? peer_remote(e->peer)->instance : 0);
 }
 
+static void set_silent(struct sim *sim, struct link *l, bool silent)
+{
+	if (l->silent == silent)
+		return;
+	l->silent = silent;
+	sim->coverage[COVER_link_silences] += silent;
+	copier_on_link_silence(sim, l->id, silent);
+}
+
+static bool lags(const struct sim *sim, const struct link *l)
+{
+	const struct links *ls = sim->links;
+
+	for (unsigned i = 0; l->ends[0].up && i < ls->count; i++)
+		if (group_of(sim, &ls->all[i]) == group_of(sim, l) &&
+		    ls->all[i].ends[0].up &&
+		    peer_lags(l->ends[0].peer, ls->all[i].ends[0].peer,
+			      sim->now_us))
+			return true;
+	return false;
+}
+
+static void find_silent(struct sim *sim)
+{
+	struct links *ls = sim->links;
+
+	for (unsigned i = 0; i < ls->count; i++)
+		if (!lags(sim, &ls->all[i]))
+			set_silent(sim, &ls->all[i], false);
+	for (unsigned i = 0; i < ls->count; i++)
+		if (lags(sim, &ls->all[i]))
+			set_silent(sim, &ls->all[i], true);
+}
+
 static void disconnect(struct sim *sim, struct link *l)
 {
 	l->generation++;
 	l->timer++;
+	l->silent = false;
 	for (unsigned side = 0; side < 2; side++) {
 		if (!l->ends[side].peer)
 			continue;
@@ -155,6 +191,8 @@ static void arrive(struct sim *sim, void *obj, uint64_t arg)
 		look(sim, l, c->to);
 		if (!more || c->generation != l->generation)
 			break;
+		if (c->to == 0)
+			set_silent(sim, l, false);
 		if (c->to == 0)
 			copier_on_msg(sim, l->id, &msg);
 		else
@@ -235,6 +273,7 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 			 "a peer's deadline stays in the past");
 	for (unsigned side = 0; side < 2 && generation == l->generation; side++)
 		look(sim, l, side);
+	find_silent(sim);
 	links_pump(sim);
 	if (generation == l->generation)
 		arm(sim, l);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tests/sim/noise.h"
 
+#include "tests/sim/check.h"
 #include "tests/sim/client.h"
 #include "tests/sim/copier.h"
 
@@ -28,10 +29,31 @@ static struct sim_packet *make(struct sim *sim)
 	return pkt;
 }
 
+/* The SYN of a copy, on its way as if to the online server: not to be copied
+ * again. Where its tuple may be forgotten already it would be a client's. */
+static void capture_loop(struct sim *sim)
+{
+	struct seen_connection *s = check_find_ours(sim);
+	struct segment seg = {.flags = TCP_SYN};
+
+	if (!s || sim->p.short_of_memory || sim->p.tcpcopy_restarts ||
+	    sim->p.sample_percent < 100 || sim->p.targets > 1)
+		return;
+	s->looped = true;
+	sim->check->loops++;
+	seg.tuple.src = s->tuple.src;
+	seg.tuple.dst.addr = sim_addr(!addr_is_v4(&s->tuple.src.addr), 0, 1);
+	seg.tuple.dst.port = SIM_HTTP_PORT;
+	seg.seq = s->iss;
+	seg.opts.mss_bytes = 1460;
+	copier_on_capture(sim, sim_packet_new(sim, &seg));
+}
+
 static void capture(struct sim *sim, void *obj, uint64_t arg)
 {
 	if (!sim->faults_on)
 		return;
+	capture_loop(sim);
 	SIM_COVER(sim, capture_noise);
 	copier_on_capture(sim, make(sim));
 	sim_at(sim, sim->now_us + rng_below(&sim->capture_dice, 300000),

@@ -74,5 +74,7 @@ struct profile {
 const char *const *profile_names(void);
 /* name NULL: the seed chooses. false: unknown. */
 bool profile_make(struct profile *p, const char *name, struct rng *r);
+/* The load without what makes it hard to copy. */
+void profile_calm(struct profile *p);
 
 #endif

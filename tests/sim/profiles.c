@@ -265,3 +265,13 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 	p->relay = rng_chance(&aside, 200);
 	return true;
 }
+
+void profile_calm(struct profile *p)
+{
+	p->spread_us = 2000000;
+	p->late_join = p->tls = p->reuse = p->captured_again = 0;
+	p->uploads = 0;
+	p->capture = (struct fault_rates){0};
+	p->closing = p->resetting = 0;
+	p->slow = p->silent = p->shorter = p->longer = 0;
+}

@@ -277,9 +277,12 @@ static void run_until(struct sim *sim, uint64_t end_us)
 		sim->now_us = end_us;
 }
 
-/* Until every connection is over, in steps, at the longest until limit_us. */
-static void run_out(struct sim *sim, uint64_t limit_us)
+/* Until every connection is over, in steps, for as long as they may take. */
+static void run_out(struct sim *sim)
 {
+	uint64_t limit_us = sim->now_us + 2 * sim->p.timeout_us +
+			    sim->p.idle_us + 300000000;
+
 	while (!sim->failed && !check_is_settled(sim)) {
 		if (sim->now_us >= limit_us) {
 			check_not_settled(sim);
@@ -287,6 +290,16 @@ static void run_out(struct sim *sim, uint64_t limit_us)
 		}
 		run_until(sim, sim->now_us + 1000000);
 	}
+}
+
+/* When all is well again, what begins is copied as if nothing had been. */
+static void go_on(struct sim *sim)
+{
+	sim_trace(sim, "fresh load");
+	check_goes_on(sim);
+	conversations_add_fresh(sim);
+	run_until(sim, conversations_end_us(sim->conversations) + 1000000);
+	run_out(sim);
 }
 
 static void live(struct sim *sim)
@@ -299,6 +312,7 @@ static void live(struct sim *sim)
 	sim->faults_on = false;
 	sim_trace(sim, "no more faults");
 	links_mend(sim);
+	target_mend(sim);
 	if (sim->p.capture_end)
 		copier_capture_end(sim);
 	if (sim->p.shutdown) {
@@ -306,8 +320,9 @@ static void live(struct sim *sim)
 		copier_shutdown(sim);
 		run_until(sim, sim->now_us + 1000000);
 	}
-	run_out(sim, sim->now_us + 2 * sim->p.timeout_us + sim->p.idle_us +
-			     300000000);
+	run_out(sim);
+	if (!sim->p.shutdown && !sim->p.capture_end)
+		go_on(sim);
 	if (!sim->failed)
 		check_end(sim);
 }

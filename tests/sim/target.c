@@ -652,3 +652,8 @@ void target_new(struct sim *sim)
 	}
 	leave_old_ones(sim);
 }
+
+void target_mend(struct sim *sim)
+{
+	sim->target->refuse_until_us = 0;
+}

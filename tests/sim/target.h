@@ -60,6 +60,8 @@ struct target_connection {
 };
 
 void target_new(struct sim *sim);
+/* It refuses nothing any more. */
+void target_mend(struct sim *sim);
 void target_on_packet(struct sim *sim, struct sim_packet *pkt);
 /* The one that a SYN with this number has made, or NULL. */
 struct target_connection *

@@ -180,6 +180,9 @@ static void rules_are_quoted(void **state)
 	assert_int_equal(a.fate, NFT_DROPPED);
 	assert_string_equal(a.rule, "policy drop");
 	assert_string_equal(a.table, "ip6 a");
+	a = walk(CHAIN("inet", "\t\t{ } accept\n" QUEUE), true);
+	assert_int_equal(a.fate, NFT_LET_OUT);
+	assert_string_equal(a.rule, "accept");
 }
 
 static void unfinished_text_does_no_harm(void **state)

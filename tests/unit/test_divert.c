@@ -17,7 +17,8 @@
 #include "../helpers/counted_mem.h"
 #include "../helpers/dice.h"
 
-#define T0	   1000000u
+#define T0 1000000u
+/* Of one instance; that is three quarters of all. */
 #define ROUTES_MAX (ROUTER_SWEEP + 500)
 #define ISS	   5000u
 
@@ -32,7 +33,7 @@ static struct divert *make(struct fixture *f, size_t passlist_count)
 	struct divert_config cfg = {
 		.passlist = f->passlist,
 		.passlist_count = passlist_count,
-		.routes_max = ROUTES_MAX,
+		.routes_max = ROUTES_MAX / 3 * 4,
 		.links_max = 8,
 		.relay_ports = (const uint16_t[]){443, 80},
 		.relay_port_count = 2,
@@ -504,6 +505,24 @@ static void test_full(void **state)
 	assert_int_equal(divert_counters(d)->routes_added, ROUTES_MAX);
 }
 
+static void test_too_many_instances(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+
+	for (uint16_t i = 0; i < ROUTER_INSTANCES_MAX; i++) {
+		assert_true(divert_on_link_up(d, 1, 1000 + i, T0));
+		add(d, 1, (uint16_t)(1024 + i), i);
+		divert_on_link_down(d, 1, T0);
+	}
+	assert_false(divert_on_link_up(d, 1, 1, T0));
+	divert_on_link_down(d, 1, T0);
+	/* One of those that are known may come back. */
+	assert_true(divert_on_link_up(d, 1, 1000, T0));
+	say(d, 1, WIRE_ROUTE_DEL, 1024, 0, T0);
+	divert_on_link_down(d, 1, T0);
+	assert_true(divert_on_link_up(d, 1, 1, T0));
+}
+
 static void test_link_moves(void **state)
 {
 	struct divert *d = ((struct fixture *)*state)->d;
@@ -823,6 +842,7 @@ int main(void)
 		DIVERT_TEST(test_early_answers_expire),
 		DIVERT_TEST(test_refusal),
 		DIVERT_TEST(test_full),
+		DIVERT_TEST(test_too_many_instances),
 		DIVERT_TEST(test_link_moves),
 		DIVERT_TEST(test_owner_gone_for_good),
 		DIVERT_TEST(test_owner_of_many_gone),

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "io/link_client.h"
 #include "io/link_server.h"
@@ -20,7 +21,7 @@
 #define PATIENCE_MS 20000
 
 struct side {
-	unsigned ups, downs, failed, msgs;
+	unsigned ups, downs, failed, msgs, silences, returns;
 	char why[128];
 	unsigned last_link;
 	struct wire_msg last;
@@ -58,6 +59,14 @@ static void on_down(void *ctx, unsigned link_id, const char *why)
 	s->downs++;
 	s->last_link = link_id;
 	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+static void on_silent(void *ctx, unsigned link_id, bool silent)
+{
+	struct side *s = ctx;
+
+	*(silent ? &s->silences : &s->returns) += 1;
+	s->last_link = link_id;
 }
 
 static void on_failed(void *ctx, unsigned link_id, const char *why)
@@ -126,6 +135,7 @@ static void start_client(void)
 	const struct link_client_events events = {.up = on_up,
 						  .msg = on_msg,
 						  .down = on_down,
+						  .silent = on_silent,
 						  .failed = on_failed,
 						  .ctx = &online};
 
@@ -343,6 +353,140 @@ static void test_something_else(void **state)
 	close(fd);
 }
 
+/* ---- silence ---- */
+
+/* An intercept by hand, of which every link can be stopped. */
+struct hand {
+	struct peer *peer;
+	int fd;
+	bool stopped;
+};
+
+static struct hand hands[LINKS];
+
+static int listen_by_hand(void)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_from_endpoint(&sa, &at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+static void work_by_hand(struct hand *h)
+{
+	uint8_t bytes[4096];
+	const uint8_t *tx;
+	struct wire_msg msg;
+	ssize_t n;
+	size_t len;
+
+	if (h->stopped)
+		return;
+	while ((n = recv(h->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+		peer_on_bytes(h->peer, bytes, (size_t)n, clock_us());
+		while (peer_next_msg(h->peer, &msg))
+			;
+	}
+	len = peer_tx_peek(h->peer, &tx);
+	if (len > 0)
+		assert_int_equal(write(h->fd, tx, len), len);
+	peer_tx_advance(h->peer, len);
+}
+
+/* Until *counter is at least n, or so many us are over. */
+static void work_until(const unsigned *counter, unsigned n, uint64_t us)
+{
+	uint64_t end_us = clock_us() + us;
+
+	while ((!counter || *counter < n) && clock_us() < end_us) {
+		for (unsigned i = 0; i < LINKS; i++)
+			work_by_hand(&hands[i]);
+		uv_run(&loop, UV_RUN_ONCE); /* there is a tick */
+	}
+	if (counter)
+		assert_true(*counter >= n);
+}
+
+static void start_by_hand(void)
+{
+	const struct peer_config cfg = {.role = PEER_SERVER,
+					.instance = 2,
+					.max_records = 1,
+					.tx_bytes = 2 * WIRE_FRAME_MAX};
+	int listener = listen_by_hand();
+
+	start_client();
+	for (unsigned i = 0; i < 5; i++)
+		uv_run(&loop, UV_RUN_ONCE);
+	for (unsigned i = 0; i < LINKS; i++)
+		hands[i] = (struct hand){
+			.peer = peer_new(&cfg, &heap_mem, clock_us()),
+			.fd = accept(listener, NULL, NULL),
+		};
+	work_until(&online.ups, LINKS, PATIENCE_MS * 1000u);
+	close(listener);
+}
+
+static void end_by_hand(void)
+{
+	for (unsigned i = 0; i < LINKS; i++) {
+		peer_free(hands[i].peer, &heap_mem);
+		close(hands[i].fd);
+	}
+}
+
+static void test_one_link_is_silent(void **state)
+{
+	unsigned link_id;
+
+	(void)state;
+	start_by_hand();
+	hands[1].stopped = true;
+	work_until(&online.silences, 1, PATIENCE_MS * 1000u);
+	link_id = online.last_link;
+	work_until(NULL, 0, 2 * PEER_ANSWER_US);
+	assert_int_equal(online.silences, 1);
+	assert_int_equal(online.returns, 0);
+	assert_int_equal(link_client_up(client), LINKS);
+	hands[1].stopped = false;
+	work_until(&online.returns, 1, PATIENCE_MS * 1000u);
+	assert_int_equal(online.last_link, link_id);
+	assert_int_equal(online.downs, 0);
+	end_by_hand();
+}
+
+/* Those that answered are gone: what is left may be only slow. */
+static void test_the_silent_one_is_the_last(void **state)
+{
+	(void)state;
+	start_by_hand();
+	hands[1].stopped = true;
+	work_until(&online.silences, 1, PATIENCE_MS * 1000u);
+	hands[0].stopped = hands[2].stopped = true;
+	shutdown(hands[0].fd, SHUT_RDWR);
+	shutdown(hands[2].fd, SHUT_RDWR);
+	work_until(&online.downs, 2, PATIENCE_MS * 1000u);
+	assert_int_equal(online.returns, 1);
+	end_by_hand();
+}
+
+static void test_all_links_are_silent(void **state)
+{
+	(void)state;
+	start_by_hand();
+	work_until(NULL, 0, PEER_PING_US);
+	for (unsigned i = 0; i < LINKS; i++)
+		hands[i].stopped = true;
+	work_until(NULL, 0, PEER_PING_US + 3 * PEER_ANSWER_US);
+	assert_int_equal(online.silences, 0);
+	assert_int_equal(link_client_up(client), LINKS);
+	end_by_hand();
+}
+
 /* ---- keys ---- */
 
 static void nobody_comes_up(const struct link_key *of_client,
@@ -393,6 +537,9 @@ int main(void)
 		TEST(test_much_at_once),
 		TEST(test_more_than_fits),
 		TEST(test_something_else),
+		TEST(test_one_link_is_silent),
+		TEST(test_the_silent_one_is_the_last),
+		TEST(test_all_links_are_silent),
 		TEST_WITH_KEY(test_both_ways),
 		TEST_WITH_KEY(test_refused_and_tried_again),
 		TEST_WITH_KEY(test_comes_back),

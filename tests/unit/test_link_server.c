@@ -8,10 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
+#include <linux/ipv6.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
@@ -29,7 +33,7 @@ struct fixture {
 	unsigned ups, downs, strangers, msgs;
 	unsigned last_up, last_down;
 	struct wire_msg last_msg;
-	bool refuse;
+	bool refuse, end, far;
 };
 
 static void on_up(void *ctx, unsigned link_id)
@@ -38,6 +42,8 @@ static void on_up(void *ctx, unsigned link_id)
 
 	f->ups++;
 	f->last_up = link_id;
+	if (f->end)
+		link_server_end(f->server, link_id, "not this one");
 }
 
 static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
@@ -64,7 +70,7 @@ static void on_stranger(void *ctx, const struct endpoint *remote,
 	struct fixture *f = ctx;
 
 	(void)why;
-	assert_true(addr_is_loopback(&remote->addr));
+	assert_true(f->far || addr_is_loopback(&remote->addr));
 	f->strangers++;
 }
 
@@ -72,7 +78,7 @@ static bool may_connect(void *ctx, const struct ip_addr *remote)
 {
 	const struct fixture *f = ctx;
 
-	assert_true(addr_is_loopback(remote));
+	assert_true(f->far || addr_is_loopback(remote));
 	return !f->refuse;
 }
 
@@ -317,6 +323,7 @@ static void test_links_of_one_address(void **state)
 	}
 	more = client(f);
 	pump_until(f, f->strangers == 1);
+	assert_int_equal(link_server_refused(f->server, LINK_TOO_MANY), 1);
 	other = client_from(f, 0x7f000002);
 	hello(other, WIRE_VERSION);
 	pump_until(f, f->ups == LINK_SERVER_EACH_MAX + 1);
@@ -324,6 +331,125 @@ static void test_links_of_one_address(void **state)
 		close(fds[i]);
 	close(more);
 	close(other);
+}
+
+/* ---- addresses of IPv6 ---- */
+
+static struct in6_addr in6_at(uint8_t net, uint8_t host)
+{
+	struct in6_addr a = {.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
+
+	a.s6_addr[7] = net;
+	a.s6_addr[8] = 0xff;
+	a.s6_addr[15] = host;
+	return a;
+}
+
+/* A network of our own. */
+static bool isolate(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd, rc;
+
+	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return false;
+	fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	rc = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &lo);
+	for (int i = 0; rc == 0 && i < 2 * (BURST + 1); i++) {
+		struct in6_ifreq add = {
+			.ifr6_addr = in6_at(i % 2 == 1, (uint8_t)(i / 2)),
+			.ifr6_prefixlen = 128,
+			.ifr6_ifindex = 1,
+		};
+
+		rc = ioctl(fd, SIOCSIFADDR, &add);
+	}
+	close(fd);
+	return rc == 0;
+}
+
+static int setup_isolated(void **state)
+{
+	static int isolated = -1;
+
+	if (isolated < 0)
+		isolated = isolate();
+	setup(state);
+	((struct fixture *)*state)->far = isolated;
+	return 0;
+}
+
+/* A new address may be bound only when the kernel has looked for others that
+ * have it, which it does in its own time, even on lo. */
+static int bind_in_time(int fd, const struct sockaddr_in6 *from)
+{
+	int rc = -1;
+
+	for (int i = 0; rc && i < 10000; i++) {
+		rc = bind(fd, (const struct sockaddr *)from, sizeof(*from));
+		if (rc && errno != EADDRNOTAVAIL)
+			break;
+		if (rc)
+			usleep(1000);
+	}
+	return rc;
+}
+
+static int client6(const struct fixture *f, uint8_t net, uint8_t host)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+				  .sin6_port = htons(f->port),
+				  .sin6_addr = in6addr_loopback};
+	struct sockaddr_in6 from = {.sin6_family = AF_INET6,
+				    .sin6_addr = in6_at(net, host)};
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	assert_int_equal(bind_in_time(fd, &from), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+static void test_links_of_one_network(void **state)
+{
+	struct fixture *f = *state;
+	int fds[LINK_SERVER_EACH_MAX], more, other;
+
+	if (!f->far)
+		skip();
+	for (uint8_t i = 0; i < LINK_SERVER_EACH_MAX; i++) {
+		fds[i] = client6(f, 0, i);
+		hello(fds[i], WIRE_VERSION);
+		pump_until(f, f->ups == i + 1u);
+	}
+	more = client6(f, 0, LINK_SERVER_EACH_MAX);
+	pump_until(f, f->strangers == 1);
+	assert_int_equal(link_server_refused(f->server, LINK_TOO_MANY), 1);
+	other = client6(f, 1, 0);
+	hello(other, WIRE_VERSION);
+	pump_until(f, f->ups == LINK_SERVER_EACH_MAX + 1);
+	for (unsigned i = 0; i < LINK_SERVER_EACH_MAX; i++)
+		close(fds[i]);
+	close(more);
+	close(other);
+}
+
+static void test_masses_of_one_network(void **state)
+{
+	struct fixture *f = *state;
+	int fds[BURST], slow;
+
+	if (!f->far)
+		skip();
+	slow = client6(f, 1, 0);
+	for (uint8_t i = 0; i < BURST; i++)
+		fds[i] = client6(f, 0, i);
+	pump_until(f, f->strangers == BURST + 1 - PENDING);
+	hello(slow, WIRE_VERSION);
+	pump_until(f, f->ups == 1);
+	for (unsigned i = 0; i < BURST; i++)
+		close(fds[i]);
+	close(slow);
 }
 
 /* Not even its first bytes are looked at. */
@@ -341,6 +467,27 @@ static void test_refused_address(void **state)
 	pump_until(f, read_to_end(fd, buf, sizeof(buf), &have) == 0);
 	assert_int_equal(link_server_refused(f->server, LINK_NOT_ALLOWED), 1);
 	assert_int_equal(f->ups, 0);
+	close(fd);
+}
+
+/* It hears nothing, and what it has said besides is not looked at. */
+static void test_ended_when_it_comes_up(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t buf[16];
+	size_t have = 0;
+	int fd;
+
+	f->end = true;
+	fd = client(f);
+	hello(fd, WIRE_VERSION);
+	say(fd, &(struct wire_msg){.type = WIRE_ROUND});
+	pump_until(f, f->downs == 1);
+	pump_until(f, read_to_end(fd, buf, sizeof(buf), &have) == 0);
+	assert_int_equal(have, 0);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(f->msgs, 0);
+	assert_int_equal(f->strangers, 0);
 	close(fd);
 }
 
@@ -458,6 +605,8 @@ static void test_slow_link_sheds(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST6(name)                                                            \
+	cmocka_unit_test_setup_teardown(name, setup_isolated, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_link_comes_up),
 		TEST(test_stranger_gets_no_byte),
@@ -466,9 +615,13 @@ int main(void)
 		TEST(test_masses_close_their_own),
 		TEST(test_links_of_one_address),
 		TEST(test_refused_address),
+		TEST(test_ended_when_it_comes_up),
 		TEST(test_flush_writes_at_once),
 		TEST(test_full_server_takes_up_later),
 		TEST(test_slow_link_sheds),
+		/* The namespace stays: last. */
+		TEST6(test_links_of_one_network),
+		TEST6(test_masses_of_one_network),
 	};
 
 	srand((unsigned)getpid());

@@ -312,6 +312,19 @@ static void test_parse_refuses(void **state)
 			    "file: not an option, see --help");
 }
 
+static void test_fault_is_one_line(void **state)
+{
+	(void)state;
+	assert_string_equal(parse("-n 2\n\t\x7f\x1b[m"),
+			    "-n 2????[m: copies must be 1");
+	assert_string_equal(parse("--qu\nick"),
+			    "--qu?ick: no such option, see --help");
+	assert_string_equal(parse("fi\r\nle"),
+			    "fi??le: not an option, see --help");
+	assert_string_equal(parse("-n \xc3\xa4"),
+			    "-n \xc3\xa4: copies must be 1");
+}
+
 static void test_help(void **state)
 {
 	char *text = NULL;
@@ -348,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_endpoints),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_fault_is_one_line),
 		cmocka_unit_test(test_help),
 	};
 

@@ -799,6 +799,71 @@ static void test_silence_with_a_late_timer(void **state)
 	assert_int_equal(peer_fault(t->client), PEER_SILENT);
 }
 
+/* A second link to the same process, which answers. */
+static void lag_behind(struct pair *one, struct pair *other, uint64_t asked_us)
+{
+	shake_hands(one);
+	shake_hands(other);
+	peer_on_timer(one->client, asked_us);
+	assert_int_equal(waiting(one->client), 16);
+	feed_at(other->client, "\0", 1, asked_us + PEER_ANSWER_US / 2);
+}
+
+static void test_a_link_lags(void **state)
+{
+	struct pair *t = *state, *other;
+	uint64_t asked_us = T0 + PEER_PING_US, due = asked_us + PEER_ANSWER_US;
+
+	setup((void **)&other);
+	lag_behind(t, other, asked_us);
+	assert_false(peer_lags(t->client, other->client, due - 1));
+	assert_true(peer_lags(t->client, other->client, due));
+	assert_false(peer_lags(other->client, t->client, due));
+	/* the next PING is no new chance, a byte is */
+	peer_on_timer(t->client, due);
+	assert_true(peer_lags(t->client, other->client, due));
+	feed_at(t->client, "\0", 1, due);
+	assert_false(peer_lags(t->client, other->client, due));
+	peer_on_timer(t->client, due + PEER_PING_US - 1);
+	assert_false(peer_lags(t->client, other->client, 2 * due));
+	teardown((void **)&other);
+}
+
+/* The process is stopped: all are silent, though not since the same moment. */
+static void test_nobody_lags_when_all_are_silent(void **state)
+{
+	struct pair *t = *state, *other;
+	uint64_t asked_us = T0 + PEER_PING_US;
+
+	setup((void **)&other);
+	shake_hands(t);
+	shake_hands(other);
+	peer_on_timer(t->client, asked_us);
+	feed_at(other->client, "\0", 1, asked_us + PEER_ANSWER_US / 2 - 1);
+	for (uint64_t at = asked_us; at < T0 + PEER_SILENCE_US; at += 50000) {
+		peer_on_timer(t->client, at);
+		peer_on_timer(other->client, at);
+		assert_false(peer_lags(t->client, other->client, at));
+		assert_false(peer_lags(other->client, t->client, at));
+	}
+	teardown((void **)&other);
+}
+
+static void test_only_links_that_are_up_lag(void **state)
+{
+	struct pair *t = *state, *other;
+	uint64_t asked_us = T0 + PEER_PING_US, due = asked_us + PEER_ANSWER_US;
+
+	setup((void **)&other);
+	lag_behind(t, other, asked_us);
+	feed(other->client, "\xff\xff\xff\xff", 4);
+	assert_false(peer_lags(t->client, other->client, due));
+	teardown((void **)&other);
+	setup((void **)&other);
+	assert_false(peer_lags(other->client, t->client, due));
+	teardown((void **)&other);
+}
+
 /* ---- making ---- */
 
 static void test_no_memory(void **state)
@@ -862,6 +927,9 @@ int main(void)
 		PAIR_TEST(test_ping_and_pong),
 		PAIR_TEST(test_silence),
 		PAIR_TEST(test_silence_with_a_late_timer),
+		PAIR_TEST(test_a_link_lags),
+		PAIR_TEST(test_nobody_lags_when_all_are_silent),
+		PAIR_TEST(test_only_links_that_are_up_lag),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_fault_texts),
 	};

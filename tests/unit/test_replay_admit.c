@@ -277,6 +277,88 @@ static void test_copied_back(void **state)
 	assert_int_equal(ledger(e)->conns.answered, TIMES);
 }
 
+/* As a tcpcopy makes it. */
+static const struct segment tcpcopys_syn = {
+	.flags = TCP_SYN,
+	.wnd = 65535,
+	.opts = {.mss_bytes = 1460, .has_wscale = true, .wscale = 7},
+};
+
+static void client_syn_like(struct engine *e, struct client *c,
+			    const struct segment *like)
+{
+	struct segment seg = *like;
+	uint8_t l3[PACKET_HEADER_MAX];
+	size_t len;
+
+	seg.tuple = (struct four_tuple){c->at, c->online};
+	seg.seq = c->seq++;
+	len = packet_build(l3, sizeof(l3), &seg, 0);
+	replay_on_packet(e->r, l3, len, len, e->now_us);
+	engine_pull(e);
+}
+
+/* It gives what it sends endpoints of its own, and makes two of each. */
+static void test_copied_back_by_other_names(void **state)
+{
+	struct engine *e = *state;
+
+	e->cfg.live = true;
+	engine_start(e);
+	for (uint8_t i = 1; i <= TIMES; i++) {
+		struct client c = client_at(i, 5000);
+
+		c.seq += 7919u * i;
+		client_syn(e, &c);
+		for (uint16_t n = 0; n < 2; n++) {
+			struct client back =
+				client_at((uint8_t)(100 + i), 6000 + n);
+
+			back.seq = e->conns[i - 1].route.iss;
+			client_syn_like(e, &back, &tcpcopys_syn);
+			client_send(e, &back, 100, 0);
+		}
+		client_send(e, &c, 100, 0);
+		client_end(e, &c, TCP_FIN);
+		engine_wait(e, 2000000);
+	}
+	check(e, LOSS_LOOP, 2 * TIMES, 2 * TIMES, 200 * TIMES);
+	assert_int_equal(e->notices[NOTICE_LOOP], 1);
+	assert_int_equal(e->conn_count, TIMES);
+	assert_int_equal(ledger(e)->conns.answered, TIMES);
+}
+
+/* Other clients with the number of one of our SYNs. */
+static void test_the_number_alone_is_no_loop(void **state)
+{
+	struct engine *e = *state;
+	struct segment likes[] = {tcpcopys_syn, tcpcopys_syn, tcpcopys_syn,
+				  tcpcopys_syn, tcpcopys_syn};
+	struct client c = client_at(1, 5000), other = client_at(2, 5000);
+	unsigned count = sizeof(likes) / sizeof(likes[0]);
+
+	e->cfg.live = true;
+	engine_start(e);
+	client_talk(e, &c, 1);
+	likes[0].opts.has_tstamp = true;
+	likes[1].opts.has_wscale = false;
+	likes[2].opts.wscale = 8;
+	likes[3].wnd = 64240;
+	for (unsigned i = 0; i < count; i++) {
+		/* all that is the same as ours, but long ago */
+		if (i == count - 1)
+			engine_wait(e, 62000000);
+		other = client_at((uint8_t)(2 + i), 5000);
+		other.seq = e->conns[0].route.iss;
+		client_syn_like(e, &other, &likes[i]);
+		client_send(e, &other, 100, 0);
+		client_end(e, &other, TCP_FIN);
+	}
+	engine_wait(e, 1000000);
+	check(e, LOSS_NONE, 0, 0, 0);
+	assert_int_equal(ledger(e)->conns.answered, 1 + count);
+}
+
 /* Clients that look alike, and are none of ours. */
 static void test_no_loop(void **state)
 {
@@ -335,6 +417,8 @@ int main(void)
 		TEST(test_shedding),
 		TEST(test_own_packets_captured),
 		TEST(test_copied_back),
+		TEST(test_copied_back_by_other_names),
+		TEST(test_the_number_alone_is_no_loop),
 		TEST(test_no_loop),
 		TEST(test_files_know_no_loop),
 	};

@@ -198,6 +198,38 @@ static void test_the_last_link_takes_all(void **state)
 		assert_int_equal(e->conns[i].routes, 1);
 }
 
+/* It is as good as gone, and back when it answers. */
+static void test_the_others_take_a_silent_links_routes(void **state)
+{
+	struct engine *e = *state;
+	struct client c;
+
+	engine_start(e);
+	for (uint8_t i = 1; i <= 9; i++) {
+		c = client_at(i, 5000);
+		client_syn(e, &c);
+	}
+	e->links_used = 0;
+	for (unsigned i = 0; i < 9; i++)
+		e->conns[i].routes = 0;
+	replay_on_link_silence(e->r, 1, true, e->now_us);
+	engine_wait(e, 3000);
+	assert_int_equal(e->links_used, 5);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(e->conns[i].routes, 1);
+	/* nor do new ones take it */
+	for (uint8_t i = 11; i <= 19; i++) {
+		c = client_at(i, 5000);
+		client_syn(e, &c);
+		client_send(e, &c, 100, 0);
+	}
+	assert_int_equal(e->links_used, 5);
+	replay_on_link_silence(e->r, 1, false, e->now_us);
+	engine_wait(e, 3000);
+	assert_int_equal(e->links_used, 7);
+	assert_int_equal(ledger(e)->turns.answered, 9);
+}
+
 /* Two intercepts see the target's answers: each is told. */
 static void test_every_intercept_of_a_target_is_told(void **state)
 {
@@ -473,6 +505,34 @@ static void test_relay_timers_rest_while_a_link_is_full(void **state)
 	assert_true(ledger(e)->packets_resent > 0);
 }
 
+/* Packets for a link that falls silent go by another one. What it had taken
+ * is still in it when it answers again. */
+static void test_relay_when_a_full_link_is_silent(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+	unsigned link_id;
+
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &c);
+	link_id = replay_packet_link(e->r);
+	replay_on_link_room(e->r, link_id, false);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 100000);
+	assert_int_equal(e->conns[0].bytes, 0);
+	replay_on_link_silence(e->r, link_id, true, e->now_us);
+	engine_wait(e, 1000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	replay_on_link_silence(e->r, link_id, false, e->now_us);
+	client_send(e, &c, 100, 100);
+	engine_wait(e, 100000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	replay_on_link_room(e->r, link_id, true);
+	engine_wait(e, 1000);
+	assert_int_equal(e->conns[0].bytes, 200);
+}
+
 /* Another link takes them, or they wait for one. */
 static void test_relay_when_full_links_go(void **state)
 {
@@ -561,6 +621,7 @@ int main(void)
 		TEST(test_no_link_no_packet),
 		TEST(test_sent_again_after_the_links_return),
 		TEST(test_the_last_link_takes_all),
+		TEST(test_the_others_take_a_silent_links_routes),
 		TEST(test_every_intercept_of_a_target_is_told),
 		TEST(test_a_round_leaves_out_what_is_over),
 		TEST(test_a_round_is_begun_anew),
@@ -570,6 +631,7 @@ int main(void)
 		TEST(test_relay_keeps_the_route_to_the_end),
 		TEST(test_relay_waits_for_room),
 		TEST(test_relay_timers_rest_while_a_link_is_full),
+		TEST(test_relay_when_a_full_link_is_silent),
 		TEST(test_relay_when_full_links_go),
 		TEST(test_relay_is_left),
 		TEST(test_another_way_is_another_chance),

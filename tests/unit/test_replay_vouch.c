@@ -159,12 +159,78 @@ static void test_held_to_it_after_a_reconnection(void **state)
 
 	engine_links(e, false);
 	engine_wait(e, 2000000);
-	engine_links(e, true);
+	replay_on_link(e->r, 1, true, e->now_us);
 	assert_silent(e, &c);
 	/* one without a guard has taken its place */
 	say(e, 0, false, false);
 	engine_wait(e, 20000);
 	assert_int_equal(e->conns[0].bytes, 200);
+}
+
+/* Whether this one has a guard is not known yet, on whichever link. */
+static void test_nothing_before_the_first_word(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	engine_links(e, false);
+	replay_on_link(e->r, 0, true, e->now_us);
+	replay_on_link(e->r, 1, true, e->now_us);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	engine_wait(e, 5000000);
+	assert_int_equal(e->packets, 0);
+	/* nor is it known that one has fallen */
+	assert_int_equal(e->notices[NOTICE_UNGUARDED], 0);
+	assert_int_equal(e->notices[NOTICE_NO_RESPONSE], 0);
+	say(e, 1, false, false);
+	engine_wait(e, 20000);
+	assert_int_equal(e->conns[0].bytes, 100);
+	/* a link more of the same one changes nothing */
+	replay_on_link(e->r, 2, true, e->now_us);
+	client_send(e, &c, 100, 100);
+	assert_int_equal(e->conns[0].bytes, 200);
+	assert_int_equal(ledger(e)->guard_pauses, 0);
+}
+
+/* One that guards nothing has given way to one whose guard has fallen. */
+static void test_the_word_of_one_before_is_void(void **state)
+{
+	struct engine *e = *state;
+	struct client c;
+
+	engine_start(e);
+	c = one_session(e);
+	engine_links(e, false);
+	replay_on_link(e->r, 0, true, e->now_us);
+	assert_silent(e, &c);
+	assert_int_equal(e->notices[NOTICE_UNGUARDED], 0);
+	say(e, 0, true, false);
+	assert_int_equal(e->notices[NOTICE_UNGUARDED], 1);
+	assert_silent(e, &c);
+}
+
+/* One of two that is away, and had no guard, keeps nobody waiting. */
+static void test_who_is_away_has_no_word_to_say(void **state)
+{
+	struct engine *e = *state;
+	struct client c;
+
+	e->cfg.group_count = 2;
+	e->targets[0].groups = 3;
+	engine_start(e);
+	c = one_session(e);
+	for (unsigned i = 3; i < 6; i++)
+		replay_on_link(e->r, i, false, e->now_us);
+	client_send(e, &c, 100, 100);
+	engine_wait(e, 20000);
+	assert_int_equal(e->conns[0].bytes, 200);
+	replay_on_link(e->r, 3, true, e->now_us);
+	assert_silent(e, &c);
+	say(e, 3, false, false);
+	engine_wait(e, 20000);
+	assert_int_equal(e->conns[0].bytes, 300);
 }
 
 /* Two intercepts see the answers: each that has a guard must vouch. */
@@ -279,6 +345,9 @@ int main(void)
 		TEST(test_no_packet_after_the_lease_before_the_timer),
 		TEST(test_a_fallen_guard_ends_it_at_once),
 		TEST(test_the_bearer_is_gone),
+		TEST(test_nothing_before_the_first_word),
+		TEST(test_the_word_of_one_before_is_void),
+		TEST(test_who_is_away_has_no_word_to_say),
 		TEST(test_held_to_it_after_a_reconnection),
 		TEST(test_each_intercept_must_vouch),
 		TEST(test_a_guard_of_another_port),

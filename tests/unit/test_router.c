@@ -14,6 +14,7 @@
 
 #define LINKS	   8u
 #define ROUTES_MAX 10u
+#define SHARE	   8u /* of one instance */
 
 static const struct hash_key key = {{1, 2, 3}};
 
@@ -206,14 +207,36 @@ static void test_full(void **state)
 	struct fixture *f = *state;
 
 	router_link_up(f->rt, 0, 0xa);
-	for (uint32_t i = 0; i < ROUTES_MAX; i++)
+	router_link_up(f->rt, 1, 0xb);
+	for (uint32_t i = 0; i < SHARE; i++)
 		assert_int_equal(add(f->rt, 0, i, i), ROUTER_ADDED);
-	assert_int_equal(add(f->rt, 0, 100, 100), ROUTER_FULL);
+	for (uint32_t i = SHARE; i < ROUTES_MAX; i++)
+		assert_int_equal(add(f->rt, 1, i, i), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 1, 100, 100), ROUTER_FULL);
 	assert_int_equal(add(f->rt, 0, 3, 103), ROUTER_ADDED);
 	assert_true(del(f->rt, 0, 5, 5));
 	assert_int_equal(add(f->rt, 0, 100, 100), ROUTER_ADDED);
 	assert_int_equal(link_of(f->rt, 5), -1);
 	assert_int_equal(link_of(f->rt, 100), 0);
+}
+
+/* Whatever one does, the others find room. */
+static void test_the_share_of_one(void **state)
+{
+	struct fixture *f = *state;
+
+	router_link_up(f->rt, 0, 0xa);
+	router_link_up(f->rt, 1, 0xa);
+	router_link_up(f->rt, 2, 0xb);
+	for (uint32_t i = 0; i < SHARE; i++)
+		assert_int_equal(add(f->rt, i % 2, i, i), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 0, 100, 100), ROUTER_FULL);
+	assert_int_equal(add(f->rt, 1, 100, 100), ROUTER_FULL);
+	assert_int_equal(add(f->rt, 1, 3, 103), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 2, 100, 100), ROUTER_ADDED);
+	assert_true(del(f->rt, 1, 5, 5));
+	assert_int_equal(add(f->rt, 0, 101, 101), ROUTER_ADDED);
+	assert_int_equal(add(f->rt, 0, 102, 102), ROUTER_FULL);
 }
 
 static void test_routes_go_by_another_link(void **state)
@@ -541,6 +564,17 @@ static unsigned links_of(const struct model *m, uint32_t instance)
 	return n;
 }
 
+static uint32_t routes_of(const struct model *m, int instance)
+{
+	uint32_t n = 0;
+
+	for (unsigned c = 0; c < CLIENTS; c++)
+		for (unsigned t = 0; t < TARGETS; t++)
+			n += m->routes[c][t].there &&
+			     (int)m->routes[c][t].instance == instance;
+	return n;
+}
+
 static uint32_t routes_in(const struct model *m)
 {
 	uint32_t n = 0;
@@ -581,7 +615,8 @@ static void model_add(struct model *m, struct router *rt, uint32_t link,
 	else if (r->there &&
 		 (uint32_t)((route_id >> 32) - (r->route_id >> 32)) > INT32_MAX)
 		want = ROUTER_LATE;
-	else if (!r->there && routes_in(m) == ROUTES_MAX)
+	else if (!r->there && (routes_in(m) == ROUTES_MAX ||
+			       routes_of(m, m->link[link]) == SHARE))
 		want = ROUTER_FULL;
 	assert_int_equal(router_add(rt, link, &wr), want);
 	if (want == ROUTER_ADDED)
@@ -703,6 +738,7 @@ int main(void)
 		ROUTER_TEST(test_an_earlier_one_comes_late),
 		ROUTER_TEST(test_another_instance_is_refused),
 		ROUTER_TEST(test_full),
+		ROUTER_TEST(test_the_share_of_one),
 		ROUTER_TEST(test_routes_go_by_another_link),
 		ROUTER_TEST(test_a_link_that_is_down_can_do_nothing),
 		ROUTER_TEST(test_expiry),

@@ -527,6 +527,18 @@ static void test_challenged_syn(void **state)
 	one_sends(o, "A 1 a1");
 }
 
+/* What an earlier connection has left behind looks like a challenge, too. */
+static void test_established_before_the_challenge_is_answered(void **state)
+{
+	struct one_session *o = *state;
+
+	one_open(o);
+	one_sends(o, "S 0");
+	one_header(o, TCP_ACK, 5, ISS - 1, 0);
+	one_target(o, TCP_SYN, 1, 0);
+	one_sends(o, "A 1 a1");
+}
+
 static void test_nothing_goes_while_paused(void **state)
 {
 	struct one_session *o = *state;
@@ -584,6 +596,7 @@ int main(void)
 		TEST(test_a_hole_in_the_headers_is_no_hole),
 		TEST(test_old_acks_change_nothing),
 		TEST(test_challenged_syn),
+		TEST(test_established_before_the_challenge_is_answered),
 		TEST(test_nothing_goes_while_paused),
 	};
 

@@ -58,6 +58,29 @@ static void test_of_another_connection(void **state)
 	check_untouched(o);
 }
 
+/* The target answers a late packet of the connection before by an RST with a
+ * number of that one; it may be a little ahead of ours. */
+static void test_rst_beyond_the_window(void **state)
+{
+	struct one_session *o = *state;
+
+	one_header(o, TCP_RST, IRS + 2 + (65535u << 7), 0, 0);
+	assert_int_equal(o->ledger.responses_stale, 1);
+	check_untouched(o);
+	one_header(o, TCP_RST, IRS + 1 + (65535u << 7), 0, 0);
+	assert_int_not_equal(o->s.state, SESSION_ESTABLISHED);
+}
+
+/* After 3 GB of answers the first number is ahead of the next one. */
+static void test_rst_after_gigabytes(void **state)
+{
+	struct one_session *o = *state;
+
+	o->s.target.rcv_nxt += 3000000000u;
+	one_header(o, TCP_RST, IRS + 1 + 3000000000u, 0, 0);
+	assert_int_not_equal(o->s.state, SESSION_ESTABLISHED);
+}
+
 static void test_ack_of_bytes_never_sent(void **state)
 {
 	struct one_session *o = *state;
@@ -97,6 +120,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_leftovers_of_the_connection_before),
 		TEST(test_of_another_connection),
+		TEST(test_rst_beyond_the_window),
+		TEST(test_rst_after_gigabytes),
 		TEST(test_ack_of_bytes_never_sent),
 		TEST(test_old_ack),
 		TEST(test_reset_of_this_connection),

@@ -610,6 +610,22 @@ static void test_refused(void **state)
 	check_unit(&o->ledger.conns, 0, 0, 0, LOSS_REFUSED, 1);
 }
 
+/* The time is over while the RST to the latest SYN is on its way. */
+static void test_refused_and_just_asked_again(void **state)
+{
+	struct one_session *o = *state;
+
+	one_client(o, 100, 0);
+	one_open(o);
+	one_out(o, true);
+	one_header(o, TCP_RST | TCP_ACK, 0, o->iss + 1, 0);
+	o->now_us += ONE_TIMEOUT - 1000;
+	one_open(o);
+	one_out(o, true);
+	one_after(o, 1000);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_REFUSED, 1);
+}
+
 /* Each SYN is a new one: the target may remember the one before. */
 static void test_refused_and_then_taken(void **state)
 {
@@ -795,6 +811,7 @@ int main(void)
 		TEST(test_a_connection_without_a_byte),
 		TEST(test_a_fin_that_is_repeated),
 		TEST(test_refused),
+		TEST(test_refused_and_just_asked_again),
 		TEST(test_refused_and_then_taken),
 		TEST(test_silence),
 		TEST(test_a_quiet_connection_stays),

@@ -79,6 +79,16 @@ static void test_numbers(void **state)
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.buffer_mb, 64);
 	assert_false(o.resend);
+	assert_true(parse(X "-m 1048576 -k 604800 --max-hold 86400 "
+			    "--buffer 4096 --stats 86400"));
+	assert_int_equal(o.memory_mb, 1048576);
+	assert_int_equal(o.idle_us, 604800000000);
+	assert_int_equal(o.max_hold_us, 86400000000);
+	assert_int_equal(o.buffer_mb, 4096);
+	assert_int_equal(o.service.stats_us, 86400000000);
+	assert_true(parse(X "-i f -a 1000 -I 3600000"));
+	assert_true(o.accelerate > 999.9);
+	assert_int_equal(o.skip_idle_ms, 3600000);
 }
 
 static void test_limits(void **state)
@@ -245,6 +255,7 @@ static const char *const refused[][2] = {
 	{X "-r 0", "-r 0: the percentage must be 1 to 100"},
 	{X "-r 101", "-r 101: "},
 	{X "-m 15", "-m 15: megabytes must be 16 to 1048576"},
+	{X "-m 1048577", "-m 1048577: megabytes must be 16 to 1048576"},
 	{X "--max-sessions 0",
 	 "--max-sessions 0: sessions must be 1 to 10000000"},
 	{X "--max-sessions 10000001", "--max-sessions 10000001: sessions"},
@@ -263,11 +274,16 @@ static const char *const refused[][2] = {
 	{X "-M 575", "-M 575: the MTU must be 576 to 65535"},
 	{X "-M 65536", "-M 65536: "},
 	{X "-S 63", "-S 63: the MSS must be 64 to 65495"},
+	{X "-S 65496", "-S 65496: the MSS must be 64 to 65495"},
 	{X "-C 0", "-C 0: links must be 1 to 16"},
 	{X "-C 17", "-C 17: "},
 	{X "-t 0.5", "-t 0.5: seconds must be 1 to 86400"},
+	{X "-t 86401", "-t 86401: seconds must be 1 to 86400"},
 	{X "-k 0", "-k 0: seconds must be 1 to 604800"},
+	{X "-k 604801", "-k 604801: seconds must be 1 to 604800"},
 	{X "--max-hold 0", "--max-hold 0: seconds must be 0.001 to 86400"},
+	{X "--max-hold 86400.1",
+	 "--max-hold 86400.1: seconds must be 0.001 to 86400"},
 	{X "-p 0", "-p 0: a port must be 1 to 65535"},
 	{X "-p 65536", "-p 65536: "},
 	{X "-p 36524-36523",
@@ -293,8 +309,11 @@ static const char *const refused[][2] = {
 	{X "--workers 32 -C 3",
 	 "--workers 32: with -C 3 more than the 64 links that an intercept"},
 	{X "--buffer 0", "--buffer 0: megabytes must be 1 to 4096"},
+	{X "--buffer 4097", "--buffer 4097: megabytes must be 1 to 4096"},
 	{X "-i f -a 0.5", "-a 0.5: the factor must be 1 to 1000"},
+	{X "-i f -a 1000.1", "-a 1000.1: the factor must be 1 to 1000"},
 	{X "-i f -I 0", "-I 0: milliseconds must be 1 to 3600000"},
+	{X "-i f -I 3600001", "-I 3600001: milliseconds must be 1 to 3600000"},
 	{X "-a 2", "-a: only together with -i"},
 	{X "-I 2", "-I: only together with -i"},
 	{X "-i f --device eth0", "--device: not together with -i"},
@@ -339,6 +358,8 @@ static const char *const refused[][2] = {
 	{X "--log-level loud",
 	 "--log-level loud: must be error, warn, info or debug"},
 	{X "--stats 0", "--stats 0: seconds between reports must be 0.1"},
+	{X "--stats 86401",
+	 "--stats 86401: seconds between reports must be 0.1 to 86400"},
 	{X "extra", "extra: not an option"},
 	{X "--frobnicate", "--frobnicate: no such option"},
 };

@@ -155,8 +155,8 @@ def demonstrate(lab):
     say(f"{CLIENTS} clients ask {REQUESTS:,} times, on connections of "
         f"{KEPT_ALIVE} requests and of one")
     watch(load, lambda: len(ids(target)))
-    leaked = tap.count()
     ledger = tcpcopy.finish()
+    leaked = tap.count()  # with what the resets of its end brought about
     seen = control(lab, tap)
     intercept.finish()
     logs = ids(online), ids(target)

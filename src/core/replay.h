@@ -31,6 +31,8 @@ struct replay_target {
 };
 
 #define REPLAY_GROUPS_MAX 32
+/* SYNs that are remembered, so that copies of them can be told. */
+#define REPLAY_SYNS 4096u
 
 /* Whether answers of the target would get out. others: bit g: intercept g has a
  * guard, of other ports than the target's. */
@@ -71,6 +73,9 @@ struct replay_config {
 	bool resend; /* turns thrown away by a closing target */
 	bool relay;  /* packets go by the links, see replay_packet_link() */
 	struct hash_key hash_key;
+	/* REPLAY_SYNS words, 0 at first, that workers share; kept. NULL: this
+	 * engine is the only one. */
+	uint64_t *syns;
 	/* The client whose connections are traced, port 0: any of its; none:
 	 * addr_is_none() */
 	struct endpoint trace;

@@ -145,6 +145,7 @@ struct replay *replay_new(const struct replay_config *cfg,
 		return NULL;
 	}
 	replay_init_limits(r, now_us);
+	r->syns = cfg->syns ? cfg->syns : r->own_syns;
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
 	r->round_begins = r->round_ends = replay_link_count(cfg);

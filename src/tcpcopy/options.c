@@ -409,11 +409,12 @@ static bool check_parts(const struct tcpcopy_options *o,
 {
 	unsigned n = o->split.count;
 
-	if (o->max_sessions && o->max_sessions < n)
+	if (n > 1 && o->max_sessions && o->max_sessions < n * o->copies)
 		return opts_fail(fault,
-				 "--max-sessions %u: must be at least %u, one "
-				 "for each of --workers",
-				 o->max_sessions, n);
+				 "--max-sessions %u: must be at least %u, the "
+				 "-n copies of a connection for each of "
+				 "--workers",
+				 o->max_sessions, n * o->copies);
 	if (o->max_packets && o->max_packets < n)
 		return opts_fail(fault,
 				 "--max-rate: must be at least %u packets, one "

@@ -50,6 +50,7 @@ struct tcpcopy_options {
 	 * them. */
 	struct split split;
 	uint16_t *fanout_ids; /* one a device; NULL: a single process */
+	uint64_t *syns;	      /* see struct replay_config */
 
 	const char *intercepts_text; /* while parsing */
 	unsigned char given[512];    /* ids of options that were given */

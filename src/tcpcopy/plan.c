@@ -324,6 +324,7 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.max_hold_us = o->max_hold_us,
 		.resend = o->resend,
 		.relay = o->path == PATH_RELAY && !o->dry_run,
+		.syns = o->syns,
 		.trace = o->trace,
 	};
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));

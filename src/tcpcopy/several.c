@@ -10,11 +10,16 @@
 #include "tcpcopy/account.h"
 #include "tcpcopy/app.h"
 
+/* By all workers. */
+struct shared {
+	uint64_t syns[REPLAY_SYNS];
+	uint16_t fanout_ids[DEVICES_MAX]; /* the first writes them */
+};
+
 struct several {
 	const struct tcpcopy_options *options;
 	uint32_t seed;
-	/* Shared: the first worker writes the devices' groups. */
-	uint16_t *fanout_ids;
+	struct shared *shared;
 };
 
 static int serve(void *ctx, struct service *s, unsigned index)
@@ -27,7 +32,8 @@ static int serve(void *ctx, struct service *s, unsigned index)
 	own = *several->options;
 	own.split.seed = several->seed;
 	own.split.index = index;
-	own.fanout_ids = several->fanout_ids;
+	own.fanout_ids = several->shared->fanout_ids;
+	own.syns = several->shared->syns;
 	return app_run(&app, &own, s);
 }
 
@@ -47,7 +53,6 @@ static void report(void *ctx, struct service *s, const void *const accounts[],
 
 int several_run(const struct tcpcopy_options *o)
 {
-	size_t bytes = DEVICES_MAX * sizeof(uint16_t);
 	struct several several = {.options = o};
 	const struct workers_spec spec = {
 		.program = "tcpcopy",
@@ -58,15 +63,15 @@ int several_run(const struct tcpcopy_options *o)
 		.report = report,
 		.ctx = &several,
 	};
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	void *at = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int rc;
 
 	if (at == MAP_FAILED)
 		return app_refuse(1, "no memory");
-	several.fanout_ids = at;
+	several.shared = at;
 	random_bytes(&several.seed, sizeof(several.seed));
 	rc = workers_run(&spec);
-	munmap(at, bytes);
+	munmap(at, sizeof(struct shared));
 	return rc;
 }

@@ -7,7 +7,8 @@ import time
 import pytest
 from hosts import CLIENTS, CLIENTS6
 from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
-from outcome import Copy, assert_balanced, assert_exact, assert_whole, counter
+from outcome import (Copy, assert_balanced, assert_exact, assert_whole, counter,
+                     lost)
 from waiting import wait_until
 
 ENVIRONMENT = 3
@@ -122,6 +123,29 @@ def test_one_tuple_wanted_twice(lab):
     assert_whole(ledger)
     assert counter(ledger, "routes_refused") == 0
     assert counter(ledger, "remapped") == 40
+
+
+def test_target_that_copies_back(lab):
+    """With other ports, so that they come to other workers."""
+    online = lab.serve(lab.online, ONLINE_PORT)
+    target = lab.serve(lab.target, TARGET_PORT)
+    lab.rule(TARGET_PORT)
+    program = lab.start_intercept()
+    lab.start_intercept(host=lab.online)
+    back = lab.start_tcpcopy(
+        "-x", f"{TARGET_PORT}-{lab.online.addr}:{ONLINE_PORT}", "-n", 8,
+        host=lab.target)
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "--workers", 4)
+    copy = Copy(online, target, program, tcpcopy)
+    lab.load(connections=10, concurrent=10, requests=3)
+    copy.settle()
+    wait_until(lambda: tcpcopy.ledger()["connections"]["captured"] >= 18,
+               what="eight copies that come back")
+    ledger = tcpcopy.finish()
+    assert_balanced(ledger)
+    back_again = ledger["connections"]["captured"] - 10
+    assert lost(ledger, "connections") == {"loop": back_again}
+    back.kill()
 
 
 def test_ipv6(lab):

@@ -303,7 +303,10 @@ static const char *const refused[][2] = {
 	{X "--workers 2 --capture pcap",
 	 "--workers: not together with --capture pcap"},
 	{X "--workers 3 --max-sessions 2",
-	 "--max-sessions 2: must be at least 3, one for each of --workers"},
+	 "--max-sessions 2: must be at least 3, the -n copies of a connection "
+	 "for each of --workers"},
+	{X "-n 5 --workers 3 --max-sessions 14",
+	 "--max-sessions 14: must be at least 15"},
 	{X "--workers 3 --max-rate 2",
 	 "--max-rate: must be at least 3 packets, one for each of --workers"},
 	{X "--workers 32 -C 3",

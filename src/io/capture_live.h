@@ -9,6 +9,11 @@
 /* No buffer is smaller. */
 #define CAPTURE_BUFFER_MIN_BYTES (512u << 10)
 
+/* Of a device. */
+struct capture_groups {
+	uint16_t ring, ahead;
+};
+
 struct capture_live_config {
 	const char *device; /* NULL: all */
 	const char *filter; /* pcap-filter(7) */
@@ -18,8 +23,8 @@ struct capture_live_config {
 	/* Several workers, of which each opens a ring in turn, that of index 0
 	 * first: only what is ours. */
 	struct split split;
-	/* Of the device, for them all: written by the first. */
-	uint16_t *fanout_id;
+	/* For them all: written by the first. */
+	struct capture_groups *groups;
 };
 
 /* Both: 0, or -errno and a reason in err; -EINVAL: the filter is wrong. */

@@ -3,30 +3,27 @@
  * Theory of operation
  *
  * A packet socket with a TPACKET_V3 ring: the kernel fills blocks, we walk them
- * and give them back. The socket begins with protocol 0, for which nothing is
- * delivered; ring and filter are set up first, and binding to ETH_P_ALL starts
- * it, so that no packet gets past the filter. SOCK_DGRAM: frames begin with
- * their IP header, and the kernel has taken a VLAN tag off before. The rings of
- * several workers are a fanout group; docs/workers.md says how it spreads.
+ * and give them back. While packets are rare, another socket gives them before
+ * their block is closed (capture_ahead.c). Who polls sees both as one. Of
+ * several workers the rings are a fanout group, and the other sockets a second
+ * one; docs/workers.md says how they spread.
  */
-#include "io/capture_live.h"
-
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/capture_ahead.h"
 #include "io/capture_filter.h"
-#include "io/split_filter.h"
+#include "io/packet_socket.h"
 
 /* The kernel closes a block after RETIRE_MS however little is in it, so that
  * blocks times that is how long we may be kept from running. */
@@ -35,16 +32,11 @@
 #define FRAME_BYTES 2048u
 #define RETIRE_MS   10
 
-#ifndef PACKET_IGNORE_OUTGOING
-#define PACKET_IGNORE_OUTGOING 23
-#endif
-#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
-#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
-#endif
-
 struct capture_ring {
 	struct capture base;
 	int fd;
+	int epoll_fd; /* readable if fd or ahead.fd is */
+	struct capture_ahead ahead;
 	uint8_t *ring;
 	size_t ring_bytes;
 	unsigned blocks, block; /* how many, and the one being walked */
@@ -71,7 +63,7 @@ static struct capture_ring *ring_of(struct capture *c)
 
 static int ring_fd(const struct capture *c)
 {
-	return const_ring_of(c)->fd;
+	return const_ring_of(c)->epoll_fd;
 }
 
 static uint64_t ring_deadline_us(const struct capture *c)
@@ -112,14 +104,27 @@ static void walk_end(struct capture_ring *r)
 	r->walking = false;
 }
 
-static void take_packet(struct capture_ring *r, capture_cb *cb, void *ctx)
+/* Whether it was given now, and not before. */
+static bool take_packet(struct capture_ring *r, capture_cb *cb, void *ctx)
 {
 	const void *at = r->next;
 	const struct tpacket3_hdr *h = at;
+	const uint8_t *l3 = r->next + h->tp_net;
+	bool gave = capture_ahead_gave(&r->ahead, l3, h->tp_snaplen, h->tp_len);
 
-	cb(ctx, r->next + h->tp_net, h->tp_snaplen, h->tp_len);
+	if (!gave)
+		cb(ctx, l3, h->tp_snaplen, h->tp_len);
 	r->next += h->tp_next_offset;
 	r->left--;
+	return !gave;
+}
+
+static bool is_empty(void *ring)
+{
+	struct capture_ring *r = ring;
+
+	return !walk_begin(r) && __atomic_load_n(&block_header(r)->num_pkts,
+						 __ATOMIC_RELAXED) == 0;
 }
 
 /* ENETDOWN: the device went down; it may come back, and the socket stays bound
@@ -137,15 +142,15 @@ static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
 			 capture_cb *cb, void *ctx)
 {
 	struct capture_ring *r = ring_of(c);
-	int taken = 0;
+	int taken = capture_ahead_dispatch(&r->ahead, budget, cb, ctx);
 
-	(void)now_us;
-	while (taken < budget && walk_begin(r)) {
-		for (; r->left && taken < budget; taken++)
-			take_packet(r, cb, ctx);
+	while (budget > 0 && walk_begin(r)) {
+		for (; r->left && budget > 0; budget--)
+			taken += take_packet(r, cb, ctx);
 		if (!r->left)
 			walk_end(r);
 	}
+	capture_ahead_pace(&r->ahead, (unsigned)taken, now_us, is_empty, r);
 	if (!taken) {
 		int err = pending_error(r);
 
@@ -211,6 +216,9 @@ static void ring_close(struct capture *c)
 		munmap(r->ring, r->ring_bytes);
 	if (r->fd >= 0)
 		close(r->fd);
+	if (r->epoll_fd >= 0)
+		close(r->epoll_fd);
+	capture_ahead_close(&r->ahead);
 	free(r);
 }
 
@@ -255,8 +263,17 @@ static int make_ring(struct capture_ring *r, size_t buffer_bytes)
 	return 0;
 }
 
-static int attach_filter(int fd, const struct capture_live_config *cfg,
-			 char *err, size_t err_bytes)
+static int open_socket(struct capture_ring *r)
+{
+	r->fd = packet_socket_open();
+	return r->fd < 0 ? r->fd : 0;
+}
+
+/* Both sockets, with one filter. The ring's is made last: when a device has
+ * been down, the kernel starts them again in that order. */
+static int open_filtered(struct capture_ring *r,
+			 const struct capture_live_config *cfg, char *err,
+			 size_t err_bytes)
 {
 	struct sock_fprog prog;
 	int rc = capture_filter_compile(&prog, cfg->filter, cfg->other_hosts,
@@ -264,88 +281,64 @@ static int attach_filter(int fd, const struct capture_live_config *cfg,
 
 	if (rc)
 		return rc;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)))
-		rc = -errno;
-	capture_filter_free(&prog);
+	rc = capture_ahead_open(&r->ahead, cfg, &prog);
+	if (!rc)
+		rc = open_socket(r);
+	if (!rc)
+		rc = packet_socket_filter(r->fd, &r->ahead.filter);
 	/* -EINVAL is for expressions that the user can mend. */
 	return rc == -EINVAL ? -EIO : rc;
 }
 
-static int start(int fd, unsigned ifindex, bool promiscuous)
+static int poll_both(struct capture_ring *r)
 {
-	struct sockaddr_ll at = {.sll_family = AF_PACKET,
-				 .sll_protocol = htons(ETH_P_ALL),
-				 .sll_ifindex = (int)ifindex};
-	struct packet_mreq mreq = {.mr_ifindex = (int)ifindex,
-				   .mr_type = PACKET_MR_PROMISC};
-	int on = 1;
+	struct epoll_event event = {.events = EPOLLIN};
 
-	/* Kernels before 4.20 do not know it; the filter sees to it as well. */
-	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
-	if (promiscuous && ifindex &&
-	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq,
-		       sizeof(mreq)))
+	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (r->epoll_fd < 0 ||
+	    epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->fd, &event) ||
+	    epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->ahead.fd, &event))
 		return -errno;
-	return bind(fd, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
+	return 0;
 }
 
-/* Makes the group, or becomes its next member: the place in it is our index. */
-static int join_fanout(int fd, const struct capture_live_config *cfg)
+/* That of the ring last: the kernel gives a packet first to what came last. */
+static int join_groups(struct capture_ring *r,
+		       const struct capture_live_config *cfg, char *err,
+		       size_t err_bytes)
 {
-	struct sock_filter code[SPLIT_FILTER_MAX];
-	struct sock_fprog prog = {.filter = code};
-	bool first = cfg->split.index == 0;
-	uint32_t flags = PACKET_FANOUT_FLAG_IGNORE_OUTGOING, group;
-	socklen_t len = sizeof(group);
-	int err;
+	int rc = packet_socket_join(r->ahead.fd, &cfg->split,
+				    &cfg->groups->ahead);
 
-	if (first)
-		flags |= PACKET_FANOUT_FLAG_UNIQUEID;
-	group = (first ? 0 : *cfg->fanout_id) | (PACKET_FANOUT_CBPF | flags)
-							<< 16;
-	err = set_option(fd, PACKET_FANOUT, &group, sizeof(group));
-	if (err || !first)
-		return err;
-	if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, &len))
-		return -errno;
-	*cfg->fanout_id = (uint16_t)group;
-	prog.len = (unsigned short)split_filter_fanout(code, cfg->split.seed);
-	return set_option(fd, PACKET_FANOUT_DATA, &prog, sizeof(prog));
+	if (!rc)
+		rc = packet_socket_join(r->fd, &cfg->split, &cfg->groups->ring);
+	if (rc)
+		snprintf(err, err_bytes,
+			 "--workers: packet fanout: %s; is the device up?",
+			 strerror(-rc));
+	/* -EINVAL is for expressions, as above. */
+	return rc == -EINVAL ? -EIO : rc;
 }
 
 static int open_ring(struct capture_ring *r,
 		     const struct capture_live_config *cfg, char *err,
 		     size_t err_bytes)
 {
-	unsigned ifindex = 0;
 	int rc;
 
-	if (cfg->device) {
-		ifindex = if_nametoindex(cfg->device);
-		if (!ifindex)
-			return -ENODEV;
+	if (cfg->device)
 		snprintf(r->device, sizeof(r->device), "%s", cfg->device);
-	}
-	r->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (r->fd < 0)
-		return -errno;
-	rc = attach_filter(r->fd, cfg, err, err_bytes);
+	rc = open_filtered(r, cfg, err, err_bytes);
+	if (!rc)
+		rc = poll_both(r);
 	if (!rc)
 		rc = make_ring(r, cfg->buffer_bytes);
 	r->seen_missed = missed_by_devices(r);
 	r->counts_missed = cfg->split.index == 0;
 	if (!rc)
-		rc = start(r->fd, ifindex, cfg->promiscuous);
-	if (!rc && cfg->split.count > 1) {
-		rc = join_fanout(r->fd, cfg);
-		if (rc)
-			snprintf(err, err_bytes,
-				 "--workers: packet fanout: %s; is the device "
-				 "up?",
-				 strerror(-rc));
-		/* That is for expressions, as above. */
-		rc = rc == -EINVAL ? -EIO : rc;
-	}
+		rc = packet_socket_start(r->fd, cfg);
+	if (!rc && cfg->split.count > 1)
+		rc = join_groups(r, cfg, err, err_bytes);
 	return rc;
 }
 
@@ -359,7 +352,7 @@ int capture_ring_open(struct capture **out,
 	if (!r)
 		return -ENOMEM;
 	r->base.ops = &ring_ops;
-	r->fd = -1;
+	r->fd = r->epoll_fd = r->ahead.fd = -1;
 	err[0] = '\0';
 	rc = open_ring(r, cfg, err, err_bytes);
 	if (rc) {

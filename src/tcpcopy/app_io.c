@@ -46,14 +46,14 @@ static int refuse_capture(const struct app *a, int err, const char *device,
 }
 
 static int open_live_on(struct app *a, struct capture_live_config *cfg,
-			const char *device, uint16_t *fanout_id)
+			const char *device, struct capture_groups *groups)
 {
 	char reason[REASON_BYTES] = "";
 	struct capture *c;
 	int err;
 
 	cfg->device = device;
-	cfg->fanout_id = fanout_id;
+	cfg->groups = groups;
 	err = a->options->capture_pcap
 		      ? capture_pcap_open(&c, cfg, reason, sizeof(reason))
 		      : capture_ring_open(&c, cfg, reason, sizeof(reason));
@@ -79,7 +79,7 @@ static int open_live(struct app *a)
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = open_live_on(a, &cfg,
 				  o->device_count ? o->devices[i] : NULL,
-				  o->fanout_ids ? &o->fanout_ids[i] : NULL);
+				  o->groups ? &o->groups[i] : NULL);
 	free(filter);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #define TCPCOPY_OPTIONS_H
 
 #include "base/service.h"
+#include "io/capture_live.h"
 #include "io/link_key.h"
 #include "tcpcopy/clients.h"
 #include "tcpcopy/transfer.h"
@@ -49,8 +50,9 @@ struct tcpcopy_options {
 	/* Of --workers there is the count; the rest is for whoever starts
 	 * them. */
 	struct split split;
-	uint16_t *fanout_ids; /* one a device; NULL: a single process */
-	uint64_t *syns;	      /* see struct replay_config */
+	struct capture_groups
+		*groups; /* one a device; NULL: a single process */
+	uint64_t *syns;	 /* see struct replay_config */
 
 	const char *intercepts_text; /* while parsing */
 	unsigned char given[512];    /* ids of options that were given */

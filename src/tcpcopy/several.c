@@ -13,7 +13,7 @@
 /* By all workers. */
 struct shared {
 	uint64_t syns[REPLAY_SYNS];
-	uint16_t fanout_ids[DEVICES_MAX]; /* the first writes them */
+	struct capture_groups groups[DEVICES_MAX]; /* the first writes them */
 };
 
 struct several {
@@ -32,7 +32,7 @@ static int serve(void *ctx, struct service *s, unsigned index)
 	own = *several->options;
 	own.split.seed = several->seed;
 	own.split.index = index;
-	own.fanout_ids = several->shared->fanout_ids;
+	own.groups = several->shared->groups;
 	own.syns = several->shared->syns;
 	return app_run(&app, &own, s);
 }

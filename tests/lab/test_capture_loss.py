@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A capture ring that overflows: the connections concerned end as capture
-loss and go on at a turn boundary, all others are exact."""
+loss and go on at a turn boundary, all others are exact. What need not be lost
+is not: tcpcopy without CPU for a moment, packets given ahead of their block."""
+import re
 import signal
 import time
 
@@ -56,3 +58,53 @@ def test_overflow(lab, size):
     places = ledger["turns"]
     assert places["answered"] + places["unanswered"] == copied
     assert places["captured"] <= QUIET * 6 + BUSY * REQUESTS
+
+
+LOADS = {"dense": {"connections": 100, "concurrent": 50, "requests": 500},
+         "rare": {"connections": 20, "concurrent": 20, "requests": 50,
+                  "think_ms": 40},
+         "large": {"connections": 20, "concurrent": 20, "requests": 20,
+                   "request_size": 60000, "think_ms": 40}}
+
+
+def assert_each_packet_once(ledger):
+    """Given ahead or by the ring, and not both."""
+    assert ledger["kernel"]["dropped"] == 0
+    assert counter(ledger, "packets_captured") == ledger["kernel"]["received"]
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_a_moment_without_cpu(lab, load):
+    """200 ms during which tcpcopy does not run cost nothing."""
+    copy = lab.copy()
+    running = lab.load_start(**LOADS[load])
+    for _ in range(3):
+        time.sleep(0.3)
+        copy.tcpcopy.signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        copy.tcpcopy.signal(signal.SIGCONT)
+    running.done()
+    copy.exact()
+    assert_each_packet_once(copy.tcpcopy.ledgers()[-1])
+
+
+def ahead(lab):
+    """Whether the socket that gives packets ahead lets any in."""
+    shown = lab.online.run("ss", "--packet", "--bpf", "--no-header").stdout
+    lengths = sorted(int(n) for n in re.findall(r"bpf filter \((\d+)\)", shown))
+    assert len(lengths) == 2 and lengths[1] > 1
+    return lengths[0] > 1
+
+
+def test_packets_are_given_ahead_while_they_are_rare(lab):
+    copy = lab.copy()
+    for seed in (1, 3):
+        lab.load(seed=seed, **LOADS["rare"])
+        wait_until(lambda: ahead(lab))
+        dense = lab.load_start(seed=seed + 1, **LOADS["dense"])
+        wait_until(lambda: not ahead(lab))
+        dense.done()
+    lab.load(seed=5, **LOADS["rare"])
+    wait_until(lambda: ahead(lab))
+    copy.exact()
+    assert_each_packet_once(copy.tcpcopy.ledgers()[-1])

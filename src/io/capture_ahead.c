@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * The ring gives a packet when its block is closed, up to 10 ms after it came.
+ * That is what makes it cheap and deep while packets are dense; while they are
+ * rare it is only a delay. Then a plain socket with the same filter has each
+ * packet, too, and gives it at once. The ring has every packet in any case, and
+ * gives what was not given ahead (ahead_given.c): nothing that it has is lost
+ * here, nor given twice.
+ *
+ * Order: the socket gives a packet only if everything older has been given. It
+ * is turned on in two steps. Its packets are thrown away (WAITING) until there
+ * is a moment in which the ring is empty, the socket is, and the ring still is;
+ * from then on they are given (ON). When its buffer overflows it is turned off,
+ * with what it holds, and the ring gives the rest.
+ *
+ * Packets are counted over spans of SPAN_US, or longer ones if nothing comes.
+ */
+#include "io/capture_ahead.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/capture_filter.h"
+#include "io/packet_socket.h"
+
+#define SPAN_US	      50000u
+#define DENSE_EACH_S  5000u
+#define RARE_EACH_S   2500u
+#define CONTROL_BYTES 64
+
+static void turn_off(struct capture_ahead *a)
+{
+	static struct sock_filter nothing[] = {
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	static const struct sock_fprog prog = {.len = 1, .filter = nothing};
+
+	packet_socket_filter(a->fd, &prog);
+	a->state = AHEAD_OFF;
+}
+
+static void turn_on(struct capture_ahead *a)
+{
+	if (!packet_socket_filter(a->fd, &a->filter))
+		a->state = AHEAD_WAITING;
+}
+
+int capture_ahead_open(struct capture_ahead *a,
+		       const struct capture_live_config *cfg,
+		       struct sock_fprog *filter)
+{
+	int on = 1;
+
+	*a = (struct capture_ahead){.filter = *filter};
+	a->fd = packet_socket_open();
+	if (a->fd < 0)
+		return a->fd;
+	turn_off(a);
+	if (setsockopt(a->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)))
+		return -errno;
+	return packet_socket_start(a->fd, cfg);
+}
+
+void capture_ahead_close(struct capture_ahead *a)
+{
+	capture_filter_free(&a->filter);
+	if (a->fd >= 0)
+		close(a->fd);
+}
+
+/* How many packets the socket had no room for before this one. */
+static uint32_t read_overflows(struct msghdr *msg)
+{
+	uint32_t overflows = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+			memcpy(&overflows, CMSG_DATA(c), sizeof(overflows));
+	return overflows;
+}
+
+/* The next packet's length, 0: none. */
+static size_t read_packet(struct capture_ahead *a, uint32_t *overflows)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL_BYTES];
+	struct iovec iov = {.iov_base = a->packet,
+			    .iov_len = sizeof(a->packet)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t len = recvmsg(a->fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
+
+	/* That a device went down is said in place of a packet, once. */
+	if (len < 0 && errno != EAGAIN)
+		len = recvmsg(a->fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
+	if (len <= 0)
+		return 0;
+	*overflows = read_overflows(&msg);
+	return (size_t)len;
+}
+
+/* Whether it may be given now; if not, the ring will. */
+static bool admit(struct capture_ahead *a, uint32_t overflows, size_t len)
+{
+	bool lost = overflows != a->overflows;
+
+	a->overflows = overflows;
+	if (a->state != AHEAD_ON)
+		return false;
+	if (!lost && len <= sizeof(a->packet) &&
+	    ahead_given_add(&a->given, ahead_given_sum(a->packet, len, len)))
+		return true;
+	turn_off(a);
+	return false;
+}
+
+int capture_ahead_dispatch(struct capture_ahead *a, int budget, capture_cb *cb,
+			   void *ctx)
+{
+	uint32_t overflows;
+	int given = 0;
+	size_t len;
+
+	while (budget-- > 0 && (len = read_packet(a, &overflows)) > 0) {
+		if (!admit(a, overflows, len))
+			continue;
+		cb(ctx, a->packet, len, len);
+		given++;
+	}
+	return given;
+}
+
+bool capture_ahead_gave(struct capture_ahead *a, const uint8_t *l3,
+			size_t cap_len, size_t wire_len)
+{
+	return a->given.count > 0 &&
+	       ahead_given_take(&a->given,
+				ahead_given_sum(l3, cap_len, wire_len));
+}
+
+static void watch_density(struct capture_ahead *a, uint64_t span_us)
+{
+	uint64_t each_s = a->span_packets * 1000000ull / span_us;
+
+	if (a->state != AHEAD_OFF && each_s >= DENSE_EACH_S)
+		turn_off(a);
+	else if (a->state == AHEAD_OFF && each_s < RARE_EACH_S)
+		turn_on(a);
+}
+
+static void throw_away(struct capture_ahead *a)
+{
+	uint32_t overflows;
+
+	while (read_packet(a, &overflows) > 0)
+		a->overflows = overflows;
+}
+
+void capture_ahead_pace(struct capture_ahead *a, unsigned packets,
+			uint64_t now_us, bool (*is_empty)(void *ring),
+			void *ring)
+{
+	uint64_t span_us = now_us - a->span_us;
+
+	a->span_packets += packets;
+	if (span_us >= SPAN_US) {
+		watch_density(a, span_us);
+		a->span_us = now_us;
+		a->span_packets = 0;
+	}
+	if (a->state != AHEAD_WAITING || !is_empty(ring))
+		return;
+	throw_away(a);
+	if (!is_empty(ring))
+		return;
+	ahead_given_clear(&a->given);
+	a->state = AHEAD_ON;
+}

@@ -373,7 +373,7 @@ static void check_gate(struct sim *sim, struct seen_connection *s, unsigned k)
 			 k, c->id);
 		return;
 	}
-	t = target_find(sim, &s->tuple, s->iss);
+	t = target_find(sim, &s->tuple, s->iss, s->irs);
 	if (s->tainted || !t || t->app_closed || t->state == T_CLOSED)
 		return;
 	/* a session that begins later on does not wait for a greeting, and

@@ -17,6 +17,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/copier.h"
 
+#define WRAP_BYTES   3000u /* how far from its end a number space begins */
 #define PACKETS_MAX  2048u
 #define PACKETS_FEW  256u
 #define REQUESTS_MAX 24u
@@ -393,7 +394,7 @@ static void choose_tuple(struct sim *sim, struct conversation *c)
 	c->iss = (uint32_t)rng_next(dice);
 	c->irs = (uint32_t)rng_next(dice);
 	if (rng_chance(dice, 150)) /* wraps within the stream */
-		c->iss = 0u - rng_between(dice, 1, 3000);
+		c->iss = 0u - rng_between(dice, 1, WRAP_BYTES);
 }
 
 /* The tuple of an earlier conversation, once that is over. */
@@ -441,6 +442,10 @@ static void choose_one_of_few(struct sim *sim, struct conversation *c,
 	choose_tuple(sim, c);
 	c->tuple.src.port =
 		(uint16_t)(TUPLES_PORT_MIN + rng_below(dice, sim->p.ports));
+	/* No client begins with the endpoint and number of a copy of another
+	 * one's: with few of both that would happen. */
+	if (c->iss >= 0u - WRAP_BYTES)
+		c->iss -= (uint32_t)c->tuple.src.port << 16;
 	old = last_on(sim->conversations, &c->tuple);
 	if (!old)
 		return;

@@ -54,13 +54,15 @@ uint32_t target_sent_bytes(const struct target_connection *t)
 	return n > t->written ? t->written : n;
 }
 
-struct target_connection *
-target_find(struct sim *sim, const struct four_tuple *tuple, uint32_t irs)
+struct target_connection *target_find(struct sim *sim,
+				      const struct four_tuple *tuple,
+				      uint32_t irs, uint32_t iss)
 {
 	struct target_connection *t =
 		sim->target->by_tuple[index_of_tuple(tuple)];
 
-	while (t && !(t->irs == irs && four_tuple_equal(&t->tuple, tuple)))
+	while (t && !(t->irs == irs && t->iss == iss &&
+		      four_tuple_equal(&t->tuple, tuple)))
 		t = t->next_of_tuple;
 	return t;
 }

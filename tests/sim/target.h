@@ -63,9 +63,11 @@ void target_new(struct sim *sim);
 /* It refuses nothing any more. */
 void target_mend(struct sim *sim);
 void target_on_packet(struct sim *sim, struct sim_packet *pkt);
-/* The one that a SYN with this number has made, or NULL. */
-struct target_connection *
-target_find(struct sim *sim, const struct four_tuple *tuple, uint32_t irs);
+/* The one that a SYN with number irs has made, and that answered with iss (the
+ * SYN may have come twice); or NULL. */
+struct target_connection *target_find(struct sim *sim,
+				      const struct four_tuple *tuple,
+				      uint32_t irs, uint32_t iss);
 struct target_connection *target_all(struct sim *sim);
 /* Payload bytes sent so far. */
 uint32_t target_sent_bytes(const struct target_connection *t);

@@ -379,6 +379,29 @@ def test_a_guard_that_falls(lab, way):
     lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
 
 
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_guard_outlives_its_workers(lab, victim):
+    """All have ended, and still nothing gets out."""
+    tap = lab.tap()
+    copy = guarded(lab)
+    load = lab.load_start(connections=40, concurrent=40, requests=300,
+                          think_ms=10)
+    wait_until(lambda: copy.target_app.totals()["requests"] > 500,
+               what="some requests")
+    rules = lab.target.run("nft", "-s", "list", "ruleset").stdout
+    os.kill(workers(copy.intercept)[victim], signal.SIGKILL)
+    assert copy.intercept.wait() == 1
+    after = lab.target.run("nft", "-s", "list", "ruleset").stdout
+    assert "tcpcopy" in rules and after.split() == rules.split()
+    load.done()
+    lab.start_intercept("--workers", 2, "--guard", TARGET_PORT)
+    before = copy.target_app.totals()["requests"]
+    lab.load(connections=20, seed=9)
+    wait_until(lambda: copy.target_app.totals()["requests"] > before,
+               what="copying to go on")
+    assert tap.count() == 0
+
+
 def test_the_worker_with_the_guard_is_stopped(lab):
     """The other one does not vouch for what nobody has seen."""
     copy = guarded(lab)

@@ -61,12 +61,10 @@ int daemon_detach(void)
 	return 0;
 }
 
-void daemon_ready(void)
+void daemon_leave_terminal(void)
 {
 	int null_fd;
 
-	if (ready_fd < 0)
-		return;
 	log_detach();
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd >= 0) {
@@ -76,10 +74,26 @@ void daemon_ready(void)
 		if (null_fd > STDERR_FILENO)
 			close(null_fd);
 	}
+}
+
+void daemon_ready(void)
+{
+	if (ready_fd < 0)
+		return;
+	daemon_leave_terminal();
 	if (write(ready_fd, "", 1) < 0)
 		log_debug("the process that started us has gone");
 	close(ready_fd);
 	ready_fd = -1;
+}
+
+void daemon_forget(void)
+{
+	if (ready_fd >= 0)
+		close(ready_fd);
+	if (pid_fd >= 0)
+		close(pid_fd);
+	ready_fd = pid_fd = -1;
 }
 
 int daemon_pid_file(const char *path)

@@ -13,6 +13,11 @@ int daemon_detach(void);
 /* The start has succeeded: lets the caller go. Nothing when not detached. */
 void daemon_ready(void);
 
+/* What daemon_ready() does with stdin, stdout, stderr and the log. */
+void daemon_leave_terminal(void);
+/* In a child: the caller and the pid file are its parent's. */
+void daemon_forget(void);
+
 /* Writes our process id; the file stays open and locked. 0 or -errno, -EBUSY
  * when a live process has it. path is borrowed until the removal. */
 int daemon_pid_file(const char *path);

@@ -80,6 +80,13 @@ int log_open(const char *program, const char *path, enum log_level level)
 	return 0;
 }
 
+void log_rename(const char *program)
+{
+	logger.program = program;
+	/* What is held back is the other's to tell. */
+	memset(logger.repeats, 0, sizeof(logger.repeats));
+}
+
 void log_reopen(void)
 {
 	int err;

@@ -27,6 +27,8 @@ int log_open(const char *program, const char *path, enum log_level level);
 void log_reopen(void);
 /* There is no stderr any more: what went there goes to syslog. */
 void log_detach(void);
+/* From now on the program is called so, for as long as the name lives. */
+void log_rename(const char *program);
 /* Tells what is still held back. */
 void log_flush(void);
 bool log_wants(enum log_level level);

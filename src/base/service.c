@@ -201,6 +201,16 @@ int service_drop_privileges(struct service *s, int keep)
 	return 0;
 }
 
+static void stop_once(void *ctx)
+{
+	struct service *s = ctx;
+
+	notify_say("STOPPING=1");
+	if (!s->stopping)
+		s->calls.stop(s->ctx);
+	s->stopping = true;
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
 	struct service *s = handle->data;
@@ -209,15 +219,14 @@ static void on_signal(uv_signal_t *handle, int signum)
 	case SIGHUP:
 		log_reopen();
 		report_reopen(&s->report);
+		if (s->calls.reopened)
+			s->calls.reopened(s->ctx);
 		break;
 	case SIGUSR1:
 		s->calls.report(s->ctx);
 		break;
 	default:
-		notify_say("STOPPING=1");
-		if (!s->stopping)
-			s->calls.stop(s->ctx);
-		s->stopping = true;
+		stop_once(s);
 		break;
 	}
 }
@@ -231,20 +240,25 @@ static void on_stats(uv_timer_t *timer)
 
 static void on_watchdog(uv_timer_t *timer)
 {
-	(void)timer;
-	notify_say("WATCHDOG=1");
+	const struct service *s = timer->data;
+
+	if (!s->calls.alive || s->calls.alive(s->ctx))
+		notify_say("WATCHDOG=1");
 }
 
 static int start_signals(struct service *s, uv_loop_t *loop)
 {
 	static const int signums[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+	unsigned ours = s->worker ? 2 : 4;
 	int err = 0;
 
 	signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; i < 4; i++) {
 		uv_signal_init(loop, &s->signals[i]);
 		s->signals[i].data = s;
-		if (!err)
+		if (i >= ours)
+			signal(signums[i], SIG_IGN);
+		else if (!err)
 			err = uv_signal_start(&s->signals[i], on_signal,
 					      signums[i]);
 	}
@@ -258,6 +272,21 @@ static int start_timer(uv_timer_t *timer, uv_timer_cb cb, uint64_t period_us)
 	return ms ? uv_timer_start(timer, cb, ms, ms) : 0;
 }
 
+static void report_now(void *ctx)
+{
+	struct service *s = ctx;
+
+	s->calls.report(s->ctx);
+}
+
+static int follow_head(struct service *s, uv_loop_t *loop)
+{
+	const struct worker_calls calls = {
+		.report = report_now, .stop = stop_once, .ctx = s};
+
+	return worker_run_on(s->worker, loop, &calls);
+}
+
 int service_run_on(struct service *s, uv_loop_t *loop,
 		   const struct service_options *o,
 		   const struct service_calls *calls, void *ctx)
@@ -269,18 +298,46 @@ int service_run_on(struct service *s, uv_loop_t *loop,
 	err = start_signals(s, loop);
 	uv_timer_init(loop, &s->stats_timer);
 	s->stats_timer.data = s;
-	if (!err)
+	if (!err && !s->worker)
 		err = start_timer(&s->stats_timer, on_stats, o->stats_us);
 	/* Twice as often as the manager wants to hear it. */
 	uv_timer_init(loop, &s->watchdog_timer);
+	s->watchdog_timer.data = s;
 	if (!err)
 		err = start_timer(&s->watchdog_timer, on_watchdog,
 				  notify_watchdog_us() / 2);
+	if (!err && s->worker)
+		err = follow_head(s, loop);
 	return err;
 }
 
-void service_ready(void)
+void service_become_worker(struct service *s, struct worker *worker)
 {
+	s->worker = worker;
+	snprintf(s->worker_name, sizeof(s->worker_name), "%s/%u", s->program,
+		 worker->index);
+	log_rename(s->worker_name);
+	report_close(&s->report);
+	notify_close();
+	daemon_forget();
+}
+
+void *service_account(const struct service *s)
+{
+	return s->worker ? s->worker->account : NULL;
+}
+
+const char *service_ready_word(const struct service *s)
+{
+	return s->worker ? "works" : "ready";
+}
+
+void service_ready(const struct service *s)
+{
+	if (s->worker) {
+		worker_say(s->worker, WORKER_READY);
+		return;
+	}
 	daemon_ready();
 	notify_say("READY=1");
 }
@@ -306,6 +363,8 @@ void service_leave_loop(struct service *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->stats_timer, NULL);
 	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
+	if (s->worker)
+		worker_leave(s->worker);
 }
 
 void service_end(struct service *s)

@@ -12,6 +12,7 @@
 #include "base/opts.h"
 #include "base/privileges.h"
 #include "base/report.h"
+#include "base/worker.h"
 
 struct service_options {
 	const char *log_path, *pid_path, *json_path; /* NULL: not given */
@@ -62,6 +63,10 @@ struct service_calls {
 	void (*report)(void *ctx);
 	/* SIGTERM or SIGINT, once. */
 	void (*stop)(void *ctx);
+	/* May be NULL: log and report were opened again; whether all is well,
+	 * so that the manager's watchdog may hear from us. */
+	void (*reopened)(void *ctx);
+	bool (*alive)(void *ctx);
 };
 
 struct service {
@@ -75,6 +80,8 @@ struct service {
 	struct service_calls calls;
 	void *ctx;
 	bool stopping;
+	struct worker *worker; /* NULL: not one of several */
+	char worker_name[32];
 };
 
 /* Goes to the network namespace of --netns, if that was given. 0, or the exit
@@ -94,7 +101,14 @@ int service_run_on(struct service *s, uv_loop_t *loop,
 		   const struct service_options *o,
 		   const struct service_calls *calls, void *ctx);
 /* The start has succeeded. */
-void service_ready(void);
+void service_ready(const struct service *s);
+/* From now on this process is a worker, in which signals, timers, report and
+ * pid file are not ours, but the head's: it is told over worker. */
+void service_become_worker(struct service *s, struct worker *worker);
+/* Where a worker's report goes; NULL: log and JSON file. */
+void *service_account(const struct service *s);
+/* How the log says that the start has succeeded: "ready" is said once. */
+const char *service_ready_word(const struct service *s);
 /* Closes the handles; the loop must run once more. */
 void service_leave_loop(struct service *s);
 /* Report, held back log lines, pid file. */

@@ -64,6 +64,8 @@ static const char *const allowed[] = {
 	"times", "uname", "sysinfo", "getcpu", "sched_yield",
 	"sched_getaffinity", "futex", "futex_time64", "set_robust_list", "rseq",
 	"membarrier",
+	/* workers that have ended */
+	"wait4",
 	/* signals, abort() included */
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn",
 	"sigaltstack", "rt_sigpending", "tgkill"};

@@ -112,6 +112,8 @@ static enum outcome take_queue(struct walk *w, const struct nft_rule *rule,
 		return some ? take_let_go(w, rule, m)
 			    : decide(w, rule, NFT_OTHER_QUEUE);
 	w->out->queue = true;
+	w->out->first_queue = q.first;
+	w->out->last_queue = q.last;
 	if (q.bypass)
 		return decide(w, rule, NFT_BYPASS);
 	if (w->unclear)

@@ -28,8 +28,9 @@ enum nft_fate {
 
 struct nft_answer {
 	enum nft_fate fate;
-	bool queue;	/* a rule for our queue was met */
-	char rule[256]; /* that decides, in nft's words */
+	bool queue;			  /* a rule for our queue was met, */
+	unsigned first_queue, last_queue; /* and these are its queues */
+	char rule[256];			  /* that decides, in nft's words */
 	char table[64];
 };
 

@@ -43,6 +43,7 @@ static enum outcome decide(struct walk *w, const struct rule *rule,
 	out->fate = fate;
 	out->some = m == MATCH_SOME || w->some;
 	out->bypass = rule_word_behind(rule, "--queue-bypass");
+	rule_queues(rule, &out->first_queue, &out->last_queue);
 	snprintf(out->rule, sizeof(out->rule), "%s", rule->text);
 	snprintf(out->table, sizeof(out->table), "%s", w->table);
 	if (w->let_go)

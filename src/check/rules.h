@@ -40,8 +40,10 @@ enum rules_fate {
 
 struct rules_answer {
 	enum rules_fate fate;
-	bool some;	/* the rule is for some of the packets only */
-	bool bypass;	/* the rule has --queue-bypass */
+	bool some;   /* the rule is for some of the packets only */
+	bool bypass; /* the rule has --queue-bypass */
+	/* If it is queued: of the rule. */
+	uint16_t first_queue, last_queue;
 	bool untracked; /* a rule has kept it from the connection tracker */
 	char rule[256]; /* that decides, in iptables' words */
 	char table[16];

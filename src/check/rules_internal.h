@@ -41,6 +41,8 @@ bool rule_is_any_of(const char *word, const char *const *list);
  * such. */
 const char *rule_word_behind(const struct rule *rule, const char *name);
 /* Of a rule that leads to some queue. */
+/* The first is above the last: of none. */
+void rule_queues(const struct rule *rule, uint16_t *first, uint16_t *last);
 bool rule_is_for_queue(const struct rule *rule, uint16_t num);
 
 #endif

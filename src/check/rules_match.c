@@ -153,15 +153,24 @@ const char *rule_word_behind(const struct rule *rule, const char *name)
 	return NULL;
 }
 
-bool rule_is_for_queue(const struct rule *rule, uint16_t num)
+void rule_queues(const struct rule *rule, uint16_t *first, uint16_t *last)
 {
 	const char *one = rule_word_behind(rule, "--queue-num");
 	const char *many = rule_word_behind(rule, "--queue-balance");
-	int first = 0, last = 0;
+	int from = one ? atoi(one) : 0, to = from;
 
-	if (many) {
-		return sscanf(many, "%d:%d", &first, &last) == 2 &&
-		       num >= first && num <= last;
+	if (many && sscanf(many, "%d:%d", &from, &to) != 2) {
+		from = 1;
+		to = 0;
 	}
-	return (one ? atoi(one) : 0) == num;
+	*first = (uint16_t)from;
+	*last = (uint16_t)to;
+}
+
+bool rule_is_for_queue(const struct rule *rule, uint16_t num)
+{
+	uint16_t first, last;
+
+	rule_queues(rule, &first, &last);
+	return num >= first && num <= last;
 }

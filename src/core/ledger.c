@@ -11,6 +11,28 @@ bool ledger_balanced(const struct ledger_unit *u)
 	return sum == u->expected;
 }
 
+static void add_unit(struct ledger_unit *sum, const struct ledger_unit *u)
+{
+	sum->captured += u->captured;
+	sum->expected += u->expected;
+	sum->not_sampled += u->not_sampled;
+	sum->answered += u->answered;
+	sum->unanswered += u->unanswered;
+	sum->in_flight += u->in_flight;
+	for (unsigned i = 0; i < LOSS_COUNT; i++)
+		sum->lost[i] += u->lost[i];
+}
+
+void ledger_add(struct ledger *sum, const struct ledger *l)
+{
+	add_unit(&sum->conns, &l->conns);
+	add_unit(&sum->turns, &l->turns);
+	add_unit(&sum->bytes, &l->bytes);
+#define X(key, text) sum->key += l->key;
+	LEDGER_COUNTERS(X)
+#undef X
+}
+
 const char *ledger_loss_key(enum loss why)
 {
 	static const char *const keys[] = {

@@ -83,6 +83,8 @@ struct ledger {
 
 /* not_sampled + answered + unanswered + in_flight + lost == expected. */
 bool ledger_balanced(const struct ledger_unit *u);
+/* Adds another account to this one, place by place. */
+void ledger_add(struct ledger *sum, const struct ledger *l);
 const char *ledger_loss_key(enum loss why);
 const char *ledger_loss_text(enum loss why);
 

@@ -11,6 +11,7 @@
 #include "core/ledger.h"
 #include "core/mem.h"
 #include "core/packet.h"
+#include "core/split.h"
 #include "core/trace.h"
 #include "core/wire.h"
 
@@ -30,6 +31,8 @@ struct replay_target {
 };
 
 #define REPLAY_GROUPS_MAX 32
+/* SYNs that are remembered, so that copies of them can be told. */
+#define REPLAY_SYNS 4096u
 
 /* Whether answers of the target would get out. others: bit g: intercept g has a
  * guard, of other ports than the target's. */
@@ -55,6 +58,7 @@ struct replay_config {
 	size_t own_addr_count;
 	unsigned copies;	 /* 1..1023 */
 	unsigned port_slice;	 /* 0..1023 */
+	struct split split;	 /* of the ports, among several workers */
 	uint32_t port_count;	 /* of each client address; 0: all there are */
 	unsigned sample_percent; /* 1..100 */
 	size_t memory_bytes;	 /* all of the engine's memory */
@@ -72,6 +76,9 @@ struct replay_config {
 	 * unless mss_bytes is set. Less than mtu_bytes: as that says. */
 	uint16_t relay_bytes;
 	struct hash_key hash_key;
+	/* REPLAY_SYNS words, 0 at first, that workers share; kept. NULL: this
+	 * engine is the only one. */
+	uint64_t *syns;
 	/* The client whose connections are traced, port 0: any of its; none:
 	 * addr_is_none() */
 	struct endpoint trace;

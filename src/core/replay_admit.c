@@ -17,20 +17,28 @@
  * number stays, and a SYN of his looks as ours do. So what looks so and has the
  * number of a SYN of the last minute is taken for one of them: of clients'
  * SYNs, few look so, and of these one in a million has such a number. The
- * numbers are kept in a table in which a new one takes an old one's place.
+ * numbers are kept in a table in which a new one takes an old one's place. Its
+ * entries are single words, so that workers may share it: another port may be
+ * another worker's.
  */
 #include "core/replay_internal.h"
 
 #define SYN_KEPT_S 60u
 
+/* Of a SYN that was sent: its number, 16 bits of the second, and 16 of the
+ * target + 1, which are 0 where there is none. */
+static uint64_t syn_word(uint32_t iss, uint64_t now_us, uint32_t target)
+{
+	uint64_t second = now_us / 1000000 & 0xffff;
+
+	return (uint64_t)iss << 32 | second << 16 | (target + 1);
+}
+
 void replay_note_syn(struct replay *r, uint32_t target, uint32_t iss,
 		     uint64_t now_us)
 {
-	r->syns[iss % REPLAY_SYNS] = (struct sent_syn){
-		.iss = iss,
-		.second = (uint16_t)(now_us / 1000000),
-		.target = (uint16_t)(target + 1),
-	};
+	__atomic_store_n(&r->syns[iss % REPLAY_SYNS],
+			 syn_word(iss, now_us, target), __ATOMIC_RELAXED);
 }
 
 void replay_init_limits(struct replay *r, uint64_t now_us)
@@ -105,13 +113,15 @@ static bool looks_like_ours(const struct segment *seg)
 static bool is_copy_of_ours(const struct replay *r, const struct segment *seg,
 			    uint32_t *target)
 {
-	const struct sent_syn *syn = &r->syns[seg->seq % REPLAY_SYNS];
-	uint16_t second = (uint16_t)(r->now_us / 1000000);
+	uint64_t syn = __atomic_load_n(&r->syns[seg->seq % REPLAY_SYNS],
+				       __ATOMIC_RELAXED);
+	uint16_t target_1 = (uint16_t)syn, sent_s = (uint16_t)(syn >> 16);
+	uint16_t age_s = (uint16_t)(r->now_us / 1000000 - sent_s);
 
-	if (!looks_like_ours(seg) || !syn->target || syn->iss != seg->seq ||
-	    (uint16_t)(second - syn->second) > SYN_KEPT_S)
+	if (!looks_like_ours(seg) || !target_1 || syn >> 32 != seg->seq ||
+	    age_s > SYN_KEPT_S)
 		return false;
-	*target = syn->target - 1u;
+	*target = target_1 - 1u;
 	return true;
 }
 

@@ -86,15 +86,6 @@ struct target {
 
 #define REPLAY_LEASE_US 1000000u
 
-/* SYNs that are remembered, so that copies of them can be told. */
-#define REPLAY_SYNS 4096u
-
-struct sent_syn {
-	uint32_t iss;
-	uint16_t second; /* of its going, lower half */
-	uint16_t target; /* + 1; 0: none is here */
-};
-
 struct replay {
 	struct replay_config cfg; /* arrays are our own */
 	struct replay_mapping *mappings;
@@ -136,7 +127,8 @@ struct replay {
 	bool shut;     /* no packets are taken any more */
 	bool shedding; /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
-	struct sent_syn syns[REPLAY_SYNS];
+	uint64_t own_syns[REPLAY_SYNS];
+	uint64_t *syns; /* these, or those of all workers */
 };
 
 static inline void copy_list_push(struct copy_list *l, enum copy_lists kind,

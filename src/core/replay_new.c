@@ -110,6 +110,7 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 		.port_count = cfg->port_count,
 		.barred_ports = r->target_ports,
 		.barred_port_count = cfg->target_count,
+		.split = cfg->split,
 		.hash_key = cfg->hash_key,
 	};
 
@@ -145,6 +146,7 @@ struct replay *replay_new(const struct replay_config *cfg,
 		return NULL;
 	}
 	replay_init_limits(r, now_us);
+	r->syns = cfg->syns ? cfg->syns : r->own_syns;
 	r->sample_owed = 100 - cfg->sample_percent;
 	r->reregister_at = POOL_NONE;
 	r->round_begins = r->round_ends = replay_link_count(cfg);

@@ -2,7 +2,8 @@
 /*
  * The ports that a tuple may have, and where a search for a free one goes on.
  * It goes on where the last one ended, so that a port rests as long as possible
- * and a search seldom looks at more than a few.
+ * and a search seldom looks at more than a few. Ports that are barred, or
+ * another worker's, are passed over one by one.
  */
 #ifndef CORE_TUPLE_PORTS_H
 #define CORE_TUPLE_PORTS_H
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/split.h"
 
 #define TUPLES_PORT_MIN 1024u
 #define TUPLES_PORTS	(65536u - TUPLES_PORT_MIN) /* of each address */
@@ -21,7 +24,7 @@ enum tuple_span { SPAN_SLICE, SPAN_WHOLE, SPANS };
 /* Numbers from TUPLES_PORT_MIN up. */
 struct tuple_span_ports {
 	uint32_t first, count;
-	uint32_t usable; /* without barred ones */
+	uint32_t usable; /* ours, without barred ones */
 	uint32_t cursor; /* where the next search begins */
 };
 
@@ -29,13 +32,16 @@ struct tuple_ports {
 	struct tuple_span_ports spans[SPANS];
 	const uint16_t *barred;
 	size_t barred_count;
+	struct split split;
 };
 
 /* count: of each address, from TUPLES_PORT_MIN up, at most TUPLES_PORTS; 0:
  * that many. barred: ports that are never taken, borrowed for good. */
 void tuple_ports_init(struct tuple_ports *p, unsigned slice, uint32_t count,
-		      const uint16_t *barred, size_t barred_count);
-bool tuple_ports_barred(const struct tuple_ports *p, uint32_t port);
+		      const uint16_t *barred, size_t barred_count,
+		      const struct split *split);
+/* Ours, and not barred. */
+bool tuple_ports_usable(const struct tuple_ports *p, uint32_t port);
 /* Whether a search of the span comes by it. */
 bool tuple_ports_has(const struct tuple_ports *p, enum tuple_span span,
 		     uint32_t port);

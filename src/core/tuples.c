@@ -84,7 +84,8 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
 	t->hash_key = cfg->hash_key;
 	tuple_ports_init(&t->ports, cfg->port_slice, cfg->port_count,
-			 cfg->barred_ports, cfg->barred_port_count);
+			 cfg->barred_ports, cfg->barred_port_count,
+			 &cfg->split);
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
 	if (t->buckets &&
 	    pool_init(&t->entries, mem, sizeof(struct entry), cfg->count) &&
@@ -179,7 +180,7 @@ static void count_port(const struct tuples *t, const struct entry *e, int by)
 	struct tuple_addr *a = addr_of(t, e);
 
 	a->tuples += (uint32_t)by;
-	if (tuple_ports_barred(&t->ports, e->port))
+	if (!tuple_ports_usable(&t->ports, e->port))
 		return;
 	for (enum tuple_span i = 0; i < SPANS; i++)
 		if (tuple_ports_has(&t->ports, i, e->port))
@@ -269,6 +270,8 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 	uint32_t addr, id = POOL_NONE;
 
 	forget_expired(t, now_us);
+	if (!split_is_ours(&t->ports.split, client->port))
+		return none;
 	addr = tuple_addrs_find(&t->addrs, target, &client->addr);
 	if (addr != POOL_NONE)
 		id = lookup(t, addr, client->port);
@@ -281,7 +284,7 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 
 static bool port_taken(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	return tuple_ports_barred(&t->ports, port) ||
+	return !tuple_ports_usable(&t->ports, port) ||
 	       (addr != POOL_NONE && lookup(t, addr, port) != POOL_NONE);
 }
 

@@ -23,6 +23,7 @@ struct tuples_config {
 	uint32_t port_count;	      /* of each address; 0: all there are */
 	const uint16_t *barred_ports; /* borrowed for the table's life */
 	size_t barred_port_count;
+	struct split split; /* other workers' ports are never taken */
 	struct hash_key hash_key;
 };
 
@@ -37,7 +38,8 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 			  const struct mem *mem);
 void tuples_free(struct tuples *t, const struct mem *mem);
 
-/* Takes exactly this one, unless a live session has it. */
+/* Takes exactly this one, unless a live session has it, or its port is another
+ * worker's. */
 struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 				const struct endpoint *client, uint64_t now_us);
 /* Takes a free one of these addresses: one never used, or whose linger is over;

@@ -29,6 +29,18 @@
 
 /* Bits of a HELLO. */
 #define WIRE_FEATURE_RELAY 1u /* intercept takes packets for its host */
+/* Bits 16 to 23: workers of this intercept besides the one that speaks; each
+ * has a port of its own. */
+#define WIRE_WORKERS_MAX 256u
+static inline uint32_t wire_workers_feature(unsigned workers)
+{
+	return (workers - 1) << 16;
+}
+
+static inline unsigned wire_workers(uint32_t features)
+{
+	return (features >> 16 & 0xff) + 1;
+}
 
 enum wire_type {
 	WIRE_HELLO = 1,	    /* both ways, first on a link */

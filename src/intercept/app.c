@@ -225,7 +225,7 @@ static void close_handles(struct app *a)
 {
 	if (a->server)
 		link_server_close(a->server);
-	if (a->guard.used)
+	if (a->guard.used && !a->guard.follows)
 		log_info("guard: rules and fences stay; intercept --unguard "
 			 "removes them");
 	uv_walk(&a->loop, close_handle, NULL);
@@ -322,10 +322,11 @@ static void say_ready(const struct app *a)
 	struct queue_stats stats;
 
 	a->queue->ops->stats(a->queue, &stats);
-	log_info("ready: queue %u of %" PRIu32
+	log_info("%s: queue %u of %" PRIu32
 		 " packets, receive buffer %zu bytes; listening on %s",
-		 a->options->queue_num, a->options->queue_length,
-		 stats.receive_buffer_bytes, endpoint_text(&at, text));
+		 service_ready_word(a->service), a->options->queue_num,
+		 a->options->queue_length, stats.receive_buffer_bytes,
+		 endpoint_text(&at, text));
 	app_say_access(a);
 }
 

@@ -4,6 +4,7 @@
 #define INTERCEPT_APP_H
 
 #include "core/divert.h"
+#include "intercept/account.h"
 #include "intercept/app_guard.h"
 #include "intercept/app_probe.h"
 #include "intercept/options.h"
@@ -13,7 +14,7 @@
 #include "io/queue.h"
 #include "io/sender.h"
 
-#define APP_LINKS_MAX	256
+#define APP_LINKS_MAX	ACCOUNT_LINKS_MAX
 #define APP_DEVICES_MAX 64
 
 struct app {
@@ -80,7 +81,7 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 	       uint64_t now_us);
 void app_flush_relay(struct app *a);
 
-/* app_report.c: the ledger, to the log and to --json. */
+/* app_report.c: the ledger, to the log and to --json, or to the head. */
 void app_report(struct app *a, bool final);
 
 #endif

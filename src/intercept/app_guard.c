@@ -26,10 +26,21 @@
 
 /* ---- what the guard has to say ---- */
 
+/* For the other workers. */
+static void publish(const struct app_guard *ag)
+{
+	const struct guard *g = &ag->guard;
+
+	if (ag->word)
+		__atomic_store_n(ag->word, g->armed ? g->looked_us : 0,
+				 __ATOMIC_RELEASE);
+}
+
 static void on_armed(void *ctx, bool armed)
 {
 	struct app_guard *ag = ctx;
 
+	publish(ag);
 	if (armed)
 		log_info("guard: all rules and fences stand");
 	if (ag->status)
@@ -87,6 +98,14 @@ static void look_if_due(struct app_guard *ag)
 		guard_on_news(&ag->guard, now_us);
 	if (now_us >= guard_deadline_us(&ag->guard))
 		guard_look(&ag->guard, now_us);
+	publish(ag);
+}
+
+static void on_lease(uv_timer_t *timer)
+{
+	struct app_guard *ag = timer->data;
+
+	ag->status(ag->ctx);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -119,6 +138,11 @@ void app_guard_start(struct app_guard *ag, uv_loop_t *loop,
 	ag->ctx = ctx;
 	uv_timer_init(loop, &ag->timer);
 	ag->timer.data = ag;
+	if (ag->follows) {
+		uv_timer_start(&ag->timer, on_lease, LEASE_RENEWAL_MS,
+			       LEASE_RENEWAL_MS);
+		return;
+	}
 	for (unsigned i = 0; i < GUARD_WATCH_FDS; i++) {
 		uv_poll_init(loop, &ag->polls[i], ag->watch.fds[i]);
 		ag->polls[i].data = ag;
@@ -178,6 +202,11 @@ int app_guard_open(struct app_guard *ag, const struct options *o)
 	*ag = (struct app_guard){.options = o};
 	if (!o->guard)
 		return 0;
+	ag->word = o->guard_word;
+	ag->follows = o->worker > 0;
+	ag->used = ag->follows;
+	if (ag->follows)
+		return 0;
 	rc = lock_ports(ag, o);
 	if (rc)
 		return rc;
@@ -204,12 +233,21 @@ void app_guard_free(struct app_guard *ag)
 	free(ag->locks);
 }
 
-/* ---- reports ---- */
+/* ---- what others ask ---- */
+
+/* When the guard last found all standing, 0: it does not. */
+static uint64_t stood_us(const struct app_guard *ag)
+{
+	if (ag->follows)
+		return __atomic_load_n(ag->word, __ATOMIC_ACQUIRE);
+	return ag->guard.armed ? ag->guard.looked_us : 0;
+}
 
 bool app_guard_stands(const struct app_guard *ag, uint64_t now_us)
 {
-	return !ag->used ||
-	       (ag->guard.armed && now_us < ag->guard.looked_us + LOOK_MAX_US);
+	uint64_t at_us = stood_us(ag);
+
+	return !ag->used || (at_us > 0 && now_us < at_us + LOOK_MAX_US);
 }
 
 bool app_guard_has(const struct app_guard *ag, uint16_t port)
@@ -220,38 +258,17 @@ bool app_guard_has(const struct app_guard *ag, uint16_t port)
 	return !ag->used;
 }
 
+/* Who has the guard has just looked. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status)
 {
+	bool stands = ag->follows ? app_guard_stands(ag, clock_us())
+				  : ag->guard.armed;
+
 	status->guarded = ag->used;
-	status->armed = ag->used && ag->guard.armed;
+	status->armed = ag->used && stands;
 	if (!ag->used)
 		return;
 	status->port_count = (uint8_t)ag->options->guard_count;
 	memcpy(status->ports, ag->options->guard_ports,
 	       ag->options->guard_count * sizeof(status->ports[0]));
-}
-
-void app_guard_text(const struct app_guard *ag, FILE *f)
-{
-	const struct guard_counters *c = &ag->guard.counters;
-
-	if (!ag->used)
-		return;
-#define X(name, text) fprintf(f, "  %12" PRIu64 "  %s\n", c->name, text);
-	GUARD_COUNTERS(X)
-#undef X
-}
-
-void app_guard_json(const struct app_guard *ag, struct json *j)
-{
-	const struct guard_counters *c = &ag->guard.counters;
-
-	if (!ag->used)
-		return;
-	json_object(j, "guard");
-	json_bool(j, "armed", ag->guard.armed);
-#define X(name, text) json_uint(j, #name, c->name);
-	GUARD_COUNTERS(X)
-#undef X
-	json_object_end(j);
 }

@@ -5,7 +5,6 @@
 
 #include <uv.h>
 
-#include "base/json.h"
 #include "core/wire.h"
 #include "intercept/guard.h"
 #include "intercept/guard_lines.h"
@@ -14,6 +13,10 @@
 struct app_guard {
 	bool used; /* --guard was given, and it stood once */
 	const struct options *options;
+	/* Of several workers the first has the guard, and writes when it last
+	 * found all standing (0: it does not); the others go by that. */
+	bool follows;
+	uint64_t *word; /* NULL: a single process */
 	struct guard guard;
 	struct guard_lines lines;
 	struct guard_watch watch;
@@ -44,8 +47,4 @@ bool app_guard_stands(const struct app_guard *ag, uint64_t now_us);
 bool app_guard_has(const struct app_guard *ag, uint16_t port);
 /* What tcpcopies are to know. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status);
-/* For the reports; nothing unless it is used. */
-void app_guard_text(const struct app_guard *ag, FILE *f);
-void app_guard_json(const struct app_guard *ag, struct json *j);
-
 #endif

@@ -148,7 +148,8 @@ static int open_server(struct app *a)
 		.address = a->options->address,
 		.port = a->options->port,
 		.instance = random_u64(),
-		.features = a->inject ? WIRE_FEATURE_RELAY : 0,
+		.features = (a->inject ? WIRE_FEATURE_RELAY : 0) |
+			    wire_workers_feature(a->options->workers),
 		.max_records = a->options->records,
 		.links_max = APP_LINKS_MAX,
 		.key = a->options->key,

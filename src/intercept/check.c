@@ -24,14 +24,17 @@ static void look_capabilities(struct check *c, void *ctx)
 
 /* ---- the queue ---- */
 
-static void say_owner(struct check *c, struct intercept_doctor *d)
+static bool is_intercept(const struct queue_owner *q)
 {
-	const struct queue_owner *q = &d->queue;
-	unsigned num = d->o->queue_num;
+	return q->bound && !strcmp(q->name, "intercept");
+}
+
+static void say_owner(struct check *c, const struct queue_owner *q,
+		      unsigned num)
+{
 	char fix[CHECK_TEXT_MAX];
 
-	d->running = !strcmp(q->name, "intercept");
-	if (!d->running)
+	if (!is_intercept(q))
 		check_fail(c,
 			   check_text(fix, "end that process, or another "
 					   "--queue-num here and in the rule"),
@@ -48,25 +51,24 @@ static void say_owner(struct check *c, struct intercept_doctor *d)
 }
 
 /* The kernel loads what it needs for it. */
-static void try_queue(struct check *c, const struct options *o)
+static void try_queue(struct check *c, uint16_t num)
 {
-	struct queue_nfq_config cfg = {.queue_num = o->queue_num, .length = 1};
+	struct queue_nfq_config cfg = {.queue_num = num, .length = 1};
 	struct queue *queue;
 	int rc = queue_nfq_open(&queue, &cfg);
 
 	if (rc == 0) {
 		queue->ops->close(queue);
-		check_ok(c, "queue %u is free", o->queue_num);
+		check_ok(c, "queue %u is free", num);
 	} else if (!privileges_have(CAP_NET_ADMIN)) {
 		check_warn(c, "run the check as root",
-			   "whether queue %u can be had is not known",
-			   o->queue_num);
+			   "whether queue %u can be had is not known", num);
 	} else if (rc == -EINVAL || rc == -EPROTONOSUPPORT) {
 		check_fail(c, "modprobe nfnetlink_queue",
 			   "the kernel knows no NFQUEUE");
 	} else {
 		check_fail(c, "another --queue-num here and in the rule",
-			   "queue %u: %s", o->queue_num, strerror(-rc));
+			   "queue %u: %s", num, strerror(-rc));
 	}
 }
 
@@ -74,11 +76,20 @@ static void look_queue(struct check *c, void *ctx)
 {
 	struct intercept_doctor *d = ctx;
 
-	queue_owner_find(&d->queue, d->o->queue_num);
-	if (d->queue.bound)
-		say_owner(c, d);
-	else
-		try_queue(c, d->o);
+	struct queue_owner other;
+
+	/* Each worker's; the first stands for all. */
+	for (unsigned i = 0; i < d->o->workers; i++) {
+		struct queue_owner *q = i == 0 ? &d->queue : &other;
+		uint16_t num = (uint16_t)(d->o->queue_num + i);
+
+		queue_owner_find(q, num);
+		if (q->bound)
+			say_owner(c, q, num);
+		else
+			try_queue(c, num);
+	}
+	d->running = is_intercept(&d->queue);
 }
 
 static void look_buffer(struct check *c, void *ctx)
@@ -104,25 +115,27 @@ static void look_buffer(struct check *c, void *ctx)
 
 /* ---- the links ---- */
 
-static struct endpoint own_end(const struct options *o)
+static struct endpoint own_end(const struct options *o, unsigned worker)
 {
 	static const uint8_t v4[4] = {127, 0, 0, 1};
-	struct endpoint at = {.addr = o->address, .port = o->port};
+	struct endpoint at = {.addr = o->address,
+			      .port = (uint16_t)(o->port + worker)};
 
 	if (addr_is_any(&at.addr))
 		at.addr = addr_from_v4(v4);
 	return at;
 }
 
-static void look_links(struct check *c, void *ctx)
+static void look_at_worker(struct check *c, struct intercept_doctor *d,
+			   unsigned worker)
 {
-	struct intercept_doctor *d = ctx;
-	struct endpoint at = own_end(d->o);
+	struct endpoint at = own_end(d->o, worker);
+	struct link_said other;
 	char text[ENDPOINT_TEXT_MAX];
 	int error;
 
 	if (d->running || link_reach(&at, &error) != REACH_REFUSED)
-		check_link(c, &at, d->o->key, &d->link);
+		check_link(c, &at, d->o->key, worker == 0 ? &d->link : &other);
 	else if (d->queue.bound)
 		check_fail(c, "start intercept once its queue is free",
 			   "intercept does not run");
@@ -130,6 +143,14 @@ static void look_links(struct check *c, void *ctx)
 		check_warn(c, "start it with these options",
 			   "intercept does not run: nobody listens on %s",
 			   endpoint_text(&at, text));
+}
+
+static void look_links(struct check *c, void *ctx)
+{
+	struct intercept_doctor *d = ctx;
+
+	for (unsigned i = 0; i < d->o->workers; i++)
+		look_at_worker(c, d, i);
 }
 
 /* ---- the application ---- */

@@ -38,6 +38,10 @@ void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 char *doctor_insert_text(const struct intercept_doctor *d, bool v4,
 			 uint16_t port, char fix[CHECK_TEXT_MAX]);
 
+/* A rule leads the port's answers to these queues, one of ours among them. */
+void doctor_say_queues(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, unsigned first, unsigned last);
+
 /* check_native.c: says what native nftables do with a port's answers. false:
  * nothing, and nothing was said. */
 bool check_native(struct check *c, const struct intercept_doctor *d, bool v4,

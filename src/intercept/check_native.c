@@ -48,10 +48,7 @@ bool check_native(struct check *c, const struct intercept_doctor *d, bool v4,
 	case NFT_NO_RULE:
 		return false;
 	case NFT_QUEUED:
-		check_ok(c,
-			 "%s: an nftables rule sends answers of port %u to "
-			 "queue %u",
-			 family, port, d->o->queue_num);
+		doctor_say_queues(c, d, v4, port, a.first_queue, a.last_queue);
 		break;
 	case NFT_SOME_QUEUED:
 		check_warn(c, fix,

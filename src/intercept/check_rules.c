@@ -32,6 +32,11 @@ const char *doctor_family_text(bool v4)
 	return v4 ? "IPv4" : "IPv6";
 }
 
+static unsigned last_queue(const struct intercept_doctor *d)
+{
+	return d->o->queue_num + d->o->workers - 1;
+}
+
 char *doctor_insert_text(const struct intercept_doctor *d, bool v4,
 			 uint16_t port, char fix[CHECK_TEXT_MAX])
 {
@@ -39,7 +44,10 @@ char *doctor_insert_text(const struct intercept_doctor *d, bool v4,
 
 	if (port)
 		snprintf(number, sizeof(number), "%u", port);
-	if (d->o->queue_num)
+	if (d->o->workers > 1)
+		snprintf(queue, sizeof(queue), " --queue-balance %u:%u",
+			 d->o->queue_num, last_queue(d));
+	else if (d->o->queue_num)
 		snprintf(queue, sizeof(queue), " --queue-num %u",
 			 d->o->queue_num);
 	return check_text(fix,
@@ -62,6 +70,32 @@ void doctor_walk_out(const struct intercept_doctor *d, const struct rules *r,
 	};
 
 	rules_walk(r, out_places, COUNT(out_places), &packet, out);
+}
+
+void doctor_say_queues(struct check *c, const struct intercept_doctor *d,
+		       bool v4, uint16_t port, unsigned first, unsigned last)
+{
+	const char *family = doctor_family_text(v4);
+	char fix[CHECK_TEXT_MAX];
+
+	if (first < d->o->queue_num || last > last_queue(d))
+		check_warn(c, doctor_insert_text(d, v4, port, fix),
+			   "%s: answers of port %u go to queues %u to %u, of "
+			   "which %u to %u are ours: what goes to the others "
+			   "is lost, unless another intercept has them",
+			   family, port, first, last, d->o->queue_num,
+			   last_queue(d));
+	else if (last < last_queue(d))
+		check_warn(c, doctor_insert_text(d, v4, port, fix),
+			   "%s: no answers of port %u go to queues %u to %u: "
+			   "their workers have nothing to do",
+			   family, port, last + 1, last_queue(d));
+	else if (d->o->workers > 1)
+		check_ok(c, "%s: answers of port %u go to queues %u to %u",
+			 family, port, d->o->queue_num, last_queue(d));
+	else
+		check_ok(c, "%s: answers of port %u go to queue %u", family,
+			 port, d->o->queue_num);
 }
 
 static void say_queued(struct check *c, const struct intercept_doctor *d,
@@ -92,8 +126,8 @@ static void say_queued(struct check *c, const struct intercept_doctor *d,
 			   "\"%s\"",
 			   doctor_family_text(v4), port, a->rule);
 	else
-		check_ok(c, "%s: answers of port %u go to queue %u",
-			 doctor_family_text(v4), port, d->o->queue_num);
+		doctor_say_queues(c, d, v4, port, a->first_queue,
+				  a->last_queue);
 }
 
 static void say_missing(struct check *c, const struct intercept_doctor *d,

@@ -35,6 +35,7 @@ static int open_family(struct guard_lines *l, const struct options *o,
 		.family = families[i],
 		.port = port,
 		.queue_num = o->queue_num,
+		.more_queues = (uint16_t)(o->workers - 1),
 		.passlist = l->passlist[i],
 		.passlist_count = l->passlist_count[i],
 	};

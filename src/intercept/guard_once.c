@@ -86,9 +86,16 @@ static void print_rule(const struct options *o, FILE *out, bool v4,
 	}
 	fprintf(out,
 		"%s -w -t mangle -A tcpcopy-%u -m comment --comment "
-		"'tcpcopy-nfq: answers of port %u' -j NFQUEUE --queue-num %u\n"
+		"'tcpcopy-nfq: answers of port %u' -j NFQUEUE ",
+		tool, port, port);
+	if (o->workers > 1)
+		fprintf(out, "--queue-balance %u:%u\n", o->queue_num,
+			o->queue_num + o->workers - 1);
+	else
+		fprintf(out, "--queue-num %u\n", o->queue_num);
+	fprintf(out,
 		"%s -w -t mangle -I OUTPUT -p tcp --sport %u -j tcpcopy-%u\n",
-		tool, port, port, o->queue_num, tool, port, port);
+		tool, port, port);
 }
 
 static void print_fence(const struct options *o, FILE *out, bool v4,

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "intercept/app.h"
 #include "intercept/check.h"
 #include "intercept/guard_once.h"
+#include "intercept/several.h"
+
+#include <stdio.h>
 
 static int run(const struct options *o)
 {
 	struct service service;
-	struct app app;
-	int rc = service_begin(&service, "intercept", &o->service);
+	int rc;
 
+	if (o->workers > 1)
+		return several_run(o);
+	rc = service_begin(&service, "intercept", &o->service);
 	if (rc == 0)
-		rc = app_open(&app, o, &service);
-	if (rc == 0) {
-		service_ready();
-		app_run(&app);
-		app_free(&app);
-	}
+		rc = several_serve_one(o, &service);
 	service_end(&service);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/count.h"
+#include "base/workers.h"
 #include "core/wire.h"
 
 #define QUEUE_LENGTH_MAX 65536 /* current kernels hold no more */
@@ -18,7 +19,8 @@ enum {
 	OPT_ALLOW,
 	OPT_RELAY,
 	OPT_KEY_FILE,
-	OPT_MAKE_KEY
+	OPT_MAKE_KEY,
+	OPT_WORKERS
 };
 
 static const struct opt table[] = {
@@ -40,6 +42,8 @@ static const struct opt table[] = {
 	 "links only with this key, and encrypted"},
 	{OPT_MAKE_KEY, "make-key", "FILE", "write a new key and end"},
 	{OPT_QUEUE_NUM, "queue-num", "N", "NFQUEUE number, as in the rule (0)"},
+	{OPT_WORKERS, "workers", "N",
+	 "processes, with N queues and ports on from these (1)"},
 	{'q', "queue-length", "COUNT",
 	 "packets that may wait in the queue (65536)"},
 	{'n', "records", "COUNT", "headers in one frame at most (1024)"},
@@ -50,6 +54,7 @@ static const struct opts_number_row numbers[] = {
 	{OPT_QUEUE_NUM, "queue number", 0, UINT16_MAX, FIELD(queue_num)},
 	{'q', "packets", 1, QUEUE_LENGTH_MAX, FIELD(queue_length)},
 	{'n', "records", 1, RECORDS_MAX, FIELD(records)},
+	{OPT_WORKERS, "workers", 1, WORKERS_MAX, FIELD(workers)},
 #undef FIELD
 };
 
@@ -230,8 +235,27 @@ static const struct opts_program program = {
 	.take = take,
 };
 
+static bool check_workers(const struct options *o, struct opts_fault *fault)
+{
+	unsigned more = o->workers - 1;
+
+	if (o->queue_num + more > UINT16_MAX)
+		return opts_fail(fault,
+				 "--workers %u: --queue-num must be at most "
+				 "%u with so many",
+				 o->workers, UINT16_MAX - more);
+	if (o->port + more > UINT16_MAX)
+		return opts_fail(fault,
+				 "--workers %u: -p must be at most %u with so "
+				 "many",
+				 o->workers, UINT16_MAX - more);
+	return true;
+}
+
 static bool check(const struct options *o, struct opts_fault *fault)
 {
+	if (!check_workers(o, fault))
+		return false;
 	if (o->key && o->allow.count > 0)
 		return opts_fail(fault, "--allow: not together with "
 					"--key-file: who has the key may "
@@ -247,11 +271,12 @@ static bool check(const struct options *o, struct opts_fault *fault)
 					"in that namespace (nsenter "
 					"--net=FILE)");
 	for (size_t i = 0; i < o->guard_count; i++)
-		if (o->guard && o->guard_ports[i] == o->port)
+		if (o->guard && o->guard_ports[i] >= o->port &&
+		    o->guard_ports[i] < o->port + o->workers)
 			return opts_fail(fault,
 					 "--guard %u: is the port of the links "
 					 "(-p), which must reach tcpcopy",
-					 o->port);
+					 o->guard_ports[i]);
 	return true;
 }
 
@@ -262,6 +287,7 @@ bool options_parse(struct options *o, int argc, char **argv,
 		.port = INTERCEPT_PORT,
 		.queue_length = QUEUE_LENGTH_MAX,
 		.records = RECORDS_DEFAULT,
+		.workers = 1,
 	};
 	service_options_init(&o->service);
 	if (!opts_parse(&program, argc, argv, o, fault))

@@ -29,6 +29,11 @@ struct options {
 	unsigned queue_num;    /* fits in 16 bits */
 	unsigned queue_length; /* packets */
 	unsigned records;      /* in a frame, at most */
+	unsigned workers;      /* with queues and ports from these on */
+	/* Whoever starts them says which one this is, and where the first
+	 * tells the others of the guard. */
+	unsigned worker;
+	uint64_t *guard_word; /* NULL: a single process */
 };
 
 /* false: fault is one line for the user. */

@@ -13,7 +13,9 @@
  * is turned on in two steps. Its packets are thrown away (WAITING) until there
  * is a moment in which the ring is empty, the socket is, and the ring still is;
  * from then on they are given (ON). When its buffer overflows it is turned off,
- * with what it holds, and the ring gives the rest.
+ * with what it holds, and the ring gives the rest. So it is when a block was
+ * closed before its packets had been read here: we were kept from the CPU after
+ * the socket and before the ring, and what the socket has is given already.
  *
  * Packets are counted over spans of SPAN_US, or longer ones if nothing comes.
  */
@@ -140,9 +142,12 @@ int capture_ahead_dispatch(struct capture_ahead *a, int budget, capture_cb *cb,
 bool capture_ahead_gave(struct capture_ahead *a, const uint8_t *l3,
 			size_t cap_len, size_t wire_len)
 {
-	return a->given.count > 0 &&
-	       ahead_given_take(&a->given,
-				ahead_given_sum(l3, cap_len, wire_len));
+	if (a->given.count > 0 &&
+	    ahead_given_take(&a->given, ahead_given_sum(l3, cap_len, wire_len)))
+		return true;
+	if (a->state == AHEAD_ON)
+		turn_off(a);
+	return false;
 }
 
 static void watch_density(struct capture_ahead *a, uint64_t span_us)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/split_filter.h"
+
 #define SNAP_BYTES 262144
 #define PREFIX_LEN 4
 /* linux/filter.h and pcap/bpf.h describe one and the same instruction. */
@@ -60,9 +62,13 @@ static void write_prefix(struct sock_filter *code, bool other_hosts)
 }
 
 static int copy_program(struct sock_fprog *out, const struct bpf_program *bpf,
-			bool other_hosts, char *err, size_t err_bytes)
+			bool other_hosts, const struct split *split, char *err,
+			size_t err_bytes)
 {
-	size_t count = bpf->bf_len + PREFIX_LEN;
+	struct sock_filter ours[SPLIT_FILTER_MAX];
+	size_t ours_len = split_filter(ours, split);
+	size_t before = PREFIX_LEN + ours_len;
+	size_t count = before + bpf->bf_len;
 	struct sock_filter *code;
 
 	if (count > BPF_MAXINSNS) {
@@ -73,14 +79,16 @@ static int copy_program(struct sock_fprog *out, const struct bpf_program *bpf,
 	if (!code)
 		return -ENOMEM;
 	write_prefix(code, other_hosts);
-	memcpy(code + PREFIX_LEN, bpf->bf_insns, bpf->bf_len * sizeof(*code));
+	memcpy(code + PREFIX_LEN, ours, ours_len * sizeof(*code));
+	memcpy(code + before, bpf->bf_insns, bpf->bf_len * sizeof(*code));
 	*out = (struct sock_fprog){.len = (unsigned short)count,
 				   .filter = code};
 	return 0;
 }
 
 int capture_filter_compile(struct sock_fprog *out, const char *text,
-			   bool other_hosts, char *err, size_t err_bytes)
+			   bool other_hosts, const struct split *split,
+			   char *err, size_t err_bytes)
 {
 	struct bpf_program bpf;
 	pcap_t *dead = pcap_open_dead(DLT_RAW, SNAP_BYTES);
@@ -93,7 +101,7 @@ int capture_filter_compile(struct sock_fprog *out, const char *text,
 		pcap_close(dead);
 		return -EINVAL;
 	}
-	rc = copy_program(out, &bpf, other_hosts, err, err_bytes);
+	rc = copy_program(out, &bpf, other_hosts, split, err, err_bytes);
 	pcap_freecode(&bpf);
 	pcap_close(dead);
 	return rc;

@@ -4,7 +4,9 @@
  *
  * A packet socket with a TPACKET_V3 ring: the kernel fills blocks, we walk them
  * and give them back. While packets are rare, another socket gives them before
- * their block is closed (capture_ahead.c). Who polls sees both as one.
+ * their block is closed (capture_ahead.c). Who polls sees both as one. Of
+ * several workers the rings are a fanout group, and the other sockets a second
+ * one; docs/workers.md says how they spread.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -45,6 +47,7 @@ struct capture_ring {
 	bool walking;
 	char device[IF_NAMESIZE]; /* empty: all */
 	uint32_t seen_missed;	  /* what devices had dropped so far */
+	bool counts_missed;	  /* else another worker does */
 	struct capture_stats stats;
 };
 
@@ -200,7 +203,8 @@ static void ring_stats(struct capture *c, struct capture_stats *out)
 		r->stats.received += s.tp_packets - s.tp_drops;
 		r->stats.dropped_kernel += s.tp_drops;
 	}
-	note_missed(r);
+	if (r->counts_missed)
+		note_missed(r);
 	*out = r->stats;
 }
 
@@ -259,22 +263,29 @@ static int make_ring(struct capture_ring *r, size_t buffer_bytes)
 	return 0;
 }
 
-/* The filter becomes the one of both sockets. */
-static int attach_filter(struct capture_ring *r,
+static int open_socket(struct capture_ring *r)
+{
+	r->fd = packet_socket_open();
+	return r->fd < 0 ? r->fd : 0;
+}
+
+/* Both sockets, with one filter. The ring's is made last: when a device has
+ * been down, the kernel starts them again in that order. */
+static int open_filtered(struct capture_ring *r,
 			 const struct capture_live_config *cfg, char *err,
 			 size_t err_bytes)
 {
 	struct sock_fprog prog;
 	int rc = capture_filter_compile(&prog, cfg->filter, cfg->other_hosts,
-					err, err_bytes);
+					&cfg->split, err, err_bytes);
 
 	if (rc)
 		return rc;
-	rc = packet_socket_filter(r->fd, &prog);
+	rc = capture_ahead_open(&r->ahead, cfg, &prog);
 	if (!rc)
-		rc = capture_ahead_open(&r->ahead, cfg, &prog);
-	else
-		capture_filter_free(&prog);
+		rc = open_socket(r);
+	if (!rc)
+		rc = packet_socket_filter(r->fd, &r->ahead.filter);
 	/* -EINVAL is for expressions that the user can mend. */
 	return rc == -EINVAL ? -EIO : rc;
 }
@@ -291,6 +302,24 @@ static int poll_both(struct capture_ring *r)
 	return 0;
 }
 
+/* That of the ring last: the kernel gives a packet first to what came last. */
+static int join_groups(struct capture_ring *r,
+		       const struct capture_live_config *cfg, char *err,
+		       size_t err_bytes)
+{
+	int rc = packet_socket_join(r->ahead.fd, &cfg->split,
+				    &cfg->groups->ahead);
+
+	if (!rc)
+		rc = packet_socket_join(r->fd, &cfg->split, &cfg->groups->ring);
+	if (rc)
+		snprintf(err, err_bytes,
+			 "--workers: packet fanout: %s; is the device up?",
+			 strerror(-rc));
+	/* -EINVAL is for expressions, as above. */
+	return rc == -EINVAL ? -EIO : rc;
+}
+
 static int open_ring(struct capture_ring *r,
 		     const struct capture_live_config *cfg, char *err,
 		     size_t err_bytes)
@@ -299,17 +328,17 @@ static int open_ring(struct capture_ring *r,
 
 	if (cfg->device)
 		snprintf(r->device, sizeof(r->device), "%s", cfg->device);
-	r->fd = packet_socket_open();
-	if (r->fd < 0)
-		return r->fd;
-	rc = attach_filter(r, cfg, err, err_bytes);
+	rc = open_filtered(r, cfg, err, err_bytes);
 	if (!rc)
 		rc = poll_both(r);
 	if (!rc)
 		rc = make_ring(r, cfg->buffer_bytes);
 	r->seen_missed = missed_by_devices(r);
+	r->counts_missed = cfg->split.index == 0;
 	if (!rc)
 		rc = packet_socket_start(r->fd, cfg);
+	if (!rc && cfg->split.count > 1)
+		rc = join_groups(r, cfg, err, err_bytes);
 	return rc;
 }
 

@@ -21,6 +21,7 @@ struct guard_line_config {
 	int family; /* AF_INET or AF_INET6 */
 	uint16_t port;
 	uint16_t queue_num;
+	uint16_t more_queues; /* behind that one; the kernel spreads */
 	/* Destinations that are exempt; borrowed for the life of the line. */
 	const struct guard_prefix *passlist;
 	size_t passlist_count;

@@ -236,6 +236,7 @@ int guard_rule_open(struct guard_line **out,
 		.family = cfg->family,
 		.port = cfg->port,
 		.queue_num = cfg->queue_num,
+		.more_queues = cfg->more_queues,
 		.passlist = cfg->passlist,
 		.passlist_count = cfg->passlist_count,
 	};

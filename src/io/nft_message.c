@@ -118,16 +118,17 @@ static void put_accept(struct nlmsghdr *nlh)
 }
 
 /* Neither has the flag that lets packets pass when nobody listens. */
-static void put_queue(struct nlmsghdr *nlh, uint16_t queue_num)
+static void put_queue(struct nlmsghdr *nlh, const struct nft_guard *g)
 {
 	struct nft_expression e = nft_open_expression(nlh, "queue");
 
-	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(queue_num));
-	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL, htons(1));
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(g->queue_num));
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL,
+			 htons((uint16_t)(1 + g->more_queues)));
 	nft_close_expression(nlh, e);
 }
 
-static void put_xt_queue(struct nlmsghdr *nlh, uint16_t queue_num)
+static void put_xt_queue(struct nlmsghdr *nlh, const struct nft_guard *g)
 {
 	/* Rounded up as iptables does. */
 	_Alignas(8) union {
@@ -136,8 +137,8 @@ static void put_xt_queue(struct nlmsghdr *nlh, uint16_t queue_num)
 	} target = {.whole = 0};
 	struct nft_expression e = nft_open_expression(nlh, "target");
 
-	target.info.queuenum = queue_num;
-	target.info.queues_total = 1;
+	target.info.queuenum = g->queue_num;
+	target.info.queues_total = (uint16_t)(1 + g->more_queues);
 	mnl_attr_put_strz(nlh, NFTA_TARGET_NAME, "NFQUEUE");
 	mnl_attr_put_u32(nlh, NFTA_TARGET_REV, htonl(3));
 	mnl_attr_put(nlh, NFTA_TARGET_INFO, sizeof(target), &target);
@@ -202,9 +203,9 @@ static void put_queue_rule(struct batch *b)
 	nft_put_load(r.nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(port));
 	nft_put_equals(r.nlh, &port, sizeof(port));
 	if (b->g->by == NFT_QUEUE_NATIVE)
-		put_queue(r.nlh, b->g->queue_num);
+		put_queue(r.nlh, b->g);
 	else
-		put_xt_queue(r.nlh, b->g->queue_num);
+		put_xt_queue(r.nlh, b->g);
 	close_rule(b, r);
 }
 

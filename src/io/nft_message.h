@@ -26,7 +26,7 @@ enum nft_queue_by {
 struct nft_guard {
 	int family;
 	char table[NFT_TABLE_NAME_MAX];
-	uint16_t port, queue_num;
+	uint16_t port, queue_num, more_queues;
 	enum nft_queue_by by;
 	const struct guard_prefix *passlist;
 	size_t passlist_count;

@@ -8,8 +8,13 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include "io/split_filter.h"
+
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
+#endif
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
 
 int packet_socket_open(void)
@@ -49,4 +54,31 @@ int packet_socket_start(int fd, const struct capture_live_config *cfg)
 		       sizeof(mreq)))
 		return -errno;
 	return bind(fd, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
+}
+
+static int set_option(int fd, int name, const void *value, socklen_t len)
+{
+	return setsockopt(fd, SOL_PACKET, name, value, len) ? -errno : 0;
+}
+
+int packet_socket_join(int fd, const struct split *split, uint16_t *group)
+{
+	struct sock_filter code[SPLIT_FILTER_MAX];
+	struct sock_fprog prog = {.filter = code};
+	bool first = split->index == 0;
+	uint32_t flags = PACKET_FANOUT_FLAG_IGNORE_OUTGOING, word;
+	socklen_t len = sizeof(word);
+	int err;
+
+	if (first)
+		flags |= PACKET_FANOUT_FLAG_UNIQUEID;
+	word = (first ? 0 : *group) | (PACKET_FANOUT_CBPF | flags) << 16;
+	err = set_option(fd, PACKET_FANOUT, &word, sizeof(word));
+	if (err || !first)
+		return err;
+	if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &word, &len))
+		return -errno;
+	*group = (uint16_t)word;
+	prog.len = (unsigned short)split_filter_fanout(code, split->seed);
+	return set_option(fd, PACKET_FANOUT_DATA, &prog, sizeof(prog));
 }

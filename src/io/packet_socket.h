@@ -20,4 +20,9 @@ int packet_socket_filter(int fd, const struct sock_fprog *prog);
  * no such device. */
 int packet_socket_start(int fd, const struct capture_live_config *cfg);
 
+/* One that has been started becomes a member of a fanout group: the place in it
+ * is its worker's index. That of index 0 makes the group, and writes its number
+ * to *group. 0 or -errno. */
+int packet_socket_join(int fd, const struct split *split, uint16_t *group);
+
 #endif

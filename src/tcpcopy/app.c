@@ -262,7 +262,8 @@ static void watch_cpu(struct app *a)
 
 	if (!percent)
 		return;
-	cpu_limit_init(&a->cpu, percent, cpu_used_us(), clock_us());
+	cpu_limit_init(&a->cpu, percent, a->options->split.count, cpu_used_us(),
+		       clock_us());
 	uv_timer_start(&a->cpu_timer, on_cpu_timer, CPU_LIMIT_EACH_MS,
 		       CPU_LIMIT_EACH_MS);
 }
@@ -320,12 +321,15 @@ static void tell_room_towards(const struct app *a, size_t target)
 		log_info("%s", text);
 }
 
-/* What the ports allow when there are several copies. */
+/* What the ports allow when there are several copies: for all workers, by the
+ * first. */
 static void tell_room(const struct app *a)
 {
 	const struct replay_config *cfg = &a->plan.replay;
 
-	for (size_t i = 0; cfg->copies > 1 && i < cfg->target_count; i++)
+	if (cfg->copies == 1 || cfg->split.index > 0)
+		return;
+	for (size_t i = 0; i < cfg->target_count; i++)
 		tell_room_towards(a, i);
 }
 
@@ -341,16 +345,16 @@ void app_start(struct app *a)
 			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
 	}
 	watch_cpu(a);
-	service_ready();
-	log_info("ready: %s to %zu %s%s",
+	service_ready(a->service);
+	log_info("%s: %s to %zu %s%s", service_ready_word(a->service),
 		 a->options->file ? "replaying a file" : "copying",
 		 a->plan.replay.target_count,
 		 a->plan.replay.target_count == 1 ? "target" : "targets",
 		 a->dry_target ? ", packets go to a file" : "");
 	tell_room(a);
-	j = report_begin(&a->service.report, "ready");
+	j = report_begin(&a->service->report, "ready");
 	if (j)
-		report_end(&a->service.report);
+		report_end(&a->service->report);
 	arm_timer(a);
 }
 
@@ -372,8 +376,8 @@ static int make_handles(struct app *a)
 	a->check.data = a;
 	uv_check_start(&a->check, on_check);
 	uv_idle_init(&a->loop, &a->more);
-	err = service_run_on(&a->service, &a->loop, &a->options->service,
-			     &calls, a);
+	err = service_run_on(a->service, &a->loop, &a->options->service, &calls,
+			     a);
 	a->handles_made = true;
 	return err ? app_refuse(OPTS_EXIT_ENVIRONMENT, "signals: %s",
 				uv_strerror(err))
@@ -393,11 +397,7 @@ static int make_engine(struct app *a)
 static int open_all(struct app *a)
 {
 	struct opts_fault fault;
-	int rc = service_begin(&a->service, "tcpcopy", &a->options->service);
-
-	if (rc)
-		return rc;
-	rc = plan_make(&a->plan, a->options, &fault);
+	int rc = plan_make(&a->plan, a->options, &fault);
 	if (rc)
 		return app_refuse(rc, "%s", fault.text);
 	rc = make_handles(a);
@@ -406,7 +406,7 @@ static int open_all(struct app *a)
 	if (!rc)
 		rc = app_open_io(a);
 	if (!rc)
-		rc = service_drop_privileges(&a->service, -1);
+		rc = service_drop_privileges(a->service, -1);
 	return rc ? rc : app_open_links(a);
 }
 
@@ -419,7 +419,7 @@ static void close_loop(struct app *a)
 		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
 		uv_close((uv_handle_t *)&a->more, NULL);
-		service_leave_loop(&a->service);
+		service_leave_loop(a->service);
 	}
 	for (size_t i = 0; i < a->capture_count; i++)
 		if (a->captures[i].polled)
@@ -442,12 +442,11 @@ static void close_all(struct app *a)
 	if (a->replay)
 		replay_free(a->replay, &heap_mem);
 	plan_free(&a->plan);
-	service_end(&a->service);
 }
 
-int app_run(struct app *a, const struct tcpcopy_options *o)
+int app_run(struct app *a, const struct tcpcopy_options *o, struct service *s)
 {
-	*a = (struct app){.options = o};
+	*a = (struct app){.options = o, .service = s};
 	a->exit_code = open_all(a);
 	if (!a->exit_code) {
 		uv_run(&a->loop, UV_RUN_DEFAULT);

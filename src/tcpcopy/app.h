@@ -29,7 +29,7 @@ struct app_capture {
 struct app {
 	const struct tcpcopy_options *options;
 	struct plan plan;
-	struct service service;
+	struct service *service;
 	uv_loop_t loop;
 	bool loop_made;
 	uv_timer_t timer;     /* the engine's and the file's next deadline */
@@ -62,8 +62,9 @@ struct app {
 	int exit_code;
 };
 
-/* Runs until it is stopped or a file is at its end; the exit code. */
-int app_run(struct app *a, const struct tcpcopy_options *o);
+/* Runs until it is stopped or a file is at its end; the exit code. The service
+ * has begun. */
+int app_run(struct app *a, const struct tcpcopy_options *o, struct service *s);
 
 /* ---- between the files of the app ---- */
 
@@ -94,7 +95,7 @@ bool app_leave_silent_relay(struct app *a);
 
 /* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);
-/* app_report.c: the ledger, to the log and to --json. */
+/* app_report.c: the ledger, to the log and to --json, or to the head. */
 void app_report(struct app *a, bool final);
 /* Captures begin. */
 void app_start(struct app *a);

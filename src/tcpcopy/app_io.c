@@ -46,13 +46,14 @@ static int refuse_capture(const struct app *a, int err, const char *device,
 }
 
 static int open_live_on(struct app *a, struct capture_live_config *cfg,
-			const char *device)
+			const char *device, struct capture_groups *groups)
 {
 	char reason[REASON_BYTES] = "";
 	struct capture *c;
 	int err;
 
 	cfg->device = device;
+	cfg->groups = groups;
 	err = a->options->capture_pcap
 		      ? capture_pcap_open(&c, cfg, reason, sizeof(reason))
 		      : capture_ring_open(&c, cfg, reason, sizeof(reason));
@@ -69,6 +70,7 @@ static int open_live(struct app *a)
 		.other_hosts = transfer_names_source(&o->transfer),
 		.promiscuous = a->plan.mirror,
 		.buffer_bytes = a->plan.buffer_bytes / count,
+		.split = o->split,
 	};
 	int rc = 0;
 
@@ -76,7 +78,8 @@ static int open_live(struct app *a)
 		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = open_live_on(a, &cfg,
-				  o->device_count ? o->devices[i] : NULL);
+				  o->device_count ? o->devices[i] : NULL,
+				  o->groups ? &o->groups[i] : NULL);
 	free(filter);
 	return rc;
 }

@@ -16,13 +16,41 @@ static const char *intercept_of(const struct app *a, unsigned link_id,
 		text);
 }
 
+/* An intercept's answers come out at any of its workers: without a link to each
+ * some would be missed. false: it ends. */
+static bool check_workers(struct app *a, unsigned link_id, const char *text)
+{
+	struct link_state state;
+	unsigned has, known;
+
+	link_client_state(a->links, link_id, &state);
+	has = wire_workers(state.features);
+	known = plan_workers_at(&a->plan, &state.server.addr);
+	if (has <= known)
+		return true;
+	if (a->ready) {
+		log_error("intercept at %s has %u workers now, %u of them are "
+			  "known here: start it again with -p FIRST-LAST",
+			  text, has, known);
+		return true;
+	}
+	if (!a->exit_code)
+		app_refuse(0,
+			   "intercept at %s has %u workers, %u of them are "
+			   "known here: say -p FIRST-LAST, its %u ports",
+			   text, has, known, has);
+	app_end(a, OPTS_EXIT_ENVIRONMENT);
+	return false;
+}
+
 static void on_up(void *ctx, unsigned link_id)
 {
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
 
 	intercept_of(a, link_id, text);
-	if (!app_check_relay(a, link_id, text))
+	if (!check_workers(a, link_id, text) ||
+	    !app_check_relay(a, link_id, text))
 		return;
 	log_write(a->ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
 		  "link %u to intercept at %s is up", link_id, text);

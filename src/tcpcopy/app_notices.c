@@ -6,36 +6,46 @@
 #include "tcpcopy/app.h"
 #include "tcpcopy/trace_lines.h"
 
-static unsigned first_group(uint32_t groups)
+static bool is_in(uint32_t groups, unsigned group)
 {
-	return (unsigned)__builtin_ctz(groups);
+	return groups >> group & 1;
 }
 
-static unsigned links_up(const struct app *a, unsigned group)
+static unsigned links_up(const struct app *a, uint32_t groups)
 {
-	unsigned up = 0, each = a->plan.replay.links_per_group;
+	unsigned up = 0;
 
-	for (unsigned i = 0; i < each; i++) {
+	for (unsigned i = 0; i < link_client_count(a->links); i++) {
 		struct link_state s;
 
-		link_client_state(a->links, group * each + i, &s);
-		up += s.up;
+		link_client_state(a->links, i, &s);
+		up += s.up && is_in(groups, s.group);
 	}
 	return up;
 }
 
-/* What is known of the way back. */
-static void describe_queue(const struct app *a, unsigned group, char *out,
+/* What is known of the way back: of all of these intercepts together. */
+static void describe_queue(const struct app *a, uint32_t groups, char *out,
 			   size_t cap)
 {
-	const struct wire_status *s = &a->status[group];
+	bool heard = false, bound = true;
+	uint64_t queued = 0;
 
-	if (!a->heard[group])
+	for (unsigned g = 0; g < a->plan.replay.group_count; g++) {
+		const struct wire_status *s = &a->status[g];
+
+		if (!is_in(groups, g) || !a->heard[g])
+			continue;
+		heard = true;
+		bound &= s->queue_bound;
+		queued += s->queued;
+	}
+	if (!heard)
 		snprintf(out, cap, "intercept has not told of its queue");
 	else
 		snprintf(out, cap,
 			 "its queue is %s, %" PRIu64 " packets came out of it",
-			 s->queue_bound ? "bound" : "NOT bound", s->queued);
+			 bound ? "bound" : "NOT bound", queued);
 }
 
 static void tell_no_response(const struct app *a, uint32_t target,
@@ -48,19 +58,20 @@ static void tell_no_response(const struct app *a, uint32_t target,
 		"--path relay, or -c)";
 	static const char by_relay[] = "is that port in --relay of intercept";
 	const struct replay_target *t = &a->plan.targets[target];
-	unsigned group = first_group(t->groups);
+	unsigned links = (unsigned)__builtin_popcount(t->groups) *
+			 a->plan.replay.links_per_group;
 	bool v4 = addr_is_v4(&t->at.addr);
 	char queue[128] = "";
 
 	if (!a->links)
 		return;
-	describe_queue(a, group, queue, sizeof(queue));
+	describe_queue(a, t->groups, queue, sizeof(queue));
 	log_warn("no response of target %s has come back in 5 s, so that only "
 		 "one session a second is opened to it; %u of %u links to its "
 		 "intercept are up, %s. Check on the target: is there the rule "
 		 "\"%s -I OUTPUT -p tcp --sport %u -j NFQUEUE\"; does the "
 		 "server listen; %s",
-		 at, links_up(a, group), a->plan.replay.links_per_group, queue,
+		 at, links_up(a, t->groups), links, queue,
 		 v4 ? "iptables" : "ip6tables", t->at.port,
 		 a->sender == a->relay ? by_relay : by_network);
 }

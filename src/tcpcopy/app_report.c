@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The ledger, to the log and as JSON. */
-#include <stdlib.h>
-
+/* The ledger: what goes into the account, and who gets it. */
+#include "tcpcopy/account.h"
 #include "tcpcopy/app.h"
-#include "tcpcopy/ledger.h"
 
 static void add_stats(struct capture_stats *sum, struct capture *c)
 {
@@ -27,30 +25,32 @@ static void add_sent(struct sender_stats *sum, struct sender *sender)
 	sum->refused += s->refused;
 }
 
+static void fill(struct app *a, struct account *out)
+{
+	out->ledger = *replay_ledger(a->replay);
+	out->flows = replay_flows(a->replay);
+	out->sessions = replay_sessions(a->replay);
+	out->send = (struct sender_stats){.sent = 0};
+	add_sent(&out->send, a->own);
+	add_sent(&out->send, a->relay);
+	out->kernel = (struct capture_stats){.received = 0};
+	for (size_t i = 0; i < a->capture_count; i++)
+		add_stats(&out->kernel, a->captures[i].capture);
+	account_set_links(out, a->links);
+	report_usage(&out->usage);
+}
+
 void app_report(struct app *a, bool final)
 {
-	struct ledger_view v = {
-		.ledger = replay_ledger(a->replay),
-		.links = a->links,
-		.flows = replay_flows(a->replay),
-		.sessions = replay_sessions(a->replay),
-		.final = final,
-	};
-	struct json *j;
-	char *text;
+	/* Large, and of no use but for a moment. */
+	static struct account alone;
+	const struct account *own = &alone;
+	void *for_head = service_account(a->service);
 
-	add_sent(&v.send, a->own);
-	add_sent(&v.send, a->relay);
-	for (size_t i = 0; i < a->capture_count; i++)
-		add_stats(&v.kernel, a->captures[i].capture);
-	report_usage(&v.usage);
-	text = ledger_text(&v);
-	if (text)
-		log_text(LOG_LEVEL_INFO, text);
-	free(text);
-	j = report_begin(&a->service.report, "ledger");
-	if (!j)
+	if (for_head) {
+		fill(a, for_head);
 		return;
-	ledger_json(j, &v);
-	report_end(&a->service.report);
+	}
+	fill(a, &alone);
+	account_report(&a->service->report, &own, 1, NULL, final);
 }

@@ -99,6 +99,21 @@ static bool say_status(struct check *c, const struct link_said *said,
 	return said->has_status && (!s->guarded || s->armed);
 }
 
+static void look_at_workers(struct check *c, const struct tcpcopy_doctor *d,
+			    const struct endpoint *at,
+			    const struct link_said *said)
+{
+	unsigned has = wire_workers(said->features);
+	unsigned known = plan_workers_at(&d->plan, &at->addr);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (has > known)
+		check_fail(c, "-p FIRST-LAST here, with the ports of all",
+			   "intercept at %s has %u workers, %u of them are "
+			   "known here",
+			   endpoint_text(at, text), has, known);
+}
+
 static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,
 			      unsigned i)
 {
@@ -111,6 +126,7 @@ static void look_at_intercept(struct check *c, struct tcpcopy_doctor *d,
 		return;
 	d->up[i] = say_status(c, &said, text);
 	d->status[i] = said.status;
+	look_at_workers(c, d, at, &said);
 	d->relays[i] = said.features & WIRE_FEATURE_RELAY;
 	if (!d->relays[i] && d->o->path == PATH_RELAY)
 		check_fail(c,

@@ -16,10 +16,11 @@ uint64_t cpu_used_us(void)
 	return time_us(&usage.ru_utime) + time_us(&usage.ru_stime);
 }
 
-void cpu_limit_init(struct cpu_limit *c, unsigned percent, uint64_t used_us,
-		    uint64_t now_us)
+void cpu_limit_init(struct cpu_limit *c, unsigned percent, unsigned workers,
+		    uint64_t used_us, uint64_t now_us)
 {
 	c->percent = percent;
+	c->workers = workers ? workers : 1;
 	c->used_us = used_us;
 	c->at_us = now_us;
 }
@@ -30,5 +31,5 @@ bool cpu_limit_is_over(struct cpu_limit *c, uint64_t used_us, uint64_t now_us)
 
 	c->used_us = used_us;
 	c->at_us = now_us;
-	return used * 100 > passed * c->percent;
+	return used * 100 * c->workers > passed * c->percent;
 }

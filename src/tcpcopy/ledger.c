@@ -95,24 +95,31 @@ static void put_kernel(FILE *out, const struct ledger_view *v)
 		v->send.sent, v->send.refused);
 }
 
-static void put_links(FILE *out, const struct link_client *links)
+static void put_link(FILE *out, const struct link_state *s)
 {
-	for (unsigned i = 0; i < link_client_count(links); i++) {
-		char text[ENDPOINT_TEXT_MAX];
-		struct link_state s;
+	char text[ENDPOINT_TEXT_MAX];
 
-		link_client_state(links, i, &s);
-		fprintf(out,
-			"  link %u to %s: %s, %" PRIu64 " records in, %" PRIu64
-			" out, up %" PRIu64 " times",
-			s.number, endpoint_text(&s.server, text),
-			s.up ? "up" : "down", s.stats.records_in,
-			s.stats.records_out, s.times_up);
-		if (s.refused)
-			fprintf(out, ", ended %" PRIu64 " times for what came",
-				s.refused);
-		fputc('\n', out);
-	}
+	fprintf(out,
+		"link %u to %s: %s, %" PRIu64 " records in, %" PRIu64
+		" out, up %" PRIu64 " times",
+		s->number, endpoint_text(&s->server, text),
+		s->up ? "up" : "down", s->stats.records_in,
+		s->stats.records_out, s->times_up);
+	if (s->refused)
+		fprintf(out, ", ended %" PRIu64 " times for what came",
+			s->refused);
+	fputc('\n', out);
+}
+
+static void put_links(FILE *out, const struct ledger_view *v)
+{
+	for (unsigned w = 0; w < v->worker_count; w++)
+		for (size_t i = 0; i < v->links[w].count; i++) {
+			fputs("  ", out);
+			if (v->worker_count > 1)
+				fprintf(out, "worker %u, ", w);
+			put_link(out, &v->links[w].states[i]);
+		}
 }
 
 static void put_ending(FILE *out, const struct ledger_view *v)
@@ -147,8 +154,7 @@ char *ledger_text(const struct ledger_view *v)
 	put_account(out, v->ledger);
 	put_counters(out, v->ledger);
 	put_kernel(out, v);
-	if (v->links)
-		put_links(out, v->links);
+	put_links(out, v);
 	put_ending(out, v);
 	if (fclose(out)) {
 		free(text);
@@ -201,7 +207,6 @@ static void link_json(struct json *j, const struct link_state *s)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
-	json_object(j, NULL);
 	json_uint(j, "group", s->group);
 	json_uint(j, "link", s->number);
 	json_string(j, "intercept", endpoint_text(&s->server, text));
@@ -212,18 +217,19 @@ static void link_json(struct json *j, const struct link_state *s)
 	json_uint(j, "records_out", s->stats.records_out);
 	json_uint(j, "bytes_in", s->stats.bytes_in);
 	json_uint(j, "bytes_out", s->stats.bytes_out);
-	json_object_end(j);
 }
 
-static void links_json(struct json *j, const struct link_client *links)
+static void links_json(struct json *j, const struct ledger_view *v)
 {
 	json_array(j, "links");
-	for (unsigned i = 0; links && i < link_client_count(links); i++) {
-		struct link_state s;
-
-		link_client_state(links, i, &s);
-		link_json(j, &s);
-	}
+	for (unsigned w = 0; w < v->worker_count; w++)
+		for (size_t i = 0; i < v->links[w].count; i++) {
+			json_object(j, NULL);
+			if (v->worker_count > 1)
+				json_uint(j, "worker", w);
+			link_json(j, &v->links[w].states[i]);
+			json_object_end(j);
+		}
 	json_array_end(j);
 }
 
@@ -235,7 +241,7 @@ void ledger_json(struct json *j, const struct ledger_view *v)
 	unit_json(j, "bytes", &v->ledger->bytes);
 	counters_json(j, v->ledger);
 	kernel_json(j, v);
-	links_json(j, v->links);
+	links_json(j, v);
 	json_uint(j, "flows", v->flows);
 	json_uint(j, "sessions", v->sessions);
 	json_decimal(j, "loss_percent", ledger_loss_percent(v->ledger), 4);

@@ -9,11 +9,19 @@
 #include "io/link_client.h"
 #include "io/sender.h"
 
+#define LEDGER_WORKERS_MAX 32
+
+struct ledger_links {
+	const struct link_state *states;
+	size_t count; /* 0: a dry run */
+};
+
 struct ledger_view {
 	const struct ledger *ledger;
 	struct capture_stats kernel;
 	struct sender_stats send;
-	const struct link_client *links; /* NULL: a dry run */
+	const struct ledger_links *links; /* of each worker */
+	unsigned worker_count;
 	struct report_usage usage;
 	uint32_t flows, sessions;
 	bool final;

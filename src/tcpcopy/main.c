@@ -7,11 +7,23 @@
 
 #include "tcpcopy/app.h"
 #include "tcpcopy/check.h"
+#include "tcpcopy/several.h"
+
+static int run_one(const struct tcpcopy_options *o)
+{
+	static struct app app;
+	static struct service service;
+	int rc = service_begin(&service, "tcpcopy", &o->service);
+
+	if (rc == 0)
+		rc = app_run(&app, o, &service);
+	service_end(&service);
+	return rc;
+}
 
 int main(int argc, char **argv)
 {
 	static struct tcpcopy_options options;
-	static struct app app;
 	struct opts_fault fault;
 	bool check = check_asked(argc, argv);
 	bool json = check && check_arguments(&argc, argv);
@@ -28,8 +40,10 @@ int main(int argc, char **argv)
 		rc = service_enter_netns("tcpcopy", &options.service);
 		if (rc == 0)
 			rc = tcpcopy_check(&options, json);
+	} else if (options.split.count > 1) {
+		rc = several_run(&options);
 	} else {
-		rc = app_run(&app, &options);
+		rc = run_one(&options);
 	}
 	tcpcopy_options_free(&options);
 	return rc;

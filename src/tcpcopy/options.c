@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/count.h"
+#include "base/workers.h"
+#include "io/link_server.h"
 #include "tcpcopy/rate.h"
 
 enum {
@@ -19,7 +21,8 @@ enum {
 	OPT_MAX_RATE,
 	OPT_MAX_CPU,
 	OPT_TRACE,
-	OPT_PATH
+	OPT_PATH,
+	OPT_WORKERS
 };
 
 static const struct opt table[] = {
@@ -52,18 +55,22 @@ static const struct opt table[] = {
 	 "wait for an answer, 0.001-86400 (as --timeout)"},
 	{OPT_NO_RESEND, "no-resend", NULL,
 	 "never send a turn to the target twice"},
-	{'p', "port", "PORT", "port of intercept (36524)"},
+	{'p', "port", "PORT",
+	 "port of intercept, PORT-PORT of its workers (36524)"},
 	{OPT_KEY_FILE, "key-file", "FILE",
 	 "intercept's key (intercept --make-key)"},
 	{'i', "file", "FILE", "replay a pcap file (copy live packets)"},
 	{'a', "accelerate", "N", NULL},
 	{'I', "skip-idle", "MS", "N times as fast; shorten pauses to MS"},
-	{OPT_CAPTURE, "capture", "WAY", "ring or pcap (ring)"},
-	{OPT_DEVICE, "device", "DEVICES", "capture on DEVICE,... (all)"},
+	{OPT_CAPTURE, "capture", "WAY", NULL},
+	{OPT_DEVICE, "device", "DEVICES",
+	 "ring or pcap (ring); on DEVICE,... (all)"},
 	{OPT_FILTER, "filter", "EXPR",
 	 "and only what pcap-filter(7) EXPR takes"},
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
+	{OPT_WORKERS, "workers", "N",
+	 "processes that share the work, 1-32 (1)"},
 	{OPT_PATH, "path", "PATH",
 	 "packets go by auto, link, raw or relay (auto)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
@@ -84,7 +91,7 @@ static const struct opts_number_row numbers[] = {
 	{'M', "the MTU", 576, 65535, FIELD(mtu_bytes)},
 	{'S', "the MSS", 64, 65495, FIELD(mss_bytes)},
 	{'C', "links", 1, 16, FIELD(links)},
-	{'p', "a port", 1, 65535, FIELD(port)},
+	{OPT_WORKERS, "workers", 1, WORKERS_MAX, FIELD(split.count)},
 	{'I', "milliseconds", 1, 3600000, FIELD(skip_idle_ms)},
 	{OPT_BUFFER, "megabytes", 1, 4096, FIELD(buffer_mb)},
 };
@@ -185,6 +192,29 @@ static bool take_path(struct tcpcopy_options *o, const char *value,
 	return opts_fail(fault, "must be auto, link, raw or relay");
 }
 
+/* PORT or PORT-PORT. */
+static bool take_ports(struct tcpcopy_options *o, const char *value,
+		       struct opts_fault *fault)
+{
+	const char *dash = strchr(value, '-');
+	size_t len = dash ? (size_t)(dash - value) : strlen(value);
+	char first[8] = "";
+	uint64_t last;
+
+	if (len < sizeof(first))
+		memcpy(first, value, len);
+	if (!opts_port(first, &o->port, fault))
+		return false;
+	last = o->port + REPLAY_GROUPS_MAX - 1u;
+	if (!dash)
+		last = o->port;
+	else if (!opts_number(dash + 1, "the last port", o->port,
+			      last < 65535 ? last : 65535, &last, fault))
+		return false;
+	o->port_last = (uint16_t)last;
+	return true;
+}
+
 static bool take_text(const char **out, const char *value,
 		      struct opts_fault *fault)
 {
@@ -214,6 +244,8 @@ static bool take(void *ctx, int id, const char *value, struct opts_fault *fault)
 	switch (id) {
 	case 'x':
 		return transfer_parse(&o->transfer, value, fault);
+	case 'p':
+		return take_ports(o, value, fault);
 	case 's':
 		return take_text(&o->intercepts_text, value, fault);
 	case 'c':
@@ -273,6 +305,8 @@ static void set_defaults(struct tcpcopy_options *o)
 		.mtu_bytes = 1500,
 		.links = 3,
 		.port = DEFAULT_PORT,
+		.port_last = DEFAULT_PORT,
+		.split = {.count = 1},
 		.timeout_us = 60000000,
 		.idle_us = 3600000000,
 		.resend = true,
@@ -281,23 +315,47 @@ static void set_defaults(struct tcpcopy_options *o)
 	service_options_init(&o->service);
 }
 
+static bool add_intercept(struct tcpcopy_options *o, const struct endpoint *at,
+			  struct opts_fault *fault)
+{
+	if (o->intercept_count == REPLAY_GROUPS_MAX)
+		return opts_fail(fault, "-s: at most %d intercepts",
+				 REPLAY_GROUPS_MAX);
+	o->intercepts[o->intercept_count++] = *at;
+	return true;
+}
+
+/* Without a port: each of -p. */
+static bool add_intercepts(struct tcpcopy_options *o, const struct endpoint *at,
+			   struct opts_fault *fault)
+{
+	struct endpoint each = *at;
+
+	if (at->port)
+		return add_intercept(o, at, fault);
+	for (unsigned port = o->port; port <= o->port_last; port++) {
+		each.port = (uint16_t)port;
+		if (!add_intercept(o, &each, fault))
+			return false;
+	}
+	return true;
+}
+
 /* After the others: -p may come last. */
 static bool parse_intercepts(struct tcpcopy_options *o, const char *text,
 			     struct opts_fault *fault)
 {
 	char item[OPTS_ITEM_MAX];
 	struct opts_fault why;
+	struct endpoint at;
 	int rc;
 
 	while ((rc = opts_item(&text, item, sizeof(item))) > 0) {
-		if (o->intercept_count == REPLAY_GROUPS_MAX)
-			return opts_fail(fault, "-s: at most %d intercepts",
-					 REPLAY_GROUPS_MAX);
-		if (!opts_endpoint(item, (uint16_t)o->port,
-				   &o->intercepts[o->intercept_count], &why))
+		if (!opts_endpoint(item, 0, &at, &why))
 			return opts_fail(fault, "-s %.80s: %.200s", item,
 					 why.text);
-		o->intercept_count++;
+		if (!add_intercepts(o, &at, fault))
+			return false;
 	}
 	return rc == 0 || opts_fail(fault, "-s %.80s: must be HOST[:PORT],...",
 				    o->intercepts_text);
@@ -345,6 +403,46 @@ static bool check_clients(const struct tcpcopy_options *o,
 	return true;
 }
 
+/* Of what is divided among workers there must be enough. */
+static bool check_parts(const struct tcpcopy_options *o,
+			struct opts_fault *fault)
+{
+	unsigned n = o->split.count;
+
+	if (n > 1 && o->max_sessions && o->max_sessions < n * o->copies)
+		return opts_fail(fault,
+				 "--max-sessions %u: must be at least %u, the "
+				 "-n copies of a connection for each of "
+				 "--workers",
+				 o->max_sessions, n * o->copies);
+	if (o->max_packets && o->max_packets < n)
+		return opts_fail(fault,
+				 "--max-rate: must be at least %u packets, one "
+				 "for each of --workers",
+				 n);
+	if (n > 1 && n * o->links > LINK_SERVER_EACH_MAX)
+		return opts_fail(fault,
+				 "--workers %u: with -C %u more than the %d "
+				 "links that an intercept takes from one host: "
+				 "fewer workers, or a smaller -C",
+				 n, o->links, LINK_SERVER_EACH_MAX);
+	return true;
+}
+
+static bool check_workers(const struct tcpcopy_options *o,
+			  struct opts_fault *fault)
+{
+	const char *other = o->file	      ? "-i"
+			    : o->dry_run      ? "--dry-run"
+			    : o->capture_pcap ? "--capture pcap"
+					      : NULL;
+
+	if (o->split.count > 1 && other)
+		return opts_fail(fault, "--workers: not together with %s",
+				 other);
+	return check_parts(o, fault);
+}
+
 static bool check(struct tcpcopy_options *o, struct opts_fault *fault)
 {
 	if (!o->transfer.mapping_count)
@@ -354,7 +452,8 @@ static bool check(struct tcpcopy_options *o, struct opts_fault *fault)
 		return false;
 	if (!o->max_hold_us)
 		o->max_hold_us = o->timeout_us;
-	return check_live_or_file(o, fault) && check_clients(o, fault);
+	return check_live_or_file(o, fault) && check_clients(o, fault) &&
+	       check_workers(o, fault);
 }
 
 bool tcpcopy_options_parse(struct tcpcopy_options *o, int argc, char **argv,

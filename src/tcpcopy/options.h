@@ -4,6 +4,7 @@
 #define TCPCOPY_OPTIONS_H
 
 #include "base/service.h"
+#include "io/capture_live.h"
 #include "io/link_key.h"
 #include "tcpcopy/clients.h"
 #include "tcpcopy/transfer.h"
@@ -28,7 +29,8 @@ struct tcpcopy_options {
 	struct ip_addr local_v4, local_v6; /* addr_is_none(): the host's own */
 	/* As in "-n 2", each in the unit of the command line. */
 	unsigned copies, port_slice, sample_percent;
-	unsigned memory_mb, mtu_bytes, mss_bytes, links, port, skip_idle_ms;
+	unsigned memory_mb, mtu_bytes, mss_bytes, links, skip_idle_ms;
+	uint16_t port, port_last; /* of intercept's workers */
 	unsigned buffer_mb; /* 0: as memory_mb allows, see plan_memory() */
 	/* 0: no limit */
 	unsigned max_sessions, max_cpu_percent;
@@ -45,6 +47,12 @@ struct tcpcopy_options {
 	struct link_key *key;  /* owned; NULL: none */
 	const char *dry_run;   /* NULL: packets are sent */
 	struct endpoint trace; /* addr_is_none(): nobody; port 0: any */
+	/* Of --workers there is the count; the rest is for whoever starts
+	 * them. */
+	struct split split;
+	struct capture_groups
+		*groups; /* one a device; NULL: a single process */
+	uint64_t *syns;	 /* see struct replay_config */
 
 	const char *intercepts_text; /* while parsing */
 	unsigned char given[512];    /* ids of options that were given */

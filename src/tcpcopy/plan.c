@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "base/workers.h"
 #include "io/capture_live.h"
 #include "io/link_client.h"
 #include "io/way.h"
@@ -34,17 +35,33 @@ static int bad_input(struct opts_fault *fault, const char *text)
 	return OPTS_EXIT_BAD_INPUT;
 }
 
-/* Without -s every target's address has its own intercept. */
-static bool group_of(struct plan *p, const struct ip_addr *addr, uint16_t port,
+static bool group_of(struct plan *p, const struct endpoint *intercept,
 		     unsigned *group)
 {
 	for (*group = 0; *group < p->replay.group_count; ++*group)
-		if (addr_equal(&p->intercepts[*group].addr, addr))
+		if (endpoint_equal(&p->intercepts[*group], intercept))
 			return true;
 	if (*group == REPLAY_GROUPS_MAX)
 		return false;
-	p->intercepts[p->replay.group_count++] =
-		(struct endpoint){.addr = *addr, .port = port};
+	p->intercepts[p->replay.group_count++] = *intercept;
+	return true;
+}
+
+/* Without -s every target's address has its own intercept, with a worker at
+ * each port of -p. */
+static bool groups_of(struct plan *p, const struct tcpcopy_options *o,
+		      const struct ip_addr *addr, uint32_t *groups)
+{
+	struct endpoint at = {.addr = *addr};
+	unsigned group;
+
+	*groups = 0;
+	for (unsigned port = o->port; port <= o->port_last; port++) {
+		at.port = (uint16_t)port;
+		if (!group_of(p, &at, &group))
+			return false;
+		*groups |= 1u << group;
+	}
 	return true;
 }
 
@@ -66,8 +83,6 @@ static void plan_hosts(struct plan *p)
 static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 		       struct opts_fault *fault)
 {
-	unsigned group;
-
 	p->replay.links_per_group = o->links;
 	if (o->dry_run) {
 		p->replay.group_count = p->replay.links_per_group = 1;
@@ -81,31 +96,53 @@ static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 		p->targets[i].groups = all_groups(o->intercept_count);
 		if (o->intercept_count)
 			continue;
-		if (!group_of(p, &o->transfer.targets[i].addr,
-			      (uint16_t)o->port, &group))
+		if (!groups_of(p, o, &o->transfer.targets[i].addr,
+			       &p->targets[i].groups))
 			return bad_input(fault, "-x: targets on at most 32 "
-						"addresses");
-		p->targets[i].groups = 1u << group;
+						"addresses, or fewer if -p has "
+						"several ports");
 	}
 	return 0;
 }
 
-/* Packets by the links go to one intercept: the only one, or the one at the
- * target's own address. The first target that has neither, NULL: none. */
+unsigned plan_workers_at(const struct plan *p, const struct ip_addr *addr)
+{
+	unsigned n = 0;
+
+	for (unsigned g = 0; g < p->replay.group_count; g++)
+		n += addr_equal(&p->intercepts[g].addr, addr);
+	return n;
+}
+
+/* The nth of them. */
+static unsigned group_at(const struct plan *p, const struct ip_addr *addr,
+			 unsigned n)
+{
+	unsigned g = 0;
+
+	while (!addr_equal(&p->intercepts[g].addr, addr) || n-- > 0)
+		g++;
+	return g;
+}
+
+/* Packets by the links go to one intercept: the only one, or one at the
+ * target's own address, where each of our workers takes another if it can. The
+ * first target that has neither, NULL: none. */
 static const struct endpoint *plan_relay(struct plan *p)
 {
+	unsigned index = p->replay.split.index;
+
 	for (size_t i = 0; i < p->replay.target_count; i++) {
 		struct replay_target *t = &p->targets[i];
-		unsigned g = (unsigned)__builtin_ctz(t->groups);
+		unsigned only = (unsigned)__builtin_ctz(t->groups);
+		unsigned n = plan_workers_at(p, &t->at.addr);
 
-		if (t->groups != 1u << g)
-			for (g = 0; g < p->replay.group_count; g++)
-				if (addr_equal(&p->intercepts[g].addr,
-					       &t->at.addr))
-					break;
-		if (g == p->replay.group_count)
+		if (t->groups == 1u << only)
+			t->relay_group = only;
+		else if (n > 0)
+			t->relay_group = group_at(p, &t->at.addr, index % n);
+		else
 			return &t->at;
-		t->relay_group = g;
 	}
 	return NULL;
 }
@@ -176,8 +213,21 @@ static int plan_target(struct plan *p, const struct tcpcopy_options *o,
 	return 0;
 }
 
+/* Of so much memory, this process's part. */
+static size_t own_bytes(const struct tcpcopy_options *o, size_t memory_mb)
+{
+	size_t all = memory_mb << 20;
+
+	if (o->split.count < 2)
+		return all;
+	return all < WORKERS_HEAD_BYTES
+		       ? 0
+		       : (all - WORKERS_HEAD_BYTES) / o->split.count;
+}
+
 static size_t buffer_bytes(const struct tcpcopy_options *o, size_t memory_mb)
 {
+	unsigned workers = o->split.count ? o->split.count : 1;
 	size_t devices = o->device_count ? o->device_count : 1;
 	size_t least = devices * CAPTURE_BUFFER_MIN_BYTES, mb = o->buffer_mb;
 
@@ -186,7 +236,7 @@ static size_t buffer_bytes(const struct tcpcopy_options *o, size_t memory_mb)
 	if (!mb)
 		mb = memory_mb / 8 < BUFFER_MAX_MB ? memory_mb / 8
 						   : BUFFER_MAX_MB;
-	return mb << 20 < least ? least : mb << 20;
+	return (mb << 20) / workers < least ? least : (mb << 20) / workers;
 }
 
 /* Of so much memory, what is not the engine's or the dry target's. */
@@ -205,17 +255,19 @@ int plan_memory(struct plan *p, const struct tcpcopy_options *o,
 {
 	size_t least = o->memory_mb, left;
 
-	while (least << 20 < taken_bytes(p, o, least) + ENGINE_MIN_BYTES)
+	while (own_bytes(o, least) <
+	       taken_bytes(p, o, least) + ENGINE_MIN_BYTES)
 		least++;
 	if (least > o->memory_mb) {
 		opts_fail(fault,
 			  "-m %u: must be at least %zu with this --buffer "
-			  "and these links",
-			  o->memory_mb, least);
+			  "and these links%s",
+			  o->memory_mb, least,
+			  o->split.count > 1 ? " of so many workers" : "");
 		return OPTS_EXIT_BAD_INPUT;
 	}
 	p->buffer_bytes = buffer_bytes(o, o->memory_mb);
-	left = ((size_t)o->memory_mb << 20) - taken_bytes(p, o, o->memory_mb);
+	left = own_bytes(o, o->memory_mb) - taken_bytes(p, o, o->memory_mb);
 	p->dry_target_bytes = o->dry_run ? left / DRY_SHARE : 0;
 	p->replay.memory_bytes = left - p->dry_target_bytes;
 	return 0;
@@ -266,9 +318,11 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.copies = o->copies,
 		.port_slice = o->port_slice,
 		.sample_percent = o->sample_percent,
-		.max_sessions = o->max_sessions,
-		.max_packets = o->max_packets,
-		.max_bits = o->max_megabits * 1000000,
+		.split = o->split,
+		.max_sessions =
+			(uint32_t)split_part(&o->split, o->max_sessions),
+		.max_packets = split_part(&o->split, o->max_packets),
+		.max_bits = split_part(&o->split, o->max_megabits * 1000000),
 		.live = !o->file,
 		.mtu_bytes = (uint16_t)o->mtu_bytes,
 		.mss_bytes = (uint16_t)o->mss_bytes,
@@ -277,6 +331,7 @@ static void copy_options(struct plan *p, const struct tcpcopy_options *o)
 		.max_hold_us = o->max_hold_us,
 		.resend = o->resend,
 		.relay = o->path == PATH_RELAY && !o->dry_run,
+		.syns = o->syns,
 		.trace = o->trace,
 	};
 	random_bytes(&p->replay.hash_key, sizeof(p->replay.hash_key));

@@ -25,6 +25,8 @@ int plan_make(struct plan *p, const struct tcpcopy_options *o,
 /* Whether CAP_NET_RAW is needed: for packets captured here, or sent by another
  * way than the links. */
 bool plan_needs_raw(const struct plan *p, const struct tcpcopy_options *o);
+/* Ports of its workers that lead to the intercept at that address. */
+unsigned plan_workers_at(const struct plan *p, const struct ip_addr *addr);
 /* Divides -m, once everything else is planned. */
 int plan_memory(struct plan *p, const struct tcpcopy_options *o,
 		struct opts_fault *fault);

@@ -107,7 +107,8 @@ static void send_route(struct probe *p, enum wire_type type)
 					       .target = p->r.target,
 					       .iss = p->iss}};
 
-	link_client_send(p->links, 0, &msg);
+	for (unsigned i = 0; i < link_client_count(p->links); i++)
+		link_client_send(p->links, i, &msg);
 }
 
 static void send_probe(struct probe *p, bool tell)
@@ -180,6 +181,8 @@ static void on_up(void *ctx, unsigned link_id)
 	struct probe *p = ctx;
 
 	(void)link_id;
+	if (p->linked || link_client_up(p->links) < link_client_count(p->links))
+		return;
 	p->linked = true;
 	send_route(p, WIRE_ROUTE_ADD);
 	send_probe(p, false);
@@ -220,12 +223,32 @@ static void on_failed(void *ctx, unsigned link_id, const char *why)
 
 /* ---- one probe ---- */
 
+/* The intercept, and behind it its other workers: the answer may come out at
+ * any of them. How many. */
+static unsigned workers_of(const struct tcpcopy_doctor *d,
+			   const struct endpoint *intercept,
+			   struct endpoint out[REPLAY_GROUPS_MAX])
+{
+	unsigned count = 1;
+
+	out[0] = *intercept;
+	for (unsigned g = 0; g < d->plan.replay.group_count; g++) {
+		const struct endpoint *at = &d->plan.intercepts[g];
+
+		if (addr_equal(&at->addr, &intercept->addr) &&
+		    at->port != intercept->port)
+			out[count++] = *at;
+	}
+	return count;
+}
+
 static bool talk(struct probe *p, const struct tcpcopy_doctor *d,
 		 const struct endpoint *intercept)
 {
+	struct endpoint workers[REPLAY_GROUPS_MAX];
 	const struct link_client_config cfg = {
-		.servers = intercept,
-		.server_count = 1,
+		.servers = workers,
+		.server_count = workers_of(d, intercept, workers),
 		.links_each = 1,
 		.instance = random_u64(),
 		.max_records = 1,

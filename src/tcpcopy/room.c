@@ -7,12 +7,13 @@
 /* Of one address. */
 static uint32_t usable_ports(const struct replay_config *cfg)
 {
+	const struct split all = {.count = 1}; /* workers together */
 	uint16_t barred[TRANSFERS_MAX];
 	struct tuple_ports ports;
 
 	for (size_t i = 0; i < cfg->target_count; i++)
 		barred[i] = cfg->targets[i].at.port;
-	tuple_ports_init(&ports, 0, 0, barred, cfg->target_count);
+	tuple_ports_init(&ports, 0, 0, barred, cfg->target_count, &all);
 	return ports.spans[SPAN_WHOLE].usable;
 }
 

@@ -21,11 +21,12 @@ class World:
     """How the programs are to be started; makes labs."""
 
     def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False,
-                 profiled="small", soak_seconds=3600):
+                 profiled="small", soak_seconds=3600, workers=1):
         self.tcpcopy_args = list(tcpcopy_args)
         self.intercept_args = list(intercept_args)
         self.pin, self.profiled = pin, profiled
         self.soak_seconds = soak_seconds
+        self.workers = workers
         self.build = os.environ.get("TCPCOPY_BUILDDIR", os.getcwd())
         lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
         lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
@@ -71,13 +72,22 @@ class World:
                    port=lab_module.TARGET_PORT):
         """intercept and tcpcopy, to run beside applications."""
         way = ["--path", path] if len(self.paths()) > 1 else []
+        workers, balance, ports = [], [], []
+        if self.workers > 1:
+            last = self.workers - 1
+            workers = ["--workers", self.workers]
+            balance = ["--queue-balance", f"0:{last}"]
+            ports = ["-p", f"{lab_module.LINK_PORT}-"
+                     f"{lab_module.LINK_PORT + last}"]
         with self.side("target", always_pin):
-            lab.rule(port)
+            lab.rule(port, *balance)
             serve = ["--relay", port] if path == "relay" else []
-            intercept = lab.start_intercept(*serve, *self.intercept_args)
+            intercept = lab.start_intercept(*serve, *workers,
+                                            *self.intercept_args)
         with self.side("online", always_pin):
             tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, *way,
-                                        *args, *self.tcpcopy_args)
+                                        *workers, *ports, *args,
+                                        *self.tcpcopy_args)
         return intercept, tcpcopy
 
     def serve(self, lab, always_pin=False):

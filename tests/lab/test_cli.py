@@ -70,6 +70,9 @@ TCPCOPY_BAD = [
     ("--device", "a-name-that-is-too-long", ""),
     ("--filter", "tcp and and", ""), ("--filter", "", ""),
     *[("--buffer", value, "1 to 4096") for value in ("0", "4097", "x")],
+    *[("--workers", value, "1 to 32") for value in ("0", "33", "x", "")],
+    *[("-p", value, "the last port") for value in
+      ("36524-", "36524-1", "36524-36556", "36524-x")],
     *[("--stats", value, "0.1 to 86400") for value in ("0", "x", "86401")],
     ("--log-level", "loud", "error, warn, info or debug"),
     ("--dry-run", "/no/such/dir/file", ""),
@@ -82,6 +85,7 @@ INTERCEPT_BAD = [
       ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129", "0.0.0.0/0",
        "::/0")],
     *[("-p", value, "1 to 65535") for value in ("0", "65536", "x", "")],
+    *[("--workers", value, "1 to 32") for value in ("0", "33", "x", "")],
     *[("-b", value, "") for value in
       ("", "x", "192.0.2.300", "224.0.0.1", "ff02::1", "255.255.255.255")],
     *[(option, value, "1 to 65535") for option in ("--guard", "--unguard")
@@ -163,7 +167,10 @@ def test_bad_words(lab, name, args):
     (), ("-n", "2"), (*X, "-a", "2"), (*X, "-I", "20"),
     (*X, "-i", "file", "--device", "lo"),
     (*X, "-i", "file", "--capture", "ring"),
-    (*X, "-i", "file", "--buffer", "2"),
+    (*X, "-i", "file", "--buffer", "2"), (*X, "-i", "file", "--workers", "2"),
+    (*X, "--dry-run", "file", "--workers", "2"),
+    (*X, "--capture", "pcap", "--workers", "2"),
+    (*X, "--workers", "3", "--max-sessions", "2"),
     (*X, "-c", "2001:db8::1")])
 def test_options_that_do_not_fit(lab, args):
     one_line(run(lab, "tcpcopy", *args), BAD_INPUT)

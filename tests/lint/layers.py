@@ -15,7 +15,7 @@ IO_CORE = {
     "core/addr.h", "core/bytes.h", "core/check.h", "core/checksum.h",
     "core/divert.h", "core/mem.h",
     "core/packet.h", "core/peer.h", "core/segment.h", "core/tcp_opts.h",
-    "core/verdict.h", "core/wire.h",
+    "core/split.h", "core/verdict.h", "core/wire.h",
 }
 BASE_CORE = {
     "core/addr.h", "core/bytes.h", "core/check.h", "core/ledger.h",

@@ -19,6 +19,8 @@
  * run. */
 #define KERNEL_PART 4
 
+static struct split split; /* one worker, unless a test says otherwise */
+
 static struct endpoint endpoint(const char *text)
 {
 	struct opts_fault fault;
@@ -45,9 +47,9 @@ static bool passes_packet(const char *text, const uint8_t *l3, size_t len)
 	char err[256];
 	unsigned got;
 
-	assert_int_equal(
-		capture_filter_compile(&prog, text, false, err, sizeof(err)),
-		0);
+	assert_int_equal(capture_filter_compile(&prog, text, false, &split, err,
+						sizeof(err)),
+			 0);
 	got = bpf_filter((struct bpf_insn *)prog.filter + KERNEL_PART, l3,
 			 (u_int)len, (u_int)len);
 	capture_filter_free(&prog);
@@ -123,6 +125,25 @@ static void test_not_tcp_or_not_first(void **state)
 	assert_false(passes_packet("tcp dst port 80", l3, len));
 }
 
+/* Of the packets that pass, ours: by the client's port. */
+static void test_one_of_several_workers(void **state)
+{
+	char src[32];
+	unsigned passed = 0;
+
+	(void)state;
+	for (unsigned port = 4000; port < 4100; port++) {
+		snprintf(src, sizeof(src), "198.51.100.1:%u", port);
+		split = (struct split){7, 2, 1};
+		assert_int_equal(passes("tcp dst port 80", src, "192.0.2.1:80"),
+				 split_is_ours(&split, (uint16_t)port));
+		passed += split_is_ours(&split, (uint16_t)port);
+		assert_false(passes("tcp dst port 80", src, "192.0.2.1:81"));
+	}
+	split = (struct split){0};
+	assert_true(passed > 30 && passed < 70);
+}
+
 static void test_many(void **state)
 {
 	struct endpoint sources[128];
@@ -146,7 +167,7 @@ static void test_bad_expression(void **state)
 
 	(void)state;
 	assert_int_equal(capture_filter_compile(&prog, "tcp dst prt 80", false,
-						err, sizeof(err)),
+						&split, err, sizeof(err)),
 			 -EINVAL);
 	assert_true(err[0]);
 }
@@ -158,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_extra),
 		cmocka_unit_test(test_not_tcp_or_not_first),
+		cmocka_unit_test(test_one_of_several_workers),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_bad_expression),
 	};

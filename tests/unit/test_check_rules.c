@@ -128,6 +128,22 @@ static void test_fates(void **state)
 	}
 }
 
+/* Which queues the rule leads to. */
+static void test_queues(void **state)
+{
+	struct rules_answer a =
+		walk(FILTER "-A OUTPUT -j NFQUEUE --queue-balance 0:3\n");
+
+	(void)state;
+	assert_int_equal(a.first_queue, 0);
+	assert_int_equal(a.last_queue, 3);
+	a = walk(FILTER QUEUE);
+	assert_int_equal(a.first_queue, 0);
+	assert_int_equal(a.last_queue, 0);
+	a = walk(FILTER "-A OUTPUT -j NFQUEUE --queue-balance x\n");
+	assert_int_equal(a.fate, RULES_OTHER_QUEUE);
+}
+
 /* "--ctstate INVALID -j DROP" is told, unless nothing is tracked. */
 static void test_invalid(void **state)
 {
@@ -252,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fates),
+		cmocka_unit_test(test_queues),
 		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_words_are_kept),
 		cmocka_unit_test(test_changed_address),

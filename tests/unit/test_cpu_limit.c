@@ -12,7 +12,7 @@ static void test_each_time_by_itself(void **state)
 	struct cpu_limit c;
 
 	(void)state;
-	cpu_limit_init(&c, 30, 5000000, 1000);
+	cpu_limit_init(&c, 30, 1, 5000000, 1000);
 	assert_false(cpu_limit_is_over(&c, 5030000, 101000));
 	assert_true(cpu_limit_is_over(&c, 5060001, 201000));
 	assert_false(cpu_limit_is_over(&c, 5060001, 301000));
@@ -21,12 +21,23 @@ static void test_each_time_by_itself(void **state)
 	assert_true(cpu_limit_is_over(&c, 5361000, 1302000));
 }
 
+static void test_a_part_each(void **state)
+{
+	struct cpu_limit c;
+
+	(void)state;
+	/* a third of 1 % of 100 ms */
+	cpu_limit_init(&c, 1, 3, 0, 0);
+	assert_false(cpu_limit_is_over(&c, 333, 100000));
+	assert_true(cpu_limit_is_over(&c, 333 + 334, 200000));
+}
+
 static void test_nothing_passed(void **state)
 {
 	struct cpu_limit c;
 
 	(void)state;
-	cpu_limit_init(&c, 1, 0, 0);
+	cpu_limit_init(&c, 1, 0, 0, 0);
 	assert_false(cpu_limit_is_over(&c, 0, 0));
 }
 
@@ -45,6 +56,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_time_by_itself),
+		cmocka_unit_test(test_a_part_each),
 		cmocka_unit_test(test_nothing_passed),
 		cmocka_unit_test(test_used_grows),
 	};

@@ -185,6 +185,41 @@ static void test_options_that_do_not_go_together(void **state)
 	options_free(&o);
 }
 
+static void test_workers(void **state)
+{
+	struct options o;
+	struct opts_fault fault;
+
+	(void)state;
+	assert_true(parse(&o, &fault, (const char *[]){NULL}));
+	assert_int_equal(o.workers, 1);
+	options_free(&o);
+	assert_true(parse(&o, &fault,
+			  (const char *[]){"--workers", "32", "-p", "65504",
+					   "--queue-num", "65504", NULL}));
+	assert_int_equal(o.workers, 32);
+	options_free(&o);
+	assert_false(parse(
+		&o, &fault,
+		(const char *[]){"--workers", "32", "-p", "65505", NULL}));
+	assert_string_equal(fault.text, "--workers 32: -p must be at most "
+					"65504 with so many");
+	options_free(&o);
+	assert_false(parse(&o, &fault,
+			   (const char *[]){"--workers", "2", "--queue-num",
+					    "65535", NULL}));
+	assert_string_equal(fault.text, "--workers 2: --queue-num must be at "
+					"most 65534 with so many");
+	options_free(&o);
+	assert_false(parse(
+		&o, &fault,
+		(const char *[]){"--workers", "2", "--guard", "36525", NULL}));
+	assert_string_equal(fault.text,
+			    "--guard 36525: is the port of the links (-p), "
+			    "which must reach tcpcopy");
+	options_free(&o);
+}
+
 static void test_refusals(void **state)
 {
 	static const struct {
@@ -211,6 +246,9 @@ static void test_refusals(void **state)
 		{{"--unguard", "http"}, "1 to 65535"},
 		{{"--queue-num", "65536"}, "0 to 65535"},
 		{{"--queue-num", "-1"}, "0 to 65535"},
+		{{"--workers", "0"}, "1 to 32"},
+		{{"--workers", "33"}, "1 to 32"},
+		{{"--workers", "x"}, "1 to 32"},
 		{{"-q", "0"}, "1 to 65536"},
 		{{"-q", "65537"}, "1 to 65536"},
 		{{"-n", "0"}, "1 to 65535"},
@@ -276,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_options_that_do_not_go_together),
 		cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_workers),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help_fits_a_screen),
 	};

@@ -65,12 +65,31 @@ static void test_reasons_have_names_of_their_own(void **state)
 	assert_string_equal(ledger_loss_text(LOSS_NONE), "not lost");
 }
 
+/* All of it is numbers, so that none can be forgotten unseen. */
+static void test_every_number_is_added(void **state)
+{
+	static struct ledger a, sum;
+	uint64_t numbers[sizeof(a) / sizeof(uint64_t)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		numbers[i] = 1000 + i;
+	memcpy(&a, numbers, sizeof(a));
+	ledger_add(&sum, &a);
+	assert_memory_equal(&sum, &a, sizeof(a));
+	ledger_add(&sum, &a);
+	memcpy(numbers, &sum, sizeof(sum));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		assert_int_equal(numbers[i], 2 * (1000 + i));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_place_counts),
 		cmocka_unit_test(test_below_zero),
 		cmocka_unit_test(test_reasons_have_names_of_their_own),
+		cmocka_unit_test(test_every_number_is_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,27 @@ static void test_a_dry_run(void **state)
 	assert_true(plan.dry_target_bytes > plan.replay.memory_bytes / 20);
 }
 
+/* All workers and their head fit into -m. */
+static void test_workers(void **state)
+{
+	(void)state;
+	for (unsigned n = 2; n <= 8; n++) {
+		size_t each;
+
+		o.split.count = n;
+		assert_int_equal(plan_memory(&plan, &o, &fault), 0);
+		assert_int_equal(plan.buffer_bytes, 32 * MIB / n);
+		each = plan.buffer_bytes + plan.replay.memory_bytes +
+		       plan.replay.group_count * o.links * LINK_CLIENT_TX_BYTES;
+		assert_true((each + 6 * MIB) * n <= (size_t)o.memory_mb * MIB);
+		assert_true(plan.replay.memory_bytes > 20 * MIB);
+	}
+	/* no ring is too small */
+	o.buffer_mb = 1;
+	assert_int_equal(plan_memory(&plan, &o, &fault), 0);
+	assert_int_equal(plan.buffer_bytes, CAPTURE_BUFFER_MIN_BYTES);
+}
+
 /* What the line says is enough, and one less is not. */
 static void assert_least(void)
 {
@@ -110,6 +131,10 @@ static void test_too_little(void **state)
 	o.memory_mb = 16;
 	plan.replay.mtu_bytes = 65535;
 	assert_least();
+	reset(state);
+	o.memory_mb = 30;
+	o.split.count = 4;
+	assert_least();
 }
 
 /* A capture does, and sending from here. */
@@ -136,6 +161,7 @@ int main(void)
 		TEST(test_the_buffer_follows_the_memory),
 		TEST(test_a_buffer_as_asked_for),
 		TEST(test_a_dry_run),
+		TEST(test_workers),
 		TEST(test_too_little),
 		TEST(test_what_needs_raw_sockets),
 	};

@@ -328,6 +328,34 @@ static void test_copied_back_by_other_names(void **state)
 	assert_int_equal(ledger(e)->conns.answered, TIMES);
 }
 
+/* And with these, it comes to another worker. */
+static void test_copied_back_to_another_worker(void **state)
+{
+	static uint64_t syns[REPLAY_SYNS];
+	struct engine *e = *state, *other = malloc(sizeof(*other));
+
+	engine_init(other);
+	e->cfg.live = other->cfg.live = true;
+	e->cfg.syns = other->cfg.syns = syns;
+	engine_start(e);
+	engine_start(other);
+	for (uint8_t i = 1; i <= TIMES; i++) {
+		struct client c = client_at(i, 5000);
+		struct client back = client_at((uint8_t)(100 + i), 6000);
+
+		c.seq += 7919u * i;
+		client_syn(e, &c);
+		back.seq = e->conns[i - 1].route.iss;
+		client_syn_like(other, &back, &tcpcopys_syn);
+		client_send(other, &back, 100, 0);
+	}
+	check(other, LOSS_LOOP, TIMES, TIMES, 100 * TIMES);
+	assert_int_equal(other->conn_count, 0);
+	check(e, LOSS_NONE, 0, 0, 0);
+	engine_end(other);
+	free(other);
+}
+
 /* Other clients with the number of one of our SYNs. */
 static void test_the_number_alone_is_no_loop(void **state)
 {
@@ -418,6 +446,7 @@ int main(void)
 		TEST(test_own_packets_captured),
 		TEST(test_copied_back),
 		TEST(test_copied_back_by_other_names),
+		TEST(test_copied_back_to_another_worker),
 		TEST(test_the_number_alone_is_no_loop),
 		TEST(test_no_loop),
 		TEST(test_files_know_no_loop),

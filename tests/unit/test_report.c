@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/report.h"
+#include "tcpcopy/account.h"
 #include "tcpcopy/ledger.h"
 #include "../helpers/temp_file.h"
 
@@ -289,6 +290,47 @@ static void test_ledger_json(void **state)
 	free(text);
 }
 
+/* What two workers and their head have to say. */
+static void test_accounts_together(void **state)
+{
+	static struct account one, other;
+	const struct account *all[] = {&one, &other};
+	const struct report_usage head = {.cpu_seconds = 0.25,
+					  .memory_peak_kb = 100};
+	char *text = NULL;
+	size_t len;
+	struct report r = {.program = "tcpcopy",
+			   .json = {.out = open_memstream(&text, &len)}};
+
+	(void)state;
+	one.ledger = other.ledger = example;
+	one.kernel.received = 5;
+	other.kernel.received = 6;
+	one.send.sent = 1;
+	other.send.sent = 2;
+	one.usage.cpu_seconds = 1;
+	other.usage.memory_peak_kb = 2000;
+	one.flows = 1;
+	other.sessions = 4;
+	one.link_count = other.link_count = 1;
+	other.links[0].stats.records_in = 77;
+	account_report(&r, all, 2, &head, false);
+	fclose(r.json.out);
+	assert_non_null(strstr(text, "\"final\":false,"));
+	assert_non_null(strstr(text, "\"turns\":{\"captured\":200,"
+				     "\"expected\":400,"));
+	assert_non_null(strstr(text, "\"packets_captured\":1554,"));
+	assert_non_null(strstr(text, "\"kernel\":{\"received\":11,"));
+	assert_non_null(strstr(text, "\"send\":{\"sent\":3,"));
+	assert_non_null(strstr(text, "\"links\":[{\"worker\":0,"));
+	assert_non_null(strstr(text, "{\"worker\":1,"));
+	assert_non_null(strstr(text, "\"records_in\":77,"));
+	assert_non_null(strstr(text, "\"flows\":1,\"sessions\":4,"));
+	assert_non_null(strstr(text, "\"cpu_seconds\":1.250,"
+				     "\"memory_peak_kb\":2100}\n"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_ratio),
 		cmocka_unit_test(test_ledger_text),
 		cmocka_unit_test(test_ledger_json),
+		cmocka_unit_test(test_accounts_together),
 	};
 
 	return cmocka_run_group_tests(tests, temp_make, temp_remove);

@@ -165,6 +165,30 @@ static void test_intercepts(void **state)
 			    "[2001:db8::1]:4000");
 }
 
+static void test_workers(void **state)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	(void)state;
+	assert_true(parse(X));
+	assert_int_equal(o.split.count, 1);
+	assert_int_equal(o.port_last, 36524);
+	assert_true(parse(X "--workers 4 --max-sessions 4 --max-rate 4,1M"));
+	assert_int_equal(o.split.count, 4);
+	assert_true(parse(X "--workers 1 -i in.pcap"));
+	/* intercept's: each is one to connect to */
+	assert_true(parse(X "-s 192.0.2.7,192.0.2.8:99 -p 4000-4002"));
+	assert_int_equal(o.port, 4000);
+	assert_int_equal(o.port_last, 4002);
+	assert_int_equal(o.intercept_count, 4);
+	assert_string_equal(endpoint_text(&o.intercepts[2], text),
+			    "192.0.2.7:4002");
+	assert_string_equal(endpoint_text(&o.intercepts[3], text),
+			    "192.0.2.8:99");
+	assert_true(parse(X "-p 65535-65535"));
+	assert_true(parse(X "-p 1-32"));
+}
+
 static void test_files(void **state)
 {
 	(void)state;
@@ -262,6 +286,31 @@ static const char *const refused[][2] = {
 	 "--max-hold 86400.1: seconds must be 0.001 to 86400"},
 	{X "-p 0", "-p 0: a port must be 1 to 65535"},
 	{X "-p 65536", "-p 65536: "},
+	{X "-p 36524-36523",
+	 "-p 36524-36523: the last port must be 36524 to 36555"},
+	{X "-p 36524-36556", "-p 36524-36556: the last port must be 36524"},
+	{X "-p 65530-65536", "-p 65530-65536: the last port must be 65530 to "
+			     "65535"},
+	{X "-p 36524-", "-p 36524-: the last port must be"},
+	{X "-p -36524", "-p -36524: a port must be 1 to 65535"},
+	{X "-p 000000080", "-p 000000080: a port must be 1 to 65535"},
+	{X "-p 1-32 -s 192.0.2.7,192.0.2.8", "-s: at most 32 intercepts"},
+	{X "--workers 0", "--workers 0: workers must be 1 to 32"},
+	{X "--workers 33", "--workers 33: workers must be 1 to 32"},
+	{X "--workers two", "--workers two: workers must be 1 to 32"},
+	{X "--workers 2 -i f", "--workers: not together with -i"},
+	{X "--workers 2 --dry-run f", "--workers: not together with --dry-run"},
+	{X "--workers 2 --capture pcap",
+	 "--workers: not together with --capture pcap"},
+	{X "--workers 3 --max-sessions 2",
+	 "--max-sessions 2: must be at least 3, the -n copies of a connection "
+	 "for each of --workers"},
+	{X "-n 5 --workers 3 --max-sessions 14",
+	 "--max-sessions 14: must be at least 15"},
+	{X "--workers 3 --max-rate 2",
+	 "--max-rate: must be at least 3 packets, one for each of --workers"},
+	{X "--workers 32 -C 3",
+	 "--workers 32: with -C 3 more than the 64 links that an intercept"},
 	{X "--buffer 0", "--buffer 0: megabytes must be 1 to 4096"},
 	{X "--buffer 4097", "--buffer 4097: megabytes must be 1 to 4096"},
 	{X "-i f -a 0.5", "-a 0.5: the factor must be 1 to 1000"},
@@ -357,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_hold_follows_timeout),
 		cmocka_unit_test(test_long_forms),
 		cmocka_unit_test(test_intercepts),
+		cmocka_unit_test(test_workers),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_service),

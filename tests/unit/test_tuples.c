@@ -35,6 +35,24 @@ static struct tuples *make(uint32_t count, unsigned slice)
 	return t;
 }
 
+/* One of several workers, whose slice is the first. */
+static struct tuples *make_part(uint32_t count, struct split split)
+{
+	struct tuples_config cfg = {
+		.count = count,
+		.barred_ports = barred,
+		.barred_port_count = 4,
+		.split = split,
+		.hash_key = {{7}},
+	};
+	struct tuples *t;
+
+	counted_mem_init(&mem, 0);
+	t = tuples_new(&cfg, &mem.mem);
+	assert_non_null(t);
+	return t;
+}
+
 static void end(struct tuples *t)
 {
 	tuples_free(t, &mem.mem);
@@ -103,6 +121,50 @@ static void test_what_it_was_used_for_is_remembered(void **state)
 	c = claim(t, 5000, T0 + 2 * TUPLES_LINGER_US);
 	assert_int_not_equal(c.id, POOL_NONE);
 	assert_false(c.used_before);
+	end(t);
+}
+
+/* Ports of one address that a worker finds, each in found[]. */
+static uint32_t find_all(struct split split, uint8_t found[65536])
+{
+	struct tuples *t = make_part(PORTS + 10, split);
+	struct tuple_claim c;
+	uint32_t n = 0;
+
+	while ((c = find(t, 1, T0)).id != POOL_NONE) {
+		uint16_t port = tuples_client(t, c.id).port;
+
+		assert_true(split_is_ours(&split, port));
+		found[port]++;
+		n++;
+	}
+	end(t);
+	return n;
+}
+
+static void test_workers_never_share_a_port(void **state)
+{
+	static uint8_t found[65536];
+	uint32_t all = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		all += find_all((struct split){99, 3, i}, found);
+	/* together they find what one would: all but 1024 and 8080 */
+	assert_int_equal(all, PORTS - 2);
+	for (unsigned port = TUPLES_PORT_MIN; port < 65536; port++)
+		assert_int_equal(found[port], port != 1024 && port != 8080);
+}
+
+static void test_the_clients_own_port_only_if_it_is_ours(void **state)
+{
+	const struct split split = {99, 2, 0};
+	struct tuples *t = make_part(1000, split);
+
+	(void)state;
+	for (uint16_t port = 5000; port < 5100; port++)
+		assert_int_equal(claim(t, port, T0).id != POOL_NONE,
+				 split_is_ours(&split, port));
 	end(t);
 }
 
@@ -412,6 +474,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_live_one_is_not_given_twice),
 		cmocka_unit_test(test_what_it_was_used_for_is_remembered),
+		cmocka_unit_test(test_workers_never_share_a_port),
+		cmocka_unit_test(test_the_clients_own_port_only_if_it_is_ours),
 		cmocka_unit_test(test_a_barred_tuple_rests),
 		cmocka_unit_test(test_a_found_one_is_new_and_of_the_slice),
 		cmocka_unit_test(test_ports_rest),

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The socket beside a ring, on the loopback of a network namespace of its own,
+ * with a ring that is only told of. Skipped where there cannot be one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/capture_ahead.h"
+#include "io/capture_filter.h"
+
+#define FILTER "tcp dst port 80"
+#define LATER  1000000u
+
+static bool have_namespace;
+
+static int enter(void **state)
+{
+	struct ifreq lo = {.ifr_flags = IFF_UP};
+	int fd;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return 0;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	strcpy(lo.ifr_name, "lo");
+	have_namespace = fd >= 0 && !ioctl(fd, SIOCSIFFLAGS, &lo);
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+/* One SYN; nobody listens. */
+static void knock(void)
+{
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons(80),
+		.sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)),
+			 -1);
+	close(fd);
+}
+
+struct last {
+	uint8_t l3[128];
+	size_t len;
+};
+
+static void keep(void *ctx, const uint8_t *l3, size_t cap_len, size_t wire_len)
+{
+	struct last *last = ctx;
+
+	(void)wire_len;
+	assert_true(cap_len <= sizeof(last->l3));
+	memcpy(last->l3, l3, cap_len);
+	last->len = cap_len;
+}
+
+static bool yes(void *ring)
+{
+	(void)ring;
+	return true;
+}
+
+static int give(struct capture_ahead *a, struct last *last)
+{
+	return capture_ahead_dispatch(a, 100, keep, last);
+}
+
+/* Packets are rare, and the ring has none: it gives them. */
+static struct capture_ahead *open_on(uint64_t *now_us)
+{
+	const struct capture_live_config cfg = {.filter = FILTER};
+	struct capture_ahead *a = malloc(sizeof(*a));
+	struct sock_fprog prog;
+	struct split alone = {.count = 1};
+	char err[256];
+
+	assert_non_null(a);
+	assert_int_equal(capture_filter_compile(&prog, FILTER, false, &alone,
+						err, sizeof(err)),
+			 0);
+	assert_int_equal(capture_ahead_open(a, &cfg, &prog), 0);
+	capture_ahead_pace(a, 0, *now_us += LATER, yes, NULL);
+	assert_int_equal(a->state, AHEAD_ON);
+	return a;
+}
+
+static void end(struct capture_ahead *a)
+{
+	capture_ahead_close(a);
+	free(a);
+}
+
+static void test_given_once(void **state)
+{
+	uint64_t now_us = 0;
+	struct capture_ahead *a;
+	struct last last;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	a = open_on(&now_us);
+	knock();
+	assert_int_equal(give(a, &last), 1);
+	assert_int_equal(give(a, &last), 0);
+	assert_true(capture_ahead_gave(a, last.l3, last.len, last.len));
+	assert_int_equal(a->state, AHEAD_ON);
+	end(a);
+}
+
+/* A block was closed before its packets had been read from the socket. */
+static void test_the_ring_was_first(void **state)
+{
+	uint64_t now_us = 0;
+	struct capture_ahead *a;
+	struct last first, last;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	a = open_on(&now_us);
+	knock();
+	assert_int_equal(give(a, &first), 1);
+	knock();
+	last = first;
+	last.l3[last.len - 1] ^= 1; /* another one */
+	assert_true(capture_ahead_gave(a, first.l3, first.len, first.len));
+	assert_false(capture_ahead_gave(a, last.l3, last.len, last.len));
+	/* The socket has it, too, and keeps it. */
+	assert_int_equal(give(a, &last), 0);
+	/* Later on all is as before. */
+	capture_ahead_pace(a, 0, now_us += LATER, yes, NULL);
+	knock();
+	assert_int_equal(give(a, &last), 1);
+	assert_true(capture_ahead_gave(a, last.l3, last.len, last.len));
+	end(a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given_once),
+		cmocka_unit_test(test_the_ring_was_first),
+	};
+
+	return cmocka_run_group_tests(tests, enter, NULL);
+}

@@ -13,9 +13,8 @@
  * is turned on in two steps. Its packets are thrown away (WAITING) until there
  * is a moment in which the ring is empty, the socket is, and the ring still is;
  * from then on they are given (ON). When its buffer overflows it is turned off,
- * with what it holds, and the ring gives the rest. So it is when a block was
- * closed before its packets had been read here: we were kept from the CPU after
- * the socket and before the ring, and what the socket has is given already.
+ * with what it holds, and the ring gives the rest. So it is when the ring has
+ * what was not given: the socket has more than one turn takes.
  *
  * Packets are counted over spans of SPAN_US, or longer ones if nothing comes.
  */

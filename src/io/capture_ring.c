@@ -31,6 +31,8 @@
 #define BLOCKS_MIN  (CAPTURE_BUFFER_MIN_BYTES / BLOCK_BYTES)
 #define FRAME_BYTES 2048u
 #define RETIRE_MS   10
+/* Walked at most before others have their turn. */
+#define BLOCKS_A_TURN 16u
 
 struct capture_ring {
 	struct capture base;
@@ -72,11 +74,34 @@ static uint64_t ring_deadline_us(const struct capture *c)
 	return UINT64_MAX;
 }
 
-static struct tpacket_hdr_v1 *block_header(const struct capture_ring *r)
+static struct tpacket_hdr_v1 *header_of(const struct capture_ring *r,
+					unsigned number)
 {
-	void *block = r->ring + (size_t)r->block * BLOCK_BYTES;
+	void *block = r->ring + (size_t)number * BLOCK_BYTES;
 
 	return &((struct tpacket_block_desc *)block)->hdr.bh1;
+}
+
+static struct tpacket_hdr_v1 *block_header(const struct capture_ring *r)
+{
+	return header_of(r, r->block);
+}
+
+static bool is_closed(const struct tpacket_hdr_v1 *h)
+{
+	return __atomic_load_n(&h->block_status, __ATOMIC_ACQUIRE) &
+	       TP_STATUS_USER;
+}
+
+/* How many blocks from the current one on the kernel has filled. */
+static unsigned closed_blocks(const struct capture_ring *r)
+{
+	unsigned n = 0;
+
+	while (n < BLOCKS_A_TURN &&
+	       is_closed(header_of(r, (r->block + n) % r->blocks)))
+		n++;
+	return n;
 }
 
 /* Begins the current block if the kernel has filled it. */
@@ -86,8 +111,7 @@ static bool walk_begin(struct capture_ring *r)
 
 	if (r->walking)
 		return true;
-	if (!(__atomic_load_n(&h->block_status, __ATOMIC_ACQUIRE) &
-	      TP_STATUS_USER))
+	if (!is_closed(h))
 		return false;
 	r->walking = true;
 	r->left = h->num_pkts;
@@ -142,13 +166,18 @@ static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
 			 capture_cb *cb, void *ctx)
 {
 	struct capture_ring *r = ring_of(c);
+	/* What has been closed by now, the socket has as well, and gives it
+	 * first. */
+	unsigned closed = closed_blocks(r);
 	int taken = capture_ahead_dispatch(&r->ahead, budget, cb, ctx);
 
-	while (budget > 0 && walk_begin(r)) {
+	while (budget > 0 && closed > 0 && walk_begin(r)) {
 		for (; r->left && budget > 0; budget--)
 			taken += take_packet(r, cb, ctx);
-		if (!r->left)
-			walk_end(r);
+		if (r->left)
+			break;
+		walk_end(r);
+		closed--;
 	}
 	capture_ahead_pace(&r->ahead, (unsigned)taken, now_us, is_empty, r);
 	if (!taken) {

@@ -42,6 +42,9 @@ struct tcp_side {
 
 struct session_params {
 	uint16_t mss_bytes; /* payload that fits a packet to the target */
+	/* Payload of a packet that may have several segments in it; if less
+	 * than one: each segment is its own packet. */
+	uint16_t most_bytes;
 	uint64_t timeout_us, max_hold_us;
 	bool resend;
 };
@@ -158,6 +161,10 @@ void session_send_rst(struct session *s);
 /* SYN_SENT -> WAITING: another tuple is to be tried. */
 void session_retry_open(struct session *s, uint64_t now_us);
 
+/* Turns that it has not begun wait already: of what the hold has grown by
+ * behind them it need not be told, it comes to that by itself. */
+bool session_is_behind(const struct session *s,
+		       const struct hold_growth *growth);
 /* The hold has grown by this, or has been closed (then 0, 0). */
 void session_on_growth(struct session *s, const struct session_env *env,
 		       const struct hold_growth *growth, uint64_t now_us);

@@ -37,6 +37,7 @@ static void json_inject(struct json *j, const struct sender *inject)
 	json_object(j, "inject");
 	json_uint(j, "sent", s->sent);
 	json_uint(j, "refused", s->refused);
+	json_uint(j, "cut", s->cut);
 	json_object_end(j);
 }
 
@@ -143,6 +144,7 @@ static void text_inject(FILE *f, const struct sender *inject)
 	s = inject->ops->stats(inject);
 	row(f, s->sent, "packets injected here");
 	row(f, s->refused, "not injected: refused by this host");
+	row(f, s->cut, "longer than lo's MTU, injected in pieces");
 }
 
 static void text_link(FILE *f, const char *name, const struct peer_stats *s)

@@ -22,6 +22,7 @@
 #define OTHER_INSTANCE 0x0dd0u
 #define ROUTES_MAX     4096u
 #define STATUS_US      250000u
+#define PIECE_BYTES    1280u
 #define GATHER_US      50u
 
 struct one {
@@ -314,6 +315,23 @@ void intercept_restart(struct sim *sim, unsigned group)
 	squat(sim, o);
 }
 
+/* The host's own device takes no more than lo_bytes at once. */
+static void put_out(struct sim *sim, struct segment *seg, size_t len)
+{
+	uint8_t piece[PIECE_BYTES];
+	struct segment part;
+
+	if (len <= sim->p.lo_bytes) {
+		net_to_target(sim, sim_packet_new(sim, seg));
+		return;
+	}
+	SIM_COVER(sim, cut_packets);
+	while ((len = packet_cut(piece, sizeof(piece), seg, 0)) > 0) {
+		packet_parse(&part, piece, len, len);
+		net_to_target(sim, sim_packet_new(sim, &part));
+	}
+}
+
 static void inject(struct sim *sim, struct one *o, unsigned number,
 		   const struct wire_relay *relay)
 {
@@ -325,7 +343,7 @@ static void inject(struct sim *sim, struct one *o, unsigned number,
 	packet_parse(&seg, relay->l3, relay->len, relay->len);
 	if (one_of(sim, &ends.dst.addr) != o)
 		sim_fail(sim, "relay", "a packet for another host");
-	net_to_target(sim, sim_packet_new(sim, &seg));
+	put_out(sim, &seg, relay->len);
 }
 
 void intercept_on_msg(struct sim *sim, unsigned group, unsigned number,

@@ -515,11 +515,11 @@ static void take_fin(struct sim *sim, struct target_connection *t)
 }
 
 static void ack_soon(struct sim *sim, struct target_connection *t,
-		     bool in_order)
+		     const struct segment *seg, bool in_order)
 {
 	bool lazy = t->buffer_bytes & 1; /* some do, some do not */
 
-	t->unacked_segments++;
+	t->unacked_segments += seg->payload_len > t->segment_max ? 2 : 1;
 	if (!in_order || !lazy || t->fin_seen || t->unacked_segments >= 2) {
 		send_ack(sim, t);
 		return;
@@ -556,7 +556,7 @@ static void on_text(struct sim *sim, struct target_connection *t,
 		return;
 	if (is_after(t->rcv_nxt, t->edge))
 		t->edge = t->rcv_nxt; /* a FIN takes no window */
-	ack_soon(sim, t, grew);
+	ack_soon(sim, t, seg, grew);
 	app_on_bytes(sim, t);
 }
 

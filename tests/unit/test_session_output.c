@@ -704,6 +704,110 @@ static void test_nothing_goes_while_paused(void **state)
 	one_sends(o, "PA 1+10 a1");
 }
 
+/* ---- several segments in a packet ---- */
+
+static void test_whole_segments_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 3500;
+	one_establish(o);
+	one_client(o, 5400, 0);
+	one_sends(o, "A 1+3000 a1 PA 3001+2400 a1");
+	one_target(o, TCP_PSH, 5401, 100);
+	one_client(o, 3500, 100);
+	one_sends(o, "PA 5401+3500 a101");
+}
+
+/* The next turn waits for its answer, however much room there is. */
+static void test_a_packet_is_of_one_turn(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	one_client(o, 2500, 0);
+	one_client(o, 2500, 100);
+	one_sends(o, "PA 1+2500 a1");
+	one_target(o, TCP_PSH, 2501, 100);
+	one_sends(o, "PA 2501+2500 a101");
+}
+
+static void test_segments_of_the_target_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 3000;
+	establish(o, 700, false, 0);
+	one_client(o, 5000, 0);
+	one_sends(o, "A 1+2800 a1 PA 2801+2200 a1");
+}
+
+/* As many as would go one by one. */
+static void test_a_packet_fits_the_windows(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	target_window(o, 2900, 1);
+	one_client(o, 20000, 0);
+	one_sends(o, "A 1+2000 a1");
+	target_window(o, 900, 2001);
+	one_sends(o, "A 2001+900 a1");
+	target_window(o, 60000, 2901);
+	/* ten segments, and what has been acknowledged */
+	one_sends(o, "A 2901+12000 a1");
+}
+
+/* The rest of a turn is less than a segment: with the others or not at all. */
+static void test_the_rest_of_a_turn_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	target_window(o, 2500, 1);
+	one_client(o, 2500, 0);
+	one_sends(o, "PA 1+2500 a1");
+	one_target(o, TCP_PSH, 2501, 100);
+	target_window(o, 2400, 2501);
+	one_client(o, 2500, 100);
+	one_sends(o, "A 2501+2000 a101");
+}
+
+/* What refuses large packets may take small ones. */
+static void test_what_goes_again_is_cut(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	one_client(o, 3500, 0);
+	one_sends(o, "PA 1+3500 a1");
+	one_wait(o);
+	one_sends(o, "A 1+1000 a1");
+	one_target(o, 0, 1001, 0);
+	one_sends(o, "A 1001+1000 a1 A 2001+1000 a1");
+	one_target(o, 0, 3001, 0);
+	one_sends(o, "PA 3001+500 a1");
+}
+
+static void test_large_packets_open_the_window(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 8000;
+	one_establish(o);
+	one_client(o, 60000, 0);
+	one_sends(o, "A 1+8000 a1 A 8001+2000 a1");
+	one_target(o, 0, 8001, 0); /* 18 segments: 2 are out */
+	one_sends(o, "A 10001+8000 a1 A 18001+8000 a1");
+	one_target(o, 0, 26001, 0); /* no more than for one packet: 26 */
+	one_sends(o, "A 26001+8000 a1 A 34001+8000 a1 A 42001+8000 a1 "
+		     "A 50001+2000 a1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
@@ -752,6 +856,13 @@ int main(void)
 		TEST(test_challenged_syn),
 		TEST(test_established_before_the_challenge_is_answered),
 		TEST(test_nothing_goes_while_paused),
+		TEST(test_whole_segments_in_a_packet),
+		TEST(test_a_packet_is_of_one_turn),
+		TEST(test_segments_of_the_target_in_a_packet),
+		TEST(test_a_packet_fits_the_windows),
+		TEST(test_the_rest_of_a_turn_in_a_packet),
+		TEST(test_what_goes_again_is_cut),
+		TEST(test_large_packets_open_the_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

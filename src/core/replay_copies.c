@@ -43,10 +43,12 @@ void replay_arm_timer(struct replay *r, struct copy *c)
 	if (s->state == SESSION_WAITING && s->rst_left == 0 && !c->in_waiting &&
 	    s->retry_at_us < at)
 		at = s->retry_at_us;
+	/* Also when it is later now: a deadline that has lost its meaning costs
+	 * a turn of the loop, more than setting it costs. */
 	if (at == TIME_NEVER)
 		timers_cancel(r->copy_timers, &c->work->timer);
 	else if (!timer_armed(&c->work->timer) ||
-		 at < c->work->timer.deadline_us)
+		 at != c->work->timer.deadline_us)
 		timers_set(r->copy_timers, &c->work->timer, at);
 }
 

@@ -60,11 +60,6 @@ bool addr_is_link_local(const struct ip_addr *a)
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
-bool addr_equal(const struct ip_addr *a, const struct ip_addr *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 bool addr_in_prefix(const struct ip_addr *a, const struct addr_prefix *p)
 {
 	unsigned whole = p->len / 8, rest = p->len % 8;
@@ -87,16 +82,6 @@ struct ip_addr addr_range_at(const struct addr_range *range, uint32_t index)
 	return a;
 }
 
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->port == b->port && addr_equal(&a->addr, &b->addr);
-}
-
-bool four_tuple_equal(const struct four_tuple *a, const struct four_tuple *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 uint64_t keyed_hash(const struct hash_key *key, const void *bytes, size_t len)
 {
 	uint64_t hash;
@@ -105,6 +90,20 @@ uint64_t keyed_hash(const struct hash_key *key, const void *bytes, size_t len)
 	_Static_assert(sizeof(hash) == crypto_shorthash_BYTES, "hash size");
 	crypto_shorthash((unsigned char *)&hash, bytes, len, key->b);
 	return hash;
+}
+
+uint64_t four_tuple_hash(const struct hash_key *key, const struct four_tuple *t)
+{
+	struct {
+		uint8_t src[4], dst[4];
+		uint16_t ports[2];
+	} v4 = {.ports = {t->src.port, t->dst.port}};
+
+	if (!addr_is_v4(&t->src.addr) || !addr_is_v4(&t->dst.addr))
+		return keyed_hash(key, t, sizeof(*t));
+	memcpy(v4.src, t->src.addr.b + sizeof(v4_prefix), sizeof(v4.src));
+	memcpy(v4.dst, t->dst.addr.b + sizeof(v4_prefix), sizeof(v4.dst));
+	return keyed_hash(key, &v4, sizeof(v4));
 }
 
 static char *put_number(char *to, unsigned value, unsigned base)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct ip_addr {
 	uint8_t b[16];
@@ -51,14 +52,29 @@ bool addr_is_any(const struct ip_addr *a);
 bool addr_is_loopback(const struct ip_addr *a);
 /* 169.254/16, fe80::/10. */
 bool addr_is_link_local(const struct ip_addr *a);
-bool addr_equal(const struct ip_addr *a, const struct ip_addr *b);
+static inline bool addr_equal(const struct ip_addr *a, const struct ip_addr *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
 bool addr_in_prefix(const struct ip_addr *a, const struct addr_prefix *p);
 /* first + index; index < range->count. */
 struct ip_addr addr_range_at(const struct addr_range *range, uint32_t index);
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
-bool four_tuple_equal(const struct four_tuple *a, const struct four_tuple *b);
+static inline bool endpoint_equal(const struct endpoint *a,
+				  const struct endpoint *b)
+{
+	return a->port == b->port && addr_equal(&a->addr, &b->addr);
+}
+static inline bool four_tuple_equal(const struct four_tuple *a,
+				    const struct four_tuple *b)
+{
+	return endpoint_equal(&a->src, &b->src) &&
+	       endpoint_equal(&a->dst, &b->dst);
+}
 /* SipHash-2-4 of len bytes (libsodium). */
 uint64_t keyed_hash(const struct hash_key *key, const void *bytes, size_t len);
+/* The same of a tuple; of IPv4 addresses, only the bytes that differ. */
+uint64_t four_tuple_hash(const struct hash_key *key,
+			 const struct four_tuple *t);
 
 /* Text, always terminated: "192.0.2.1", "2001:db8::1", "192.0.2.1:80",
  * "[2001:db8::1]:80". Returns buf. IPv6 in RFC 5952 form. */

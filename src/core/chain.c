@@ -107,6 +107,9 @@ void chain_read(struct chain *c, const struct pool *blocks, uint32_t seq,
 		const uint8_t *from = stretch(c, &c->reads, blocks, seq, &n);
 
 		memcpy(out, from, n);
+		/* what lies behind it is asked for next */
+		__builtin_prefetch(from + n);
+		__builtin_prefetch(from + n + 64);
 		seq += n;
 		out += n;
 		len -= n;

@@ -7,6 +7,10 @@
  * answer to a SYN that has no route yet is kept for a moment (early.c) and
  * sent when the route comes. Messages wait in a ring until they are pulled.
  *
+ * A long answer is many packets, which come together. Those that follow each
+ * other and differ in nothing else become one header as long as it waits here:
+ * who gets it does the same as if they had come one by one at that moment.
+ *
  * A packet that comes by a link may be injected if it is a plain TCP packet to
  * a port that is served, and of a session that the link's own instance has
  * registered: nobody can say anything in another's name.
@@ -23,6 +27,8 @@
  * all the early answers, of which each event can have added one. */
 #define OUT_MAX	 (2 * DIVERT_BATCH + EARLY_COUNT)
 #define SWEEP_US 1000u /* between two steps of giving up routes */
+/* So many messages back a header is looked for that a packet continues. */
+#define MERGE_REACH 8u
 
 struct out {
 	uint32_t link_id;
@@ -143,6 +149,50 @@ static void keep_early(struct divert *d, const struct segment *seg,
 						now_us + DIVERT_EARLY_US);
 }
 
+/* The last header of this session if it is among the youngest messages. */
+static struct wire_response *last_response(struct divert *d,
+					   const struct router_hit *hit)
+{
+	uint32_t reach =
+		d->out_count < MERGE_REACH ? d->out_count : MERGE_REACH;
+
+	for (uint32_t i = 1; i <= reach; i++) {
+		struct out *o =
+			&d->out[(d->out_first + d->out_count - i) % OUT_MAX];
+
+		if (o->msg.type == WIRE_RESPONSE &&
+		    o->msg.response.route_id == hit->route_id &&
+		    o->link_id == hit->link_id)
+			return &o->msg.response;
+	}
+	return NULL;
+}
+
+/* Bytes right behind those of resp, with the same acknowledgement and window.
+ * A bare ACK is none: its number counts. */
+static bool continues(const struct wire_response *resp,
+		      const struct segment *seg)
+{
+	return (resp->flags & ~TCP_PSH) == TCP_ACK &&
+	       (seg->flags & ~TCP_PSH) == TCP_ACK && resp->payload_len > 0 &&
+	       seg->payload_len > 0 &&
+	       seg->seq == resp->seq + resp->payload_len &&
+	       seg->ack == resp->ack && seg->wnd == resp->wnd;
+}
+
+static bool merge(struct divert *d, const struct segment *seg,
+		  const struct router_hit *hit)
+{
+	struct wire_response *resp = last_response(d, hit);
+
+	if (!resp || !continues(resp, seg))
+		return false;
+	resp->payload_len += seg->payload_len;
+	resp->flags = seg->flags;
+	d->counters.merged++;
+	return true;
+}
+
 static void send_response(struct divert *d, const struct segment *seg,
 			  const struct router_hit *hit)
 {
@@ -153,8 +203,10 @@ static void send_response(struct divert *d, const struct segment *seg,
 		d->counters.no_link++;
 		return;
 	}
-	msg.response.route_id = hit->route_id;
 	d->counters.routed++;
+	if (seg->payload_len > 0 && merge(d, seg, hit))
+		return;
+	msg.response.route_id = hit->route_id;
 	emit(d, hit->link_id, &msg);
 }
 

@@ -23,6 +23,7 @@
 	X(unrouted, "dropped here, nobody's session")                          \
 	X(malformed, "dropped here, not a TCP packet we can read")             \
 	X(no_link, "dropped here, owner has no link at the moment")            \
+	X(merged, "of the routed ones, in one header with those before")       \
 	X(early_delivered, "of the early ones, sent when the route came")      \
 	X(early_expired, "of the early ones, no route came in time")           \
 	X(routes_added, "routes registered")                                   \

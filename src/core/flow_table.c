@@ -42,7 +42,7 @@ static struct flow *flow_at(const struct flow_table *t, uint32_t index)
 static uint32_t *bucket_of(const struct flow_table *t,
 			   const struct four_tuple *tuple)
 {
-	return &t->buckets[keyed_hash(&t->hash_key, tuple, sizeof(*tuple)) &
+	return &t->buckets[four_tuple_hash(&t->hash_key, tuple) &
 			   t->bucket_mask];
 }
 

@@ -430,6 +430,7 @@ uint32_t hold_close_need(const struct hold *h)
 const struct hold_turn *
 hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 {
+	const struct hold_turn *turn;
 	uint32_t index;
 
 	if (h->stock == POOL_NONE)
@@ -437,7 +438,12 @@ hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 	index = stock_of(h, st)->turns;
 	while (index != POOL_NONE && seq_leq(turn_at(st, index)->start, seq))
 		index = turn_at(st, index)->next;
-	return index == POOL_NONE ? NULL : turn_at(st, index);
+	if (index == POOL_NONE)
+		return NULL;
+	turn = turn_at(st, index);
+	if (turn->next != POOL_NONE) /* is asked for when this one has gone */
+		__builtin_prefetch(turn_at(st, turn->next));
+	return turn;
 }
 
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,

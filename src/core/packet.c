@@ -261,3 +261,23 @@ size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
 	store_be16(out + ip_len + 16, tcp_checksum(out, ip_len, len));
 	return len;
 }
+
+size_t packet_cut(uint8_t *out, size_t cap, struct segment *seg, uint16_t ip_id)
+{
+	size_t header_len = packet_header_len(seg);
+	struct segment piece = *seg;
+	uint32_t len = seg->payload_len;
+
+	if (len == 0 || cap <= header_len)
+		return 0;
+	if (len > cap - header_len) {
+		len = (uint32_t)(cap - header_len);
+		piece.flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
+	}
+	piece.payload_len = piece.payload_cap = len;
+	seg->seq += len;
+	seg->payload += len;
+	seg->payload_len -= len;
+	seg->payload_cap = seg->payload_len;
+	return packet_build(out, cap, &piece, ip_id);
+}

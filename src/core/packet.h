@@ -50,4 +50,13 @@ size_t packet_header_len(const struct segment *seg);
 size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
 		    uint16_t ip_id);
 
+/*
+ * Cuts a segment without SYN and RST: writes the first packet of at most cap
+ * bytes of it, as packet_build() does, and takes that off seg. Only the last
+ * one has PSH and FIN. Returns the packet's length; 0: nothing is left, or cap
+ * has no room for payload.
+ */
+size_t packet_cut(uint8_t *out, size_t cap, struct segment *seg,
+		  uint16_t ip_id);
+
 #endif

@@ -28,12 +28,15 @@ uint32_t pool_take(struct pool *p)
 {
 	uint32_t index = p->free_head;
 
-	if (index != POOL_NONE)
+	if (index != POOL_NONE) {
 		memcpy(&p->free_head, pool_at(p, index), sizeof(index));
-	else if (p->fresh < p->count)
+		if (p->free_head != POOL_NONE)
+			__builtin_prefetch(pool_at(p, p->free_head), 1);
+	} else if (p->fresh < p->count) {
 		index = p->fresh++;
-	else
+	} else {
 		return POOL_NONE;
+	}
 	p->used++;
 	return index;
 }

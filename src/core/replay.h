@@ -72,6 +72,9 @@ struct replay_config {
 	uint64_t timeout_us, idle_us, max_hold_us;
 	bool resend; /* turns thrown away by a closing target */
 	bool relay;  /* packets go by the links, see replay_packet_link() */
+	/* And may be so large, with several segments of one turn in them,
+	 * unless mss_bytes is set. Less than mtu_bytes: as that says. */
+	uint16_t relay_bytes;
 	struct hash_key hash_key;
 	/* REPLAY_SYNS words, 0 at first, that workers share; kept. NULL: this
 	 * engine is the only one. */
@@ -131,7 +134,8 @@ void replay_set_shedding(struct replay *r, bool on);
  * give out. */
 void replay_shutdown(struct replay *r, uint64_t now_us);
 
-/* One whole L3 packet into slot; 0: nothing to send. slot_cap >= mtu_bytes. */
+/* One whole L3 packet into slot; 0: nothing to send. slot_cap >= mtu_bytes, and
+ * with relay >= relay_bytes. */
 size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			  uint64_t now_us);
 /* With relay: the link by which the last packet is to go, that of its route. */

@@ -95,14 +95,17 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 void replay_tell_copies(struct replay *r, struct flow *f,
 			const struct hold_growth *growth, uint64_t now_us)
 {
+	/* all of them, before what one of them has done with is let go */
+	replay_wake_all(r, f, now_us);
 	for (struct copy *c = f->copies; c; c = c->next) {
 		struct session_env env = replay_env(r, c);
 
-		replay_wake(r, c, now_us);
+		/* one that is traced says each time what holds it */
+		if (!c->traced && session_is_behind(&c->work->session, growth))
+			continue;
 		session_on_growth(&c->work->session, &env, growth, now_us);
-	}
-	for (struct copy *c = f->copies; c; c = c->next)
 		replay_settle(r, c, now_us);
+	}
 }
 
 static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
@@ -121,6 +124,7 @@ static bool make_copy(struct replay *r, struct flow *f, uint32_t target,
 		.number = (uint16_t)number,
 		.target = (uint16_t)target,
 		.live = true,
+		.traced = f->traced,
 	};
 	replay_take_work(r, c);
 	session_init(&c->work->session, &f->hold, seq, f->whole, now_us);
@@ -258,8 +262,8 @@ static bool give_tuple(struct replay *r, struct copy *c, uint32_t *iss,
 	if (claim.used_before && seq_leq(*iss, claim.snd_nxt))
 		*iss = claim.snd_nxt + 1;
 	client = tuples_client(r->tuples, c->tuple);
-	if (!endpoint_equal(&client, &c->flow->tuple.src))
-		r->ledger.remapped++;
+	c->remapped = !endpoint_equal(&client, &c->flow->tuple.src);
+	r->ledger.remapped += c->remapped;
 	return true;
 }
 
@@ -269,11 +273,10 @@ void replay_trace_tuple(struct replay *r, const struct copy *c,
 	struct trace *t = replay_trace(r, c);
 
 	if (t)
-		trace_add(t,
-			  (struct trace_event){
-				  .what = (uint8_t)what,
-				  .at = tuples_client(r->tuples, c->tuple),
-				  .seq = session_own_iss(&c->work->session)});
+		trace_add(t, (struct trace_event){.what = (uint8_t)what,
+						  .at = replay_client(r, c),
+						  .seq = session_own_iss(
+							  &c->work->session)});
 }
 
 void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)

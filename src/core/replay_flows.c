@@ -121,13 +121,13 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	return f;
 }
 
-static void begin_whole(struct replay *r, const struct segment *seg,
-			uint32_t share, uint64_t now_us)
+static struct flow *begin_whole(struct replay *r, const struct segment *seg,
+				uint32_t share, uint64_t now_us)
 {
 	struct flow *f = new_flow(r, seg, share, now_us);
 
 	if (!f)
-		return;
+		return NULL;
 	trace_captured(r, f, seg);
 	f->whole = true;
 	f->iss = seg->seq;
@@ -135,6 +135,7 @@ static void begin_whole(struct replay *r, const struct segment *seg,
 	arm_flow_timer(r, f);
 	if (f->copied)
 		replay_make_copies(r, f, seg->seq + 1, now_us);
+	return f;
 }
 
 static struct flow *begin_midstream(struct replay *r, const struct segment *seg,
@@ -436,8 +437,7 @@ static void on_syn(struct replay *r, struct flow *f, const struct segment *seg,
 		replay_close_flow(r, f, now_us);
 		replay_free_flow_if_done(r, f, now_us);
 	}
-	begin_whole(r, seg, share, now_us);
-	f = flow_table_find(&r->flows, &seg->tuple);
+	f = begin_whole(r, seg, share, now_us);
 	if (f && seg->payload_cap > 0)
 		on_payload(r, f, seg, now_us);
 }

@@ -47,6 +47,8 @@ struct copy {
 	bool in_msgs : 1, in_waiting : 1;
 	bool tuple_refused : 1; /* to be given up when the next is taken */
 	bool registered : 1;	/* a ROUTE_ADD has been made for it */
+	bool remapped : 1;	/* its tuple is not the client's own endpoint */
+	bool traced : 1;	/* as its flow */
 };
 
 struct copy_list {
@@ -163,11 +165,19 @@ static inline enum trace_hold replay_paused_for(const struct target *t)
 /* Where to tell about this copy, NULL: it is not traced. */
 static inline struct trace *replay_trace(struct replay *r, const struct copy *c)
 {
-	if (!c->flow->traced)
+	if (!c->traced)
 		return NULL;
 	trace_about_copy(r->trace, &c->flow->tuple.src, c->number, c->target,
 			 replay_paused_for(&r->targets[c->target]), r->now_us);
 	return r->trace;
+}
+
+/* What the client appears as in its packets; it has a tuple. */
+static inline struct endpoint replay_client(const struct replay *r,
+					    const struct copy *c)
+{
+	return c->remapped ? tuples_client(r->tuples, c->tuple)
+			   : c->flow->tuple.src;
 }
 
 static inline struct session_env replay_env(struct replay *r,
@@ -238,6 +248,8 @@ void replay_tell(struct replay *r, enum replay_notice_type type,
 
 /* replay_packets.c */
 
+/* How much may be in one packet to the target, by the way that they go now. */
+void replay_set_most(const struct replay *r, struct target *t);
 /* A copy may have something to send. */
 void replay_push_ready(struct replay *r, struct copy *c);
 /* With relay: those whose link took no packets may have another one now. */

@@ -125,7 +125,7 @@ static void fill_route(const struct replay *r, struct copy *c,
 			{
 				.route_id = (uint64_t)c->generation << 32 |
 					    pool_index(&r->copies, c),
-				.client = tuples_client(r->tuples, c->tuple),
+				.client = replay_client(r, c),
 				.target = r->targets[c->target].cfg.at,
 				.iss = c->work->session.target.iss +
 				       c->work->session.delta,

@@ -79,6 +79,7 @@ static void init_target(struct replay *r, uint32_t i,
 	};
 	if (cfg->mss_bytes && cfg->mss_bytes < t->params.mss_bytes)
 		t->params.mss_bytes = cfg->mss_bytes;
+	replay_set_most(r, t);
 	r->target_ports[i] = t->cfg.at.port;
 }
 

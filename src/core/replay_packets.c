@@ -5,11 +5,13 @@
  * Copies that may have something to send stand on the ready list. Its head is
  * asked for segments until it has none, and these are made packets of.
  *
- * With relay, packets go by the link of their session's route, behind its
- * registration and before its end. Copies whose link takes no packets now are
- * held: they leave the list of those that are ready, and come back to its head
- * when any link has room, or has come or gone. Meanwhile nothing is lost but
- * time, so their retransmission timers begin anew instead of going off.
+ * With relay a packet may have several segments in it: what injects it on the
+ * target needs no segmentation, and each record costs both sides the same
+ * whatever its size. Packets go by the link of their session's route, behind
+ * its registration and before its end. Copies whose link takes no packets now
+ * are held: they leave the list of those that are ready, and come back to its
+ * head when any link has room, or has come or gone. Meanwhile nothing is lost
+ * but time, so their retransmission timers begin anew instead of going off.
  */
 #include "core/replay_internal.h"
 
@@ -71,7 +73,7 @@ static size_t build(struct replay *r, struct copy *c,
 	struct trace *t;
 	size_t header;
 
-	seg->tuple.src = tuples_client(r->tuples, c->tuple);
+	seg->tuple.src = replay_client(r, c);
 	seg->tuple.dst = r->targets[c->target].cfg.at;
 	if (!may_send_to(r, &seg->tuple.dst)) {
 		r->ledger.packets_blocked++;
@@ -162,13 +164,25 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 	return 0;
 }
 
+void replay_set_most(const struct replay *r, struct target *t)
+{
+	uint16_t headers = addr_is_v4(&t->cfg.at.addr) ? 40 : 60;
+	bool large = r->cfg.relay && !r->cfg.mss_bytes &&
+		     r->cfg.relay_bytes > r->cfg.mtu_bytes;
+
+	t->params.most_bytes =
+		large ? (uint16_t)(r->cfg.relay_bytes - headers) : 0;
+}
+
 void replay_set_relay(struct replay *r, bool relay, uint64_t now_us)
 {
 	r->cfg.relay = relay;
 	replay_release_held(r);
-	for (size_t i = 0; i < r->cfg.target_count; i++)
+	for (size_t i = 0; i < r->cfg.target_count; i++) {
+		replay_set_most(r, &r->targets[i]);
 		if (!r->targets[i].proven)
 			replay_forget_proof(&r->targets[i], now_us);
+	}
 }
 
 unsigned replay_packet_link(const struct replay *r)

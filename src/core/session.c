@@ -91,10 +91,10 @@ void session_open(struct session *s, uint32_t iss, uint64_t now_us)
 	s->snd_max = s->target.iss;
 	s->target.irs = s->target.rcv_nxt = 0; /* not known yet */
 	s->peer_closed = s->pushed = s->timing = false;
-	s->syn_retried = s->ack_due = s->rexmit_due = s->probe_due = false;
-	s->ack_owed_bytes = 0;
+	s->syn_retried = s->rexmit_due = s->probe_due = false;
+	session_ack_init(s);
 	s->dup_acks = 0;
-	s->ack_at_us = s->gate_at_us = UINT64_MAX;
+	s->gate_at_us = UINT64_MAX;
 	rtt_init(&s->rtt);
 	s->syn_due = true;
 	s->heard_us = now_us;

@@ -42,6 +42,9 @@ struct tcp_side {
 
 struct session_params {
 	uint16_t mss_bytes; /* payload that fits a packet to the target */
+	/* Payload of a packet that may have several segments in it; if less
+	 * than one: each segment is its own packet. */
+	uint16_t most_bytes;
 	uint64_t timeout_us, max_hold_us;
 	bool resend;
 };
@@ -80,6 +83,7 @@ struct session {
 	uint64_t slowest_us;  /* from there to the first byte of an answer */
 	uint64_t heard_us;    /* last response */
 	uint64_t acked_us;    /* last ACK of ours */
+	uint64_t owed_us;     /* the first byte that is not acknowledged */
 	uint64_t progress_us; /* last response or begin of something to wait for
 			       */
 	uint64_t retry_at_us; /* WAITING: not before; after a refusal */
@@ -90,11 +94,13 @@ struct session {
 	uint16_t mss_bytes;
 	uint8_t state; /* enum session_state */
 	uint8_t dup_acks;
-	uint8_t loss;	   /* why the last turn was lost, or LOSS_NONE */
-	uint8_t conn_loss; /* first of these */
-	uint8_t rst_left;  /* RSTs to be sent */
-	uint8_t tries;	   /* refusals in a row */
-	uint8_t resends;   /* of the turn at resent_at */
+	uint8_t loss;	     /* why the last turn was lost, or LOSS_NONE */
+	uint8_t conn_loss;   /* first of these */
+	uint8_t rst_left;    /* RSTs to be sent */
+	uint8_t tries;	     /* refusals in a row */
+	uint8_t resends;     /* of the turn at resent_at */
+	uint8_t ack_segs;    /* so many are acknowledged at once, or two */
+	uint8_t paused_segs; /* so many when it paused, acknowledged or not */
 
 	bool begun : 1;	      /* there is a current turn */
 	bool sent : 1;	      /* its first byte has been sent */
@@ -105,7 +111,8 @@ struct session {
 	bool peer_closed : 1; /* the target's FIN is in */
 	bool fin_ready : 1;   /* our FIN may go */
 	bool fin_sent : 1;
-	bool fin_again : 1; /* the target has repeated its FIN */
+	bool fin_again : 1;  /* the target has repeated its FIN */
+	bool ack_proven : 1; /* more only if the target has sent more */
 	bool syn_due : 1, ack_due : 1, probe_due : 1, rexmit_due : 1;
 	bool timing : 1;
 	bool syn_retried : 1; /* a challenged SYN was sent once more */
@@ -116,9 +123,15 @@ struct session {
 	bool paused : 1;   /* no link to the target's intercept */
 };
 
-#define SESSION_RCV_WSCALE   7
-#define SESSION_RCV_WND	     65535u
-#define SESSION_DELAYED_US   10000u /* our ACK waits at most this long */
+#define SESSION_RCV_WSCALE 7
+#define SESSION_RCV_WND	   65535u
+#define SESSION_DELAYED_US 10000u /* our ACK waits at most this long */
+/* And not for one that has paused so long after two segments; its tail loss
+ * probe must not be provoked (RFC 8985: twice the round trip and a bit). */
+#define SESSION_PAUSE_US 2000u
+/* Who has sent nothing for so long begins with a small window. */
+#define SESSION_RESTART_US   200000u
+#define SESSION_UNACKED_MAX  (128u << 10) /* bytes that wait for more */
 #define SESSION_TIME_WAIT_US 4000000u
 /* And since the target's last FIN if it has repeated that: our ACK gets lost */
 #define SESSION_LOSSY_WAIT_US 20000000u
@@ -148,6 +161,10 @@ void session_send_rst(struct session *s);
 /* SYN_SENT -> WAITING: another tuple is to be tried. */
 void session_retry_open(struct session *s, uint64_t now_us);
 
+/* Turns that it has not begun wait already: of what the hold has grown by
+ * behind them it need not be told, it comes to that by itself. */
+bool session_is_behind(const struct session *s,
+		       const struct hold_growth *growth);
 /* The hold has grown by this, or has been closed (then 0, 0). */
 void session_on_growth(struct session *s, const struct session_env *env,
 		       const struct hold_growth *growth, uint64_t now_us);

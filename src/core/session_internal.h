@@ -50,6 +50,19 @@ void session_settle_turn(struct session *s, const struct session_env *env);
 void session_on_target_closed(struct session *s, const struct session_env *env,
 			      bool reset, uint64_t now_us);
 
+/* session_ack.c: when the target's bytes are acknowledged */
+
+/* A connection begins. */
+void session_ack_init(struct session *s);
+/* So many new bytes have come. */
+void session_ack_owe(struct session *s, uint32_t bytes, uint64_t now_us);
+/* Bytes that had come before. */
+void session_ack_repeated(struct session *s);
+/* ack_at_us has come. */
+void session_ack_on_timer(struct session *s, uint64_t now_us);
+/* A segment goes that acknowledges all that has come. */
+void session_ack_sent(struct session *s, uint64_t now_us);
+
 /* session_output.c */
 
 void session_arm_rto(struct session *s, uint64_t now_us);

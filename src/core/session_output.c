@@ -7,6 +7,10 @@
  * our own window, a window probe, a bare ACK. Every one but the SYN carries
  * the ACK, so whatever goes first takes the owed ACK along.
  *
+ * What a turn sends for the first time may be several segments in one packet.
+ * They are those that would go one by one: whole ones, and the rest of the turn
+ * if that fits the windows as well. What goes again is cut.
+ *
  * After a timeout snd_nxt goes back to snd_una and everything is sent again as
  * the congestion window opens; snd_max remembers how far we had been.
  */
@@ -53,11 +57,7 @@ static void put_ack(struct session *s, struct session_segment *out,
 	out->seg.ack = s->target.rcv_nxt;
 	out->seg.flags |= TCP_ACK;
 	out->seg.wnd = SESSION_RCV_WND;
-	if (s->ack_owed_bytes > 0 || s->ack_due)
-		s->acked_us = now_us;
-	s->ack_owed_bytes = 0;
-	s->ack_at_us = UINT64_MAX;
-	s->ack_due = false;
+	session_ack_sent(s, now_us);
 }
 
 /* len bytes of the hold from seq on, and the FIN behind them if fin. */
@@ -104,6 +104,7 @@ static void note_turn_sent(struct session *s, uint32_t seq, uint64_t now_us)
 		return;
 	s->sent = true;
 	s->sent_us = now_us;
+	s->paused_segs = 0; /* it paused since it had answered */
 	s->gate_base = s->target.rcv_nxt - (s->peer_closed ? 1 : 0);
 }
 
@@ -133,24 +134,39 @@ static uint32_t window_left(const struct session *s)
 	return wnd > used ? wnd - used : 0;
 }
 
-/* How many bytes of the current turn may go in one segment now. */
-static uint32_t sendable(const struct session *s)
+/* How many bytes may be in one packet. */
+static uint32_t packet_most(const struct session *s,
+			    const struct session_params *params)
+{
+	if (params->most_bytes <= s->mss_bytes ||
+	    seq_lt(s->target.snd_nxt, s->snd_max))
+		return s->mss_bytes;
+	return params->most_bytes;
+}
+
+/* How many bytes of the current turn may go in one packet now. */
+static uint32_t sendable(const struct session *s,
+			 const struct session_params *params)
 {
 	uint32_t left = 0, len, window = window_left(s);
 
 	if (s->begun && seq_lt(s->target.snd_nxt, s->turn_end))
 		left = s->turn_end - s->target.snd_nxt;
-	len = left < s->mss_bytes ? left : s->mss_bytes;
-	if (len <= window)
+	len = packet_most(s, params);
+	len = len < window ? len : window;
+	if (left <= len)
+		return left;
+	len -= len % s->mss_bytes;
+	if (len > 0)
 		return len;
 	/* a silly segment only if nothing else will open the window */
 	return s->target.snd_nxt == s->target.snd_una ? window : 0;
 }
 
-static bool put_turn(struct session *s, struct session_segment *out,
-		     uint64_t now_us)
+static bool put_turn(struct session *s, const struct session_params *params,
+		     struct session_segment *out, uint64_t now_us)
 {
-	uint32_t seq = s->target.snd_nxt, len = sendable(s);
+	uint32_t seq = s->target.snd_nxt, len = sendable(s, params);
 	bool fin = s->fin_ready && seq + len == s->hold->end;
 
 	if (len == 0 && !fin)
@@ -190,12 +206,13 @@ static void arm_probe(struct session *s, uint64_t now_us)
 		s->rto_at_us = now_us + rtt_rto_us(&s->rtt);
 }
 
-static bool put_synchronized(struct session *s, struct session_segment *out,
-			     uint64_t now_us)
+static bool put_synchronized(struct session *s,
+			     const struct session_params *params,
+			     struct session_segment *out, uint64_t now_us)
 {
 	if (s->rexmit_due && put_retransmission(s, out, now_us))
 		return true;
-	if (put_turn(s, out, now_us))
+	if (put_turn(s, params, out, now_us))
 		return true;
 	if (s->probe_due && put_probe(s, out, now_us))
 		return true;
@@ -229,7 +246,7 @@ bool session_next_segment(struct session *s, const struct session_env *env,
 	case SESSION_FIN_WAIT_2:
 	case SESSION_CLOSING:
 	case SESSION_LAST_ACK:
-		return put_synchronized(s, out, now_us);
+		return put_synchronized(s, env->params, out, now_us);
 	case SESSION_TIME_WAIT:
 		if (!s->ack_due)
 			return false;

@@ -85,19 +85,24 @@ static void on_syn_sent(struct session *s, const struct session_env *env,
 		on_challenge(s, resp);
 }
 
-static void grow_cwnd(struct session *s, uint32_t acked_bytes)
+/* What one ACK is for may be as much as goes in one packet, RFC 3465 or not. */
+static void grow_cwnd(struct session *s, const struct session_params *params,
+		      uint32_t acked_bytes)
 {
-	uint32_t mss = s->mss_bytes;
+	uint32_t mss = s->mss_bytes, most = 2 * mss;
 
+	if (most < params->most_bytes)
+		most = params->most_bytes;
 	if (s->cwnd < s->ssthresh)
-		s->cwnd += acked_bytes < 2 * mss ? acked_bytes : 2 * mss;
+		s->cwnd += acked_bytes < most ? acked_bytes : most;
 	else
 		s->cwnd += mss * mss / s->cwnd + 1;
 	if (s->cwnd > 1u << 30)
 		s->cwnd = 1u << 30;
 }
 
-static void on_new_ack(struct session *s, uint32_t una, uint64_t now_us)
+static void on_new_ack(struct session *s, const struct session_params *params,
+		       uint32_t una, uint64_t now_us)
 {
 	uint32_t acked = una - s->target.snd_una;
 
@@ -112,7 +117,7 @@ static void on_new_ack(struct session *s, uint32_t una, uint64_t now_us)
 	if (seq_lt(una, s->recover)) {
 		s->rexmit_due = true; /* the next hole (RFC 6582) */
 	} else {
-		grow_cwnd(s, acked);
+		grow_cwnd(s, params, acked);
 		s->recover = una;
 	}
 	s->rto_at_us = UINT64_MAX;
@@ -134,8 +139,8 @@ static void on_duplicate_ack(struct session *s)
 	s->timing = false;
 }
 
-static void on_ack(struct session *s, const struct wire_response *resp,
-		   uint64_t now_us)
+static void on_ack(struct session *s, const struct session_params *params,
+		   const struct wire_response *resp, uint64_t now_us)
 {
 	uint32_t una = resp->ack - s->delta;
 	uint32_t wnd = (uint32_t)resp->wnd << s->target.snd_wscale;
@@ -143,7 +148,7 @@ static void on_ack(struct session *s, const struct wire_response *resp,
 	if (seq_gt(una, s->snd_max) || seq_lt(una, s->target.snd_una))
 		return; /* of bytes never sent, or old */
 	if (una != s->target.snd_una)
-		on_new_ack(s, una, now_us);
+		on_new_ack(s, params, una, now_us);
 	else if (resp->payload_len == 0 && !(resp->flags & TCP_FIN) &&
 		 wnd == s->target.snd_wnd && session_in_flight(s))
 		on_duplicate_ack(s);
@@ -165,18 +170,14 @@ static void on_data(struct session *s, const struct session_env *env,
 	env->ledger->response_bytes += resp->payload_len;
 	s->pushed = resp->flags & TCP_PSH;
 	if (s->peer_closed || !seq_gt(end, s->target.rcv_nxt)) {
-		s->ack_due = true; /* it did not get our ACK */
+		session_ack_repeated(s);
 		return;
 	}
 	if (s->sent && session_got_bytes(s) == 0 &&
 	    now_us - s->sent_us > s->slowest_us)
 		s->slowest_us = now_us - s->sent_us;
 	s->target.rcv_nxt = end;
-	s->ack_owed_bytes += grown;
-	if (s->ack_owed_bytes >= 2u * s->mss_bytes)
-		s->ack_due = true;
-	else if (s->ack_at_us == UINT64_MAX)
-		s->ack_at_us = now_us + SESSION_DELAYED_US;
+	session_ack_owe(s, grown, now_us);
 }
 
 /* Our FIN is acknowledged. */
@@ -219,8 +220,6 @@ static void take_fin(struct session *s, const struct session_env *env,
 {
 	uint32_t fin_seq = resp->seq + resp->payload_len;
 
-	if (!(resp->flags & TCP_FIN))
-		return;
 	s->ack_due = true;
 	if (!s->peer_closed && seq_geq(fin_seq, s->target.rcv_nxt)) {
 		s->peer_closed = true;
@@ -302,10 +301,12 @@ static void on_synchronized(struct session *s, const struct session_env *env,
 		return;
 	}
 	if (resp->flags & TCP_ACK)
-		on_ack(s, resp, now_us);
+		on_ack(s, env->params, resp, now_us);
 	on_data(s, env, resp, now_us);
 	on_our_fin_acked(s, env, now_us);
 	session_advance(s, env, now_us);
+	if (!(resp->flags & TCP_FIN))
+		return;
 	if (session_is_open(s) || s->state == SESSION_TIME_WAIT)
 		take_fin(s, env, resp, now_us);
 	session_advance(s, env, now_us);

@@ -28,8 +28,10 @@ struct session_rest {
 	uint32_t spread_us;
 	uint8_t state; /* IDLE, ESTABLISHED or CLOSE_WAIT */
 	uint8_t loss, conn_loss;
+	uint8_t ack_segs, paused_segs;
 	bool begun : 1, sent : 1, any_answer : 1, pushed : 1, peer_closed : 1;
 	bool whole : 1, for_turn : 1, greeted : 1, barred : 1, paused : 1;
+	bool ack_proven : 1;
 };
 
 /* false: something is under way. Otherwise *rest is all that is needed to

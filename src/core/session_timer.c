@@ -113,10 +113,8 @@ void session_defer_rto(struct session *s, uint64_t now_us)
 void session_on_timer(struct session *s, const struct session_env *env,
 		      uint64_t now_us)
 {
-	if (s->ack_at_us <= now_us) {
-		s->ack_at_us = UINT64_MAX;
-		s->ack_due = true;
-	}
+	if (s->ack_at_us <= now_us)
+		session_ack_on_timer(s, now_us);
 	if (s->gate_at_us <= now_us) {
 		s->gate_at_us = UINT64_MAX;
 		session_advance(s, env, now_us);

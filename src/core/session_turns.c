@@ -289,16 +289,17 @@ static void advance_close(struct session *s, const struct session_env *env,
 			  uint64_t now_us)
 {
 	enum hold_close how = hold_closed(s->hold);
-	struct step step = {
+	struct step step;
+
+	if (how == HOLD_OPEN || s->fin_ready || s->turn_end != s->hold->end)
+		return;
+	step = (struct step){
 		.seq = s->hold->end,
 		.need_bytes = hold_close_need(s->hold),
 		.ack = s->hold->last_ack + hold_close_need(s->hold),
 		.gap_us = s->hold->close_gap_us,
 		.at_us = s->hold->last_us,
 	};
-
-	if (how == HOLD_OPEN || s->fin_ready || s->turn_end != s->hold->end)
-		return;
 	if (how == HOLD_FIN && step.need_bytes == 0) {
 		s->fin_ready = true; /* rides with the turn's last bytes */
 		return;
@@ -387,6 +388,13 @@ void session_advance(struct session *s, const struct session_env *env,
 	case SESSION_DONE:
 		return;
 	}
+}
+
+bool session_is_behind(const struct session *s,
+		       const struct hold_growth *growth)
+{
+	return s->state == SESSION_ESTABLISHED && growth->bytes > 0 &&
+	       s->turn_end != s->hold->end - growth->bytes;
 }
 
 void session_on_growth(struct session *s, const struct session_env *env,

@@ -29,11 +29,27 @@ static void take_option(struct tcp_opts *opts, uint8_t kind, struct reader body)
 	}
 }
 
+/* As nearly every segment has them (RFC 7323, appendix A): a time stamp, and
+ * nothing else. */
+static bool take_usual(struct tcp_opts *opts, const uint8_t *bytes, size_t len)
+{
+	static const uint8_t head[] = {OPT_NOP, OPT_NOP, OPT_TSTAMP, 10};
+
+	if (len != 12 || memcmp(bytes, head, sizeof(head)) != 0)
+		return false;
+	opts->has_tstamp = true;
+	opts->tsval = load_be32(bytes + 4);
+	opts->tsecr = load_be32(bytes + 8);
+	return true;
+}
+
 void tcp_opts_parse(struct tcp_opts *opts, const uint8_t *bytes, size_t len)
 {
 	struct reader r = reader_of(bytes, len);
 
 	*opts = (struct tcp_opts){0};
+	if (take_usual(opts, bytes, len))
+		return;
 	while (r.left_bytes > 0) {
 		uint8_t kind = reader_u8(&r), size;
 		const uint8_t *body;

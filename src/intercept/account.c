@@ -95,6 +95,7 @@ static void add(struct totals *sum, const struct totals *a)
 	sum->injects |= a->injects;
 	sum->inject.sent += a->inject.sent;
 	sum->inject.refused += a->inject.refused;
+	sum->inject.cut += a->inject.cut;
 	add_queue(&sum->queue, &a->queue);
 	add_links(sum, a);
 	add_usage(&sum->usage, &a->usage);
@@ -130,6 +131,7 @@ static void json_inject(struct json *j, const struct totals *sum)
 	json_object(j, "inject");
 	json_uint(j, "sent", sum->inject.sent);
 	json_uint(j, "refused", sum->inject.refused);
+	json_uint(j, "cut", sum->inject.cut);
 	json_object_end(j);
 }
 
@@ -250,6 +252,7 @@ static void text_inject(FILE *f, const struct totals *sum)
 		return;
 	row(f, sum->inject.sent, "packets injected here");
 	row(f, sum->inject.refused, "not injected: refused by this host");
+	row(f, sum->inject.cut, "longer than lo's MTU, injected in pieces");
 }
 
 static void text_link(FILE *f, const char *name, const struct peer_stats *s)

@@ -12,14 +12,14 @@
 #include "intercept/app.h"
 #include "io/sender_raw.h"
 
-/* Room for the largest; not a power of two, or all slots would meet in the same
- * lines of the cache. */
-#define SLOT_BYTES (WIRE_FRAME_MAX + 192u)
+/* Larger packets go by themselves, from where they are. Not a power of two, or
+ * all slots would meet in the same lines of the cache. */
+#define SLOT_BYTES (4096u + 192u)
 
 int app_open_relay(struct app *a)
 {
 	const struct sender_raw_config cfg = {
-		.slot_bytes = SLOT_BYTES, .v4 = true, .v6 = true};
+		.slot_bytes = SLOT_BYTES, .v4 = true, .v6 = true, .cuts = true};
 	int rc;
 
 	if (a->options->relay_count == 0)
@@ -52,12 +52,28 @@ static bool is_from_outside(struct app *a, const struct four_tuple *ends,
 	       !link_access_is_own_now(a->access, &ends->src.addr);
 }
 
+static void inject(struct sender *s, const struct wire_relay *relay)
+{
+	size_t cap;
+	uint8_t *slot;
+
+	if (relay->len > SLOT_BYTES) {
+		sender_raw_send(s, relay->l3, relay->len);
+		return;
+	}
+	slot = s->ops->reserve(s, &cap);
+	if (!slot) {
+		s->ops->flush(s);
+		slot = s->ops->reserve(s, &cap);
+	}
+	memcpy(slot, relay->l3, relay->len);
+	s->ops->commit(s, relay->len);
+}
+
 void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 	       uint64_t now_us)
 {
 	struct four_tuple ends;
-	uint8_t *slot;
-	size_t cap;
 
 	if (!divert_on_relay(a->divert, link_id, relay, &ends))
 		return;
@@ -70,13 +86,7 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 		a->relay_unguarded++;
 		return;
 	}
-	slot = a->inject->ops->reserve(a->inject, &cap);
-	if (!slot) {
-		a->inject->ops->flush(a->inject);
-		slot = a->inject->ops->reserve(a->inject, &cap);
-	}
-	memcpy(slot, relay->l3, relay->len);
-	a->inject->ops->commit(a->inject, relay->len);
+	inject(a->inject, relay);
 }
 
 void app_flush_relay(struct app *a)

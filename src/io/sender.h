@@ -10,6 +10,7 @@
 struct sender_stats {
 	uint64_t sent;	  /* packets the kernel took */
 	uint64_t refused; /* packets it did not: lost, TCP sends them again */
+	uint64_t cut;	  /* longer than their device takes: sent in pieces */
 	int last_errno;
 };
 

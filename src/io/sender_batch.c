@@ -41,7 +41,8 @@ static unsigned packets_in(const unsigned *packets, unsigned from, unsigned to)
 }
 
 void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
-		       unsigned count, struct sender_stats *stats)
+		       unsigned count, sender_too_long *too_long,
+		       struct sender_stats *stats)
 {
 	unsigned at = 0;
 
@@ -57,6 +58,9 @@ void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
 			note_refused(stats, packets_in(packets, at, count),
 				     ENOBUFS);
 			at = count;
+		} else if (errno == EMSGSIZE && too_long &&
+			   too_long(fd, &msgs[at].msg_hdr, stats)) {
+			at++;
 		} else if (errno != EINTR) {
 			note_refused(stats, packets_in(packets, at, at + 1),
 				     errno);

@@ -202,7 +202,7 @@ static void link_flush(struct sender *s)
 
 	l->cfg.other->ops->flush(l->cfg.other);
 	end_frame(l);
-	sender_batch_send(l->fd, l->msgs, l->packets, l->count, &l->own);
+	sender_batch_send(l->fd, l->msgs, l->packets, l->count, NULL, &l->own);
 	l->count = l->used = 0;
 	if (l->own.refused != refused && l->own.last_errno == EINVAL &&
 	    l->tells)

@@ -5,7 +5,8 @@
  * A batch of slots in one piece of memory; each committed slot has an entry in
  * the list of its family's socket, in the order of commits. A flush gives each
  * list to the kernel. What the kernel refuses is counted and forgotten: the
- * copy's TCP sends it again. Nothing here waits.
+ * copy's TCP sends it again. Nothing here waits. Only what is longer than its
+ * device takes is no reason to lose it, if so configured: it goes in pieces.
  */
 #include "io/sender_raw.h"
 
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/packet_pieces.h"
 #include "io/sender_batch.h"
 
 #define V4_DST_AT 16
@@ -41,6 +43,7 @@ struct sender_raw {
 	uint8_t *slots;
 	size_t slot_bytes;
 	unsigned used;
+	sender_too_long *too_long;
 	struct sender_stats stats;
 };
 
@@ -72,27 +75,46 @@ static void set_dst(union raw_addr *dst, socklen_t *len, const uint8_t *l3)
 	}
 }
 
-static void raw_commit(struct sender *s, size_t len)
+static void add(struct sender_raw *r, const uint8_t *l3, size_t len)
 {
-	struct sender_raw *r = raw_of(s);
-	uint8_t *l3 = r->slots + r->used++ * r->slot_bytes;
 	struct family *f = l3[0] >> 4 == 4 ? &r->v4 : &r->v6;
 	unsigned i = f->count++;
 	struct msghdr *h = &f->msgs[i].msg_hdr;
 
-	f->iov[i] = (struct iovec){.iov_base = l3, .iov_len = len};
+	f->iov[i] = (struct iovec){.iov_base = (void *)l3, .iov_len = len};
 	*h = (struct msghdr){
 		.msg_name = &f->dst[i], .msg_iov = &f->iov[i], .msg_iovlen = 1};
 	set_dst(&f->dst[i], &h->msg_namelen, l3);
+}
+
+static void raw_commit(struct sender *s, size_t len)
+{
+	struct sender_raw *r = raw_of(s);
+
+	add(r, r->slots + r->used++ * r->slot_bytes, len);
+}
+
+static void flush_family(struct sender_raw *r, struct family *f)
+{
+	sender_batch_send(f->fd, f->msgs, NULL, f->count, r->too_long,
+			  &r->stats);
+	f->count = 0;
 }
 
 static void raw_flush(struct sender *s)
 {
 	struct sender_raw *r = raw_of(s);
 
-	sender_batch_send(r->v4.fd, r->v4.msgs, NULL, r->v4.count, &r->stats);
-	sender_batch_send(r->v6.fd, r->v6.msgs, NULL, r->v6.count, &r->stats);
-	r->used = r->v4.count = r->v6.count = 0;
+	flush_family(r, &r->v4);
+	flush_family(r, &r->v6);
+	r->used = 0;
+}
+
+void sender_raw_send(struct sender *s, const uint8_t *l3, size_t len)
+{
+	raw_flush(s);
+	add(raw_of(s), l3, len);
+	raw_flush(s);
 }
 
 static const struct sender_stats *raw_stats(const struct sender *s)
@@ -141,6 +163,7 @@ int sender_raw_open(struct sender **out, const struct sender_raw_config *cfg)
 		return -ENOMEM;
 	r->base.ops = &raw_ops;
 	r->slot_bytes = cfg->slot_bytes;
+	r->too_long = cfg->cuts ? packet_pieces_send : NULL;
 	r->slots = calloc(SENDER_BATCH, cfg->slot_bytes);
 	r->v4.fd = cfg->v4 ? open_family(AF_INET) : -1;
 	r->v6.fd = cfg->v6 ? open_family(AF_INET6) : -1;

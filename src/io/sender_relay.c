@@ -3,11 +3,12 @@
  * Theory of operation
  *
  * A committed packet becomes a RELAY record in its link's output; a flush has
- * the links written. A link that could not take another packet of the largest
- * size is full until half of its output is free again, so that what moves when
- * it is compacted is no more than what has been sent. Who makes packets is told
- * of both, and makes none for a full link: nothing is thrown away here unless
- * the link is gone.
+ * the links written. A batch is as much as one write takes well, so that of
+ * large packets no more piles up than the processor's cache holds. A link that
+ * could not take another packet of the largest size is full until half of its
+ * output is free again, so that what moves when it is compacted is no more than
+ * what has been sent. Who makes packets is told of both, and makes none for a
+ * full link: nothing is thrown away here unless the link is gone.
  */
 #include "io/sender_relay.h"
 
@@ -17,13 +18,15 @@
 #define RECORD_HEAD_BYTES                                                      \
 	(WIRE_HEADER_BYTES + WIRE_RECORD_MAX + WIRE_RELAY_HEAD_BYTES)
 #define ENOUGH_BYTES (LINK_CLIENT_TX_BYTES / 2)
+#define BATCH_BYTES  (128u << 10)
 
 struct sender_relay {
 	struct sender base;
 	struct sender_relay_config cfg;
 	struct link_client *links;
 	uint8_t *slot;
-	bool *full; /* by link id */
+	size_t batch_bytes; /* since the last flush */
+	bool *full;	    /* by link id */
 	unsigned full_count;
 	struct sender_stats stats;
 };
@@ -38,7 +41,7 @@ static uint8_t *relay_reserve(struct sender *s, size_t *cap)
 	struct sender_relay *r = relay_of(s);
 
 	*cap = r->cfg.slot_bytes;
-	return r->links ? r->slot : NULL;
+	return r->links && r->batch_bytes < BATCH_BYTES ? r->slot : NULL;
 }
 
 static void set_full(struct sender_relay *r, unsigned link_id, bool full)
@@ -65,6 +68,7 @@ static void relay_commit(struct sender *s, size_t len)
 		return;
 	}
 	link_client_send(r->links, link_id, &msg);
+	r->batch_bytes += len;
 	r->stats.sent++;
 	if (link_client_room(r->links, link_id) <
 	    RECORD_HEAD_BYTES + r->cfg.slot_bytes)
@@ -87,6 +91,7 @@ static void relay_flush(struct sender *s)
 	if (!r->links)
 		return;
 	link_client_flush(r->links);
+	r->batch_bytes = 0;
 	for (unsigned i = 0; r->full_count > 0 && i < r->cfg.links_count; i++)
 		if (r->full[i] && has_enough(r, i))
 			set_full(r, i, false);

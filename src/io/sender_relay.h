@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The links as a sender: intercept puts the packets out on the target itself.
- * No batch is ever full; a link may be. */
+ */
 #ifndef IO_SENDER_RELAY_H
 #define IO_SENDER_RELAY_H
 

@@ -27,7 +27,7 @@ int app_open_relay(struct app *a)
 {
 	const struct replay_config *replay = &a->plan.replay;
 	const struct sender_relay_config cfg = {
-		.slot_bytes = replay->mtu_bytes,
+		.slot_bytes = replay->relay_bytes,
 		.links_count = replay->group_count * replay->links_per_group,
 		.link_of = link_of_packet,
 		.room = on_room,

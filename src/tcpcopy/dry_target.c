@@ -66,14 +66,7 @@ void dry_target_free(struct dry_target *d, const struct mem *mem)
 
 static uint32_t *bucket_of(struct dry_target *d, const struct four_tuple *t)
 {
-	uint8_t bytes[36];
-
-	memcpy(bytes, t->src.addr.b, 16);
-	memcpy(bytes + 16, t->dst.addr.b, 16);
-	memcpy(bytes + 32, &t->src.port, 2);
-	memcpy(bytes + 34, &t->dst.port, 2);
-	return &d->buckets[keyed_hash(&d->key, bytes, sizeof(bytes)) %
-			   d->connections.count];
+	return &d->buckets[four_tuple_hash(&d->key, t) % d->connections.count];
 }
 
 static struct connection *at_index(struct dry_target *d, uint32_t link)

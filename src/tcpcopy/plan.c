@@ -20,6 +20,10 @@
 #define LINK_BYTES (LINK_CLIENT_TX_BYTES + (256u << 10))
 /* Packets of the senders' batches: frames, and raw packets. */
 #define SENDER_SLOTS 128u
+/* Largest packet by the links: with what the target's kernel puts around it no
+ * more than 32 KiB. It needs that in one piece, and finds larger ones with more
+ * and more effort. */
+#define RELAY_PACKET_BYTES 32000u
 /* A dry run's target has as many connections as the engine, and needs less for
  * each than this part of what the engine needs. */
 #define DRY_SHARE     16
@@ -171,6 +175,9 @@ static int plan_path(struct plan *p, const struct tcpcopy_options *o,
 				    !nobody && !some_on_loopback(p));
 	if (p->may_relay && p->replay.mtu_bytes > WIRE_RELAY_MAX)
 		p->replay.mtu_bytes = WIRE_RELAY_MAX;
+	p->replay.relay_bytes = RELAY_PACKET_BYTES > p->replay.mtu_bytes
+					? RELAY_PACKET_BYTES
+					: p->replay.mtu_bytes;
 	return 0;
 }
 

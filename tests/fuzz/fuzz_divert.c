@@ -137,6 +137,7 @@ static void check(struct run *run)
 	}
 	ASSERT(c->packets == c->accepted + c->routed + c->early + c->unrouted +
 				     c->malformed + c->no_link);
+	ASSERT(c->merged <= c->routed);
 	ASSERT(c->early_delivered + c->early_expired <= c->early);
 	ASSERT(divert_routes(run->d) <= ROUTES_MAX);
 }

@@ -44,6 +44,25 @@ static void check_again(const struct segment *seg)
 	free(bytes);
 }
 
+/* In pieces it has the same bytes at the same numbers. */
+static void check_pieces(const struct segment *seg)
+{
+	uint8_t piece[PACKET_HEADER_MAX + 100];
+	struct segment left = *seg, part;
+	uint32_t at = 0;
+	size_t len;
+
+	while ((len = packet_cut(piece, sizeof(piece), &left, 1)) > 0) {
+		ASSERT(packet_is_plain(piece, len));
+		ASSERT(packet_parse(&part, piece, len, len) == PACKET_OK);
+		ASSERT(part.seq == seg->seq + at && part.payload_len > 0);
+		ASSERT(!memcmp(part.payload, seg->payload + at,
+			       part.payload_len));
+		at += part.payload_len;
+	}
+	ASSERT(at == seg->payload_len);
+}
+
 /* Both ends have the family that IP gave them; mapped addresses in an IPv6
  * header would go out as IPv4. */
 static bool has_one_family(const struct segment *seg)
@@ -72,5 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       seg.payload + seg.payload_cap <= data + size);
 	if (seg.payload_cap == seg.payload_len && has_one_family(&seg))
 		check_again(&seg);
+	if (seg.payload_cap == seg.payload_len && has_one_family(&seg) &&
+	    !(seg.flags & (TCP_SYN | TCP_RST)))
+		check_pieces(&seg);
 	return 0;
 }

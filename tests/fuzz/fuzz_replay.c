@@ -391,6 +391,8 @@ static void configure(struct run *run, struct reader *r)
 		.memory_bytes = (size_t)32768 << (memory & 3),
 		.mtu_bytes = mtus[more & 3],
 		.mss_bytes = more & 4 ? 64 : 0,
+		.relay = flags & 128,
+		.relay_bytes = SLOT_BYTES - 1,
 		.port_slice = more & 8 ? 1023 : 0,
 		.timeout_us = more & 16 ? 1000000 : 30000000,
 		.max_hold_us = more & 32 ? 50000 : 30000000,

@@ -173,7 +173,9 @@ static inline void picture_packet(struct picture *p, const uint8_t *l3,
 	struct segment seg;
 
 	picture_note(p, l3, len);
-	ASSERT(len <= p->cfg->mtu_bytes);
+	ASSERT(len <= p->cfg->mtu_bytes ||
+	       (p->cfg->relay && !p->cfg->mss_bytes &&
+		len <= p->cfg->relay_bytes));
 	ASSERT(packet_parse(&seg, l3, len, len) == PACKET_OK);
 	ASSERT(picture_is_target(p, &seg.tuple.dst));
 	c = picture_find(p, &seg.tuple.src, &seg.tuple.dst);

@@ -261,7 +261,8 @@ static inline void engine_pull(struct engine *e)
 		len = replay_next_packet(e->r, slot, sizeof(slot), e->now_us);
 		if (len == 0)
 			continue;
-		assert_true(len <= e->cfg.mtu_bytes);
+		assert_true(len <= e->cfg.mtu_bytes ||
+			    (e->cfg.relay && len <= e->cfg.relay_bytes));
 		assert_int_equal(packet_parse(&seg, slot, len, len), PACKET_OK);
 		for (uint32_t i = 0; i < seg.payload_len; i++)
 			assert_int_equal(seg.payload[i], 'a');

@@ -6,7 +6,7 @@ import socket
 import struct
 
 import pytest
-from hosts import CLIENTS
+from hosts import CLIENTS, CLIENTS6
 from lab import ONLINE_PORT, TARGET_PORT
 from outcome import assert_covered, counter
 from taps import Sniffer
@@ -54,7 +54,8 @@ def test_with_a_key(lab):
     assert not lab.online.run(lab.intercept_bin, "--make-key",
                               key).returncode
     copy = relay(lab, "--key-file", key, intercept=(*RELAY, "--key-file", key))
-    lab.load(connections=50, concurrent=10, requests=20)
+    lab.load(connections=50, concurrent=10, requests=20,
+             request_size="24-60000")
     copy.exact()
 
 
@@ -68,6 +69,57 @@ def test_large_requests(lab, mbit):
     ledger = copy.exact()
     assert ledger["bytes"]["answered"] == 20 * 20 * 60000
     assert counter(ledger, "refused") == 0
+
+
+def large(lab, v6, *args, size, connections=10, requests=10):
+    """Requests of this size; (tcpcopy's, intercept's ledger, packets of more
+    than 10,000 bytes that came by lo)."""
+    seen = Sniffer(lab.target, f"dst port {TARGET_PORT} and greater 10000",
+                   device="lo", flags=("-s", "80"))
+    addr, source = f"{lab.target.addr}", {}
+    to = f"{lab.online.addr}:{ONLINE_PORT}"
+    if v6:
+        addr, source = f"[{lab.target.addr6}]", {"source": CLIENTS6}
+        to = f"[{lab.online.addr6}]:{ONLINE_PORT}"
+    copy = relay(lab, *args, transfer=f"{ONLINE_PORT}-{addr}:{TARGET_PORT}")
+    lab.load(to, connections=connections, concurrent=5, requests=requests,
+             request_size=size, **source)
+    ledger = copy.exact()
+    intercept = copy.intercept.ledgers()[-1]
+    assert ledger["bytes"]["answered"] == connections * requests * size
+    assert counter(ledger, "refused") == 0
+    assert intercept["inject"]["refused"] == 0
+    return ledger, intercept, len(seen.packets())
+
+
+@pytest.mark.parametrize("v6", [False, True])
+@pytest.mark.parametrize("size,requests", [(60000, 10), (1000000, 2)])
+def test_turns_in_few_packets(lab, v6, size, requests):
+    ledger, intercept, seen = large(lab, v6, size=size, requests=requests)
+    total = ledger["bytes"]["answered"]
+    assert ledger["send"]["sent"] < total / 10000
+    assert intercept["inject"]["sent"] == ledger["send"]["sent"]
+    assert intercept["inject"]["cut"] == 0
+    assert seen > total / 40000, seen
+
+
+@pytest.mark.parametrize("v6", [False, True])
+@pytest.mark.parametrize("mtu", [16436, 1500])
+def test_lo_takes_less(lab, v6, mtu):
+    """What is too long for it goes in pieces, and none is lost."""
+    lab.target.run("ip", "link", "set", "lo", "mtu", mtu)
+    ledger, intercept, seen = large(lab, v6, size=60000)
+    assert intercept["inject"]["cut"] > 0
+    assert intercept["inject"]["sent"] > ledger["send"]["sent"]
+    assert counter(ledger, "packets_resent") == 0
+    assert mtu > 10000 or seen == 0
+
+
+def test_a_limit_of_the_payload(lab):
+    """Holds inside the links as well."""
+    ledger, intercept, seen = large(lab, False, "-S", 1000, size=60000)
+    assert ledger["send"]["sent"] > ledger["bytes"]["answered"] / 1000
+    assert intercept["inject"]["cut"] == seen == 0
 
 
 def test_uploads_through_a_narrow_link(lab):

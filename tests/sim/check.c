@@ -189,8 +189,11 @@ static void on_response(struct sim *sim, const struct wire_response *r)
 		return;
 	}
 	if (!s->established) {
-		s->challenged = true;
-		s->challenge = r->ack;
+		/* What acknowledges our SYN answers somebody else's packet. */
+		if (!answers_syn) {
+			s->challenged = true;
+			s->challenge = r->ack;
+		}
 		return;
 	}
 	if (offset(r->seq, s->irs, &off))
@@ -443,23 +446,54 @@ static void check_payload(struct sim *sim, struct seen_connection *s,
 	}
 }
 
+static uint32_t segment_most(struct sim *sim, const struct seen_connection *s)
+{
+	const struct replay_config *cfg = copier_config(sim);
+	uint32_t most = MTU_BYTES - (addr_is_v4(&s->tuple.dst.addr) ? 40 : 60);
+
+	if (cfg->mss_bytes && cfg->mss_bytes < most)
+		most = cfg->mss_bytes;
+	return s->mss < most ? s->mss : most;
+}
+
+/* Several segments in one packet: sent for the first time, whole, and of one
+ * turn. */
+static void check_large(struct sim *sim, const struct seen_connection *s,
+			uint32_t off, uint32_t len)
+{
+	uint32_t most = segment_most(sim, s);
+	const struct conversation *c = s->conv;
+	uint32_t at = s->conv_at + off, end = at + len;
+	unsigned k;
+
+	if (len <= most)
+		return;
+	SIM_COVER(sim, large_packets);
+	if (!sim->p.relay || off != s->sent)
+		sim_fail(sim, "large", "%u bytes in one packet, at %u of %u",
+			 len, off, s->sent);
+	if (!c)
+		return;
+	k = conversation_turn_at(c, at);
+	if (end > c->turns[k].end)
+		sim_fail(sim, "large", "a packet of two turns");
+	else if (len % most && end < c->turns[k].end && c->captured[end])
+		sim_fail(sim, "large", "a segment of %u bytes, not of %u",
+			 len % most, most);
+}
+
 /* A segment smaller than need be, while nothing is under way. */
 static void check_size(struct sim *sim, const struct seen_connection *s,
 		       uint32_t off, uint32_t len)
 {
-	const struct replay_config *cfg = copier_config(sim);
 	const struct conversation *c = s->conv;
-	uint32_t most = MTU_BYTES - (addr_is_v4(&s->tuple.dst.addr) ? 40 : 60);
-	uint32_t at, end;
+	uint32_t most = segment_most(sim, s), at, end;
 	unsigned k;
 
 	if (!c || off != s->sent || s->acked != s->sent || s->window == 0)
 		return;
 	at = s->conv_at + off;
 	k = conversation_turn_at(c, at);
-	if (cfg->mss_bytes && cfg->mss_bytes < most)
-		most = cfg->mss_bytes;
-	most = s->mss < most ? s->mss : most;
 	most = s->window < most ? s->window : most;
 	for (end = at; end < c->turns[k].end && end < at + most; end++)
 		if (!c->captured[end])
@@ -524,6 +558,7 @@ static void check_text(struct sim *sim, struct seen_connection *s,
 		check_payload(sim, s, off, seg);
 	if (sim->failed)
 		return;
+	check_large(sim, s, off, seg->payload_len);
 	if (seg->payload_len > 1 && !fin)
 		check_size(sim, s, off, seg->payload_len);
 	for (unsigned k = 0; s->conv && k < s->conv->turn_count; k++) {
@@ -539,6 +574,16 @@ static void check_text(struct sim *sim, struct seen_connection *s,
 		check_fin(sim, s, end);
 }
 
+/* The largest packet, by the way that they go. */
+static uint32_t packet_most(struct sim *sim)
+{
+	const struct replay_config *cfg = copier_config(sim);
+
+	return sim->p.relay && !cfg->mss_bytes && cfg->relay_bytes > MTU_BYTES
+		       ? cfg->relay_bytes
+		       : MTU_BYTES;
+}
+
 bool check_packet_out(struct sim *sim, const struct sim_packet *pkt)
 {
 	const struct segment *seg = &pkt->seg;
@@ -549,7 +594,7 @@ bool check_packet_out(struct sim *sim, const struct sim_packet *pkt)
 	if (!(seg->flags & TCP_RST) &&
 	    !is_vouched_for(sim, &seg->tuple.dst.addr))
 		sim_fail(sim, "guard", "sent while nobody vouched");
-	if (pkt->len > MTU_BYTES)
+	if (pkt->len > packet_most(sim))
 		sim_fail(sim, "mtu", "a packet of %u bytes", pkt->len);
 	if (seg->flags & TCP_SYN) {
 		check_syn(sim, s, seg);

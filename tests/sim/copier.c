@@ -10,6 +10,7 @@
 #include "tests/sim/net.h"
 
 #define MTU_BYTES   1500u
+#define SLOT_BYTES  65536u
 #define SHEDDING_US 100000u
 #define LINKS_MAX   8u
 /* A link is full below the first, and takes packets again from the second: to
@@ -104,6 +105,7 @@ static void configure(struct sim *sim, struct copier *c)
 		.max_hold_us = p->max_hold_us,
 		.resend = p->resend,
 		.relay = p->relay,
+		.relay_bytes = (uint16_t)p->relay_bytes,
 	};
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		c->own[v6] = sim_addr(v6, 0, 1);
@@ -246,7 +248,7 @@ static unsigned pull(struct sim *sim)
 	struct copier *c = sim->copier;
 	struct replay_notice notice;
 	struct wire_msg msg;
-	uint8_t slot[MTU_BYTES];
+	static uint8_t slot[SLOT_BYTES];
 	unsigned link_id, n = 0;
 	size_t len;
 

@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * One divert engine for each group. The host of the target has other traffic
- * as well: packets to addresses on the passlist and to strangers, and some
- * that are no TCP. Another tcpcopy, of which only its routes are here, owns
- * some of the tuples.
+ * One divert engine for each group. Answers that come within GATHER_US are one
+ * batch to it. The host of the target has other traffic as well: packets to
+ * addresses on the passlist and to strangers, and some that are no TCP. Another
+ * tcpcopy, of which only its routes are here, owns some of the tuples.
  */
 #include "tests/sim/intercept.h"
 
@@ -22,10 +22,13 @@
 #define OTHER_INSTANCE 0x0dd0u
 #define ROUTES_MAX     4096u
 #define STATUS_US      250000u
+#define PIECE_BYTES    1280u
+#define GATHER_US      50u
 
 struct one {
 	struct divert *engine;
 	uint64_t timer, timer_us;
+	unsigned gathered; /* packets since the engine's messages were taken */
 	unsigned group;
 	unsigned others; /* permille of the tuples that another tcpcopy has */
 	bool squatted;
@@ -60,6 +63,7 @@ static void settle(struct sim *sim, struct one *o)
 	unsigned number;
 	uint64_t at;
 
+	o->gathered = 0;
 	while (divert_next_msg(o->engine, &number, &msg)) {
 		sim_digest(sim, &msg.type, sizeof(msg.type));
 		if (number < sim->p.links_per_group)
@@ -140,12 +144,24 @@ static void judge(struct sim *sim, struct one *o, struct sim_packet *pkt,
 				: "of the target was let out");
 	if (divert_routes(o->engine) > ROUTES_MAX)
 		sim_fail(sim, "memory", "more routes than allowed");
-	settle(sim, o);
+	o->gathered++;
+}
+
+static void end_batch(struct sim *sim, void *obj, uint64_t arg)
+{
+	(void)arg;
+	settle(sim, obj);
 }
 
 void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
 {
-	judge(sim, one_of(sim, &pkt->seg.tuple.src.addr), pkt, pkt->len, false);
+	struct one *o = one_of(sim, &pkt->seg.tuple.src.addr);
+
+	judge(sim, o, pkt, pkt->len, false);
+	if (o->gathered == 1)
+		sim_at(sim, sim->now_us + GATHER_US, end_batch, o, 0);
+	else if (o->gathered == DIVERT_BATCH)
+		settle(sim, o);
 }
 
 /* The other tcpcopy asks to inject what nobody may: to a port that is not
@@ -181,10 +197,12 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 	};
 	bool v6 = rng_chance(dice, 500), passes = rng_chance(dice, 500);
 	struct sim_packet *pkt;
+	struct one *o;
 
 	if (!sim->faults_on)
 		return;
 	seg.tuple.src.addr = sim_addr(v6, 2, 1);
+	o = one_of(sim, &seg.tuple.src.addr);
 	seg.tuple.src.port = SIM_TARGET_PORT;
 	seg.tuple.dst.addr = sim_addr(v6, 3, passes ? 5 : 77);
 	seg.tuple.dst.port = (uint16_t)rng_below(dice, 65536);
@@ -198,7 +216,8 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 		else if (rng_chance(dice, 300))
 			pkt->bytes[rng_below(dice, 8)] ^= 0xff;
 	}
-	judge(sim, one_of(sim, &seg.tuple.src.addr), pkt, pkt->len, passes);
+	judge(sim, o, pkt, pkt->len, passes);
+	settle(sim, o);
 	if (sim->p.relay)
 		relay_of_a_stranger(sim);
 	sim_at(sim, sim->now_us + rng_below(dice, 300000), other_traffic, obj,
@@ -296,6 +315,23 @@ void intercept_restart(struct sim *sim, unsigned group)
 	squat(sim, o);
 }
 
+/* The host's own device takes no more than lo_bytes at once. */
+static void put_out(struct sim *sim, struct segment *seg, size_t len)
+{
+	uint8_t piece[PIECE_BYTES];
+	struct segment part;
+
+	if (len <= sim->p.lo_bytes) {
+		net_to_target(sim, sim_packet_new(sim, seg));
+		return;
+	}
+	SIM_COVER(sim, cut_packets);
+	while ((len = packet_cut(piece, sizeof(piece), seg, 0)) > 0) {
+		packet_parse(&part, piece, len, len);
+		net_to_target(sim, sim_packet_new(sim, &part));
+	}
+}
+
 static void inject(struct sim *sim, struct one *o, unsigned number,
 		   const struct wire_relay *relay)
 {
@@ -307,7 +343,7 @@ static void inject(struct sim *sim, struct one *o, unsigned number,
 	packet_parse(&seg, relay->l3, relay->len, relay->len);
 	if (one_of(sim, &ends.dst.addr) != o)
 		sim_fail(sim, "relay", "a packet for another host");
-	net_to_target(sim, sim_packet_new(sim, &seg));
+	put_out(sim, &seg, relay->len);
 }
 
 void intercept_on_msg(struct sim *sim, unsigned group, unsigned number,

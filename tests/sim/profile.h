@@ -52,7 +52,9 @@ struct profile {
 	/* tcpcopy */
 	unsigned groups; /* intercepts; target i is seen by i % groups */
 	unsigned links_per_group;
-	bool relay; /* packets go by the links */
+	bool relay;	      /* packets go by the links */
+	unsigned relay_bytes; /* the largest of them */
+	unsigned lo_bytes;    /* MTU of the device that they arrive by */
 	size_t memory_bytes;
 	uint64_t timeout_us, idle_us, max_hold_us;
 	unsigned max_sessions, max_packets, max_bits; /* 0: no limit */

@@ -263,6 +263,9 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 	/* Of the other worlds nothing changes for that. */
 	aside.state = ~r->state;
 	p->relay = rng_chance(&aside, 200);
+	p->relay_bytes = coin(&aside) ? 32000 : rng_between(&aside, 1500, 9000);
+	p->lo_bytes = rng_chance(&aside, 300) ? rng_between(&aside, 1280, 16000)
+					      : 65536;
 	return true;
 }
 

@@ -5,7 +5,8 @@
  * Segment arrival is RFC 9293, 3.10.7, with RFC 5961's rules for RST and SYN,
  * and the kernel's for a SYN in TIME_WAIT. Received bytes are compared with the
  * client's stream as they become contiguous (check.c). Our own sending is
- * simple: what the peer's window allows, at once, go-back-N after a timeout.
+ * simple: what the peer's window and slow start allow, at once, go-back-N after
+ * a timeout.
  */
 #include "tests/sim/target.h"
 
@@ -21,6 +22,7 @@
 #define TIME_WAIT_US	 60000000u
 #define DELAYED_ACK_US	 40000u
 #define GSO_BYTES	 16000u
+#define CWND_MAX	 (1u << 30)
 #define WINDOW_PLAIN_MAX 65535u
 
 struct target {
@@ -215,7 +217,15 @@ static void send_fin(struct sim *sim, struct target_connection *t)
 	t->snd_nxt++;
 }
 
-/* All that the peer's window allows now. */
+static uint32_t room_of(const struct target_connection *t)
+{
+	uint32_t used = t->snd_nxt - t->snd_una;
+	uint32_t wnd = t->cwnd < t->peer_wnd ? t->cwnd : t->peer_wnd;
+
+	return wnd > used ? wnd - used : 0;
+}
+
+/* All that the windows allow now. */
 static void transmit(struct sim *sim, struct target_connection *t)
 {
 	uint32_t end = t->iss + 1 + t->written;
@@ -223,8 +233,7 @@ static void transmit(struct sim *sim, struct target_connection *t)
 
 	while (is_after(end, t->snd_nxt)) {
 		uint32_t len = end - t->snd_nxt;
-		uint32_t used = t->snd_nxt - t->snd_una;
-		uint32_t room = t->peer_wnd > used ? t->peer_wnd - used : 0;
+		uint32_t room = room_of(t);
 
 		if (len > GSO_BYTES)
 			len = GSO_BYTES / t->peer_mss * t->peer_mss;
@@ -237,6 +246,7 @@ static void transmit(struct sim *sim, struct target_connection *t)
 		emit_synchronized(sim, t, t->snd_nxt, len,
 				  t->snd_nxt + len == end ? TCP_PSH : 0);
 		t->snd_nxt += len;
+		t->sent_us = sim->now_us;
 		any = true;
 	}
 	if (t->fin_queued && t->snd_nxt == end) {
@@ -268,6 +278,7 @@ static void on_rto(struct sim *sim, void *obj, uint64_t arg)
 	if (t->snd_una == t->snd_max)
 		return;
 	t->snd_nxt = t->snd_una;
+	t->cwnd = t->peer_mss;
 	transmit(sim, t);
 }
 
@@ -280,6 +291,9 @@ void target_write(struct sim *sim, struct target_connection *t, uint32_t len)
 {
 	if (!may_send(t) || t->fin_queued)
 		return;
+	if (t->snd_una == t->snd_max &&
+	    sim->now_us >= t->sent_us + RTO_FIRST_US)
+		t->cwnd = t->cwnd_first;
 	t->written += len;
 	transmit(sim, t);
 }
@@ -389,6 +403,8 @@ static void listen_syn(struct sim *sim, const struct segment *seg)
 		t->rcv_scale = 0;
 	t->peer_mss = seg->opts.mss_bytes ? seg->opts.mss_bytes : 536;
 	t->peer_wnd = seg->wnd;
+	t->cwnd = t->cwnd_first =
+		rng_between(&sim->target_dice, 1, 10) * t->peer_mss;
 	t->rto_us = 1000000;
 	enter(t, T_SYN_RCVD);
 	send_syn_ack(sim, t);
@@ -446,6 +462,8 @@ static bool on_ack(struct sim *sim, struct target_connection *t,
 	}
 	t->peer_wnd = (uint32_t)seg->wnd << t->peer_scale;
 	if (is_after(seg->ack, t->snd_una)) {
+		if (t->cwnd < CWND_MAX)
+			t->cwnd += seg->ack - t->snd_una;
 		t->snd_una = seg->ack;
 		if (is_after(t->snd_una, t->snd_nxt))
 			t->snd_nxt = t->snd_una;
@@ -497,11 +515,11 @@ static void take_fin(struct sim *sim, struct target_connection *t)
 }
 
 static void ack_soon(struct sim *sim, struct target_connection *t,
-		     bool in_order)
+		     const struct segment *seg, bool in_order)
 {
 	bool lazy = t->buffer_bytes & 1; /* some do, some do not */
 
-	t->unacked_segments++;
+	t->unacked_segments += seg->payload_len > t->segment_max ? 2 : 1;
 	if (!in_order || !lazy || t->fin_seen || t->unacked_segments >= 2) {
 		send_ack(sim, t);
 		return;
@@ -538,7 +556,7 @@ static void on_text(struct sim *sim, struct target_connection *t,
 		return;
 	if (is_after(t->rcv_nxt, t->edge))
 		t->edge = t->rcv_nxt; /* a FIN takes no window */
-	ack_soon(sim, t, grew);
+	ack_soon(sim, t, seg, grew);
 	app_on_bytes(sim, t);
 }
 

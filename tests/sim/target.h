@@ -43,6 +43,8 @@ struct target_connection {
 	/* sending; offsets count from the byte after our SYN */
 	uint32_t iss, snd_una, snd_nxt, snd_max;
 	uint32_t peer_wnd;
+	uint32_t cwnd, cwnd_first; /* bytes */
+	uint64_t sent_us;	   /* the last bytes */
 	uint8_t peer_scale;
 	uint16_t peer_mss, segment_max;
 	uint32_t written;

@@ -207,6 +207,41 @@ static void test_keyed_hash(void **state)
 	assert_true(keyed_hash(&one, "abc", 3) != keyed_hash(&one, "abd", 3));
 }
 
+/* Each byte of it counts, whatever the family. */
+static void check_hash_of(struct four_tuple t)
+{
+	struct hash_key one = {{1}}, two = {{2}};
+	uint64_t hash = four_tuple_hash(&one, &t);
+	uint16_t *ports[] = {&t.src.port, &t.dst.port};
+	struct ip_addr *addrs[] = {&t.src.addr, &t.dst.addr};
+
+	assert_true(four_tuple_hash(&one, &t) == hash);
+	assert_true(four_tuple_hash(&two, &t) != hash);
+	for (size_t i = 0; i < 2; i++) {
+		*ports[i] ^= 0x100;
+		assert_true(four_tuple_hash(&one, &t) != hash);
+		*ports[i] ^= 0x100;
+		for (size_t at = 0; at < 16; at++) {
+			addrs[i]->b[at] ^= 1;
+			assert_true(four_tuple_hash(&one, &t) != hash);
+			addrs[i]->b[at] ^= 1;
+		}
+	}
+	assert_true(four_tuple_hash(&one, &t) == hash);
+}
+
+static void test_tuple_hash(void **state)
+{
+	struct endpoint a = {v4("10.0.0.1"), 80}, b = {v4("10.0.0.2"), 4000};
+	struct endpoint c = {v6("2001:db8::1"), 80};
+
+	(void)state;
+	check_hash_of((struct four_tuple){a, b});
+	check_hash_of((struct four_tuple){c, c});
+	check_hash_of((struct four_tuple){a, c});
+	check_hash_of((struct four_tuple){c, a});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_endpoint_text),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_keyed_hash),
+		cmocka_unit_test(test_tuple_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,6 +199,115 @@ static void test_answer_of_a_session(void **state)
 	assert_balance(d);
 }
 
+/* len bytes from seq on, of which only the header is here. */
+static void give_bytes(struct divert *d, const struct segment *seg,
+		       uint16_t len)
+{
+	uint8_t packet[PACKET_HEADER_MAX];
+	size_t header = packet_build(packet, sizeof(packet), seg, 1);
+
+	store_be16(packet + 2, (uint16_t)(header + len));
+	assert_int_equal(divert_on_packet(d, packet, header, header + len, T0),
+			 VERDICT_DROP);
+}
+
+static void expect_bytes(struct divert *d, uint32_t seq, uint32_t len,
+			 uint8_t flags)
+{
+	struct wire_msg m = expect(d, 2, WIRE_RESPONSE, 77);
+
+	assert_int_equal(m.response.seq, seq);
+	assert_int_equal(m.response.payload_len, len);
+	assert_int_equal(m.response.flags, flags);
+}
+
+/* Two sessions' answers in one batch, packet by packet in turn. */
+static void test_packets_of_one_answer_share_a_header(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+	struct segment seg = answer(1024, TCP_ACK, ISS);
+	struct segment other = answer(1025, TCP_ACK | TCP_PSH, ISS);
+	struct wire_msg m;
+
+	divert_on_link_up(d, 2, 0xa, T0);
+	add(d, 2, 1024, 77);
+	add(d, 2, 1025, 78);
+	for (unsigned i = 0; i < 3; i++) {
+		seg.flags |= i == 2 ? TCP_PSH : 0;
+		give_bytes(d, &seg, 60000);
+		give_bytes(d, &other, 100);
+		seg.seq += 60000;
+		other.seq += 100;
+	}
+	expect_bytes(d, 900, 180000, TCP_ACK | TCP_PSH);
+	m = expect(d, 2, WIRE_RESPONSE, 78);
+	assert_int_equal(m.response.payload_len, 300);
+	expect_none(d);
+	assert_int_equal(divert_counters(d)->routed, 6);
+	assert_int_equal(divert_counters(d)->merged, 4);
+	/* What was pulled has gone. */
+	give_bytes(d, &seg, 10);
+	expect_bytes(d, 180900, 10, TCP_ACK | TCP_PSH);
+	assert_balance(d);
+}
+
+static void test_what_shares_no_header(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+	const struct {
+		uint8_t flags, first_flags;
+		int32_t seq, ack, wnd;
+		uint16_t len, first_len;
+	} cases[] = {
+		{TCP_ACK, TCP_ACK, 1, 0, 0, 10, 10},  /* a hole */
+		{TCP_ACK, TCP_ACK, -1, 0, 0, 10, 10}, /* repeated */
+		{TCP_ACK, TCP_ACK, 0, 1, 0, 10, 10},
+		{TCP_ACK, TCP_ACK, 0, 0, 1, 10, 10},
+		{TCP_ACK, TCP_ACK, 0, 0, 0, 0, 10}, /* a bare ACK counts */
+		{TCP_ACK, TCP_ACK, 0, 0, 0, 0, 0},
+		{TCP_ACK, TCP_ACK, 0, 0, 0, 10, 0},
+		{TCP_ACK | TCP_FIN, TCP_ACK, 0, 0, 0, 10, 10},
+		{TCP_ACK, TCP_ACK | TCP_FIN, 0, 0, 0, 10, 10},
+		{TCP_ACK | TCP_RST, TCP_ACK, 0, 0, 0, 10, 10},
+		{TCP_ACK, TCP_ACK | TCP_RST, 0, 0, 0, 10, 10},
+	};
+
+	divert_on_link_up(d, 2, 0xa, T0);
+	add(d, 2, 1024, 77);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct segment seg = answer(1024, cases[i].first_flags, ISS);
+
+		give_bytes(d, &seg, cases[i].first_len);
+		seg.flags = cases[i].flags;
+		seg.seq += cases[i].first_len + (uint32_t)cases[i].seq;
+		seg.ack += (uint32_t)cases[i].ack;
+		seg.wnd = (uint16_t)(seg.wnd + cases[i].wnd);
+		give_bytes(d, &seg, cases[i].len);
+		expect(d, 2, WIRE_RESPONSE, 77);
+		expect(d, 2, WIRE_RESPONSE, 77);
+		expect_none(d);
+	}
+	assert_int_equal(divert_counters(d)->merged, 0);
+}
+
+/* A route that has moved: what went by the other link stays there. */
+static void test_links_share_no_header(void **state)
+{
+	struct divert *d = ((struct fixture *)*state)->d;
+	struct segment seg = answer(1024, TCP_ACK, ISS);
+
+	divert_on_link_up(d, 2, 0xa, T0);
+	divert_on_link_up(d, 3, 0xa, T0);
+	add(d, 2, 1024, 77);
+	give_bytes(d, &seg, 10);
+	add(d, 3, 1024, 77);
+	seg.seq += 10;
+	give_bytes(d, &seg, 10);
+	expect(d, 2, WIRE_RESPONSE, 77);
+	expect(d, 3, WIRE_RESPONSE, 77);
+	expect_none(d);
+}
+
 static void test_options_of_a_syn(void **state)
 {
 	struct divert *d = ((struct fixture *)*state)->d;
@@ -830,6 +939,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DIVERT_TEST(test_answer_of_a_session),
+		DIVERT_TEST(test_packets_of_one_answer_share_a_header),
+		DIVERT_TEST(test_what_shares_no_header),
+		DIVERT_TEST(test_links_share_no_header),
 		DIVERT_TEST(test_options_of_a_syn),
 		DIVERT_TEST(test_nobodys_session),
 		DIVERT_TEST(test_passlist),

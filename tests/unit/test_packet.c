@@ -349,6 +349,44 @@ static void test_ipv6_extensions(void **state)
 			 PACKET_NOT_TCP); /* there is an end to it */
 }
 
+/* Pieces: numbers and bytes follow each other, only the last has PSH and FIN,
+ * and each is a packet with checksums. */
+static void test_pieces(void **state)
+{
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct segment whole = some_segment(v6), left, seg;
+		size_t header_len = packet_header_len(&whole), len, at = 0;
+		uint8_t bytes[200], again[200];
+		unsigned count = 0;
+
+		whole.flags |= TCP_FIN;
+		left = whole;
+		while ((len = packet_cut(bytes, header_len + 10, &left, 7))) {
+			assert_true(packet_is_plain(bytes, len));
+			assert_int_equal(packet_parse(&seg, bytes, len, len),
+					 PACKET_OK);
+			assert_int_equal(seg.seq, whole.seq + (uint32_t)at);
+			assert_int_equal(seg.ack, whole.ack);
+			assert_int_equal(seg.flags,
+					 ++count < 3 ? TCP_ACK : whole.flags);
+			assert_memory_equal(seg.payload, payload + at,
+					    seg.payload_len);
+			at += seg.payload_len;
+			assert_int_equal(
+				packet_build(again, sizeof(again), &seg, 7),
+				len);
+			assert_memory_equal(bytes, again, len);
+		}
+		assert_int_equal(count, 3);
+		assert_int_equal(at, PAYLOAD_BYTES);
+		assert_int_equal(left.payload_len, 0);
+		left = whole;
+		assert_int_equal(packet_cut(bytes, header_len, &left, 7), 0);
+		assert_int_equal(left.payload_len, PAYLOAD_BYTES);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_not_for_us),
 		cmocka_unit_test(test_ip_options),
 		cmocka_unit_test(test_ipv6_extensions),
+		cmocka_unit_test(test_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -553,6 +553,54 @@ static void test_relay_when_full_links_go(void **state)
 	assert_int_equal(e->conns[0].bytes, 100);
 }
 
+/* By a link a turn is one packet, by the other way as many as it has segments.
+ * A limit of the payload holds by both. */
+static void test_relay_of_large_packets(void **state)
+{
+	static const uint32_t len = 5 * 1400;
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000);
+	unsigned before;
+
+	e->cfg.relay_bytes = 20000;
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &a);
+	engine_wait(e, 100000);
+	before = e->packets;
+	client_send(e, &a, len, 0);
+	assert_in_range(e->packets, before + 1, before + 2); /* an ACK */
+	assert_int_equal(e->conns[0].bytes, len);
+	engine_wait(e, 100000);
+	replay_set_relay(e->r, e->cfg.relay = false, e->now_us);
+	before = e->packets;
+	client_send(e, &a, len, len);
+	assert_true(e->packets >= before + 5);
+	assert_int_equal(e->conns[0].bytes, 2 * len);
+	engine_wait(e, 100000);
+	replay_set_relay(e->r, e->cfg.relay = true, e->now_us);
+	before = e->packets;
+	client_send(e, &a, len, len);
+	assert_in_range(e->packets, before + 1, before + 2);
+}
+
+static void test_relay_with_a_limit_of_the_payload(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000);
+	unsigned before;
+
+	e->cfg.relay_bytes = 20000;
+	e->cfg.mss_bytes = 1000;
+	e->cfg.relay = true;
+	engine_start(e);
+	client_syn(e, &a);
+	engine_wait(e, 100000);
+	before = e->packets;
+	client_send(e, &a, 7000, 0);
+	assert_true(e->packets >= before + 7);
+}
+
 /* What waits for a link when that way is left goes at once by the other, and
  * routes of sessions that ended meanwhile are given up. */
 static void test_relay_is_left(void **state)
@@ -633,6 +681,8 @@ int main(void)
 		TEST(test_relay_timers_rest_while_a_link_is_full),
 		TEST(test_relay_when_a_full_link_is_silent),
 		TEST(test_relay_when_full_links_go),
+		TEST(test_relay_of_large_packets),
+		TEST(test_relay_with_a_limit_of_the_payload),
 		TEST(test_relay_is_left),
 		TEST(test_another_way_is_another_chance),
 		cmocka_unit_test(test_anything),

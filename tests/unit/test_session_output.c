@@ -458,6 +458,152 @@ static void test_ack_at_once_for_two_segments(void **state)
 	one_sends(o, "A 1 a2001");
 }
 
+/* Segments one by one until one is acknowledged; how many. */
+static unsigned until_ack(struct one_session *o)
+{
+	for (unsigned n = 1; n <= 300; n++) {
+		one_target(o, 0, 1, ONE_MSS);
+		if (one_out(o, false)[0])
+			return n;
+	}
+	return 0;
+}
+
+/* A sender in slow start may send twice what was acknowledged last. */
+static void test_acks_of_a_long_answer_get_rarer(void **state)
+{
+	const unsigned most = SESSION_UNACKED_MAX / ONE_MSS;
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned n = 2; n < most; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	assert_int_equal(until_ack(o), most);
+	assert_int_equal(until_ack(o), most);
+}
+
+static void test_a_burst_has_one_ack(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_target(o, 0, 1, 10 * ONE_MSS);
+	one_target(o, 0, 1, 5 * ONE_MSS);
+	one_sends(o, "A 1 a15001");
+	assert_int_equal(until_ack(o), 30);
+}
+
+/* It may wait for our ACK: it gets it soon, and from then on in time. */
+static void test_a_target_that_pauses_waits_once(void **state)
+{
+	struct one_session *o = *state;
+	uint64_t before_us;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	one_target(o, 0, 1, 10 * ONE_MSS);
+	one_sends(o, "");
+	before_us = o->now_us;
+	one_wait(o);
+	assert_int_equal(o->now_us - before_us, SESSION_PAUSE_US);
+	one_sends(o, "A 1 a24001");
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(until_ack(o), 10);
+	/* Now it does send more. */
+	one_target(o, 0, 1, 25 * ONE_MSS);
+	one_sends(o, "A 1 a79001");
+	assert_int_equal(until_ack(o), 25);
+}
+
+/* It had answered: that was no want of an ACK. */
+static void test_a_pause_between_turns_teaches_nothing(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	one_target(o, 0, 1, 3 * ONE_MSS);
+	one_wait(o);
+	one_sends(o, "A 1 a17001");
+	one_client(o, 10, 0);
+	one_sends(o, "PA 1+10 a17001");
+	for (unsigned n = 1; n < 16; n++) {
+		one_target(o, 0, 11, ONE_MSS);
+		one_sends(o, "");
+	}
+	one_target(o, 0, 11, ONE_MSS);
+	one_sends(o, "A 11 a33001");
+}
+
+/* What comes before the ACK has left did not wait for it. */
+static void test_bytes_that_cross_our_ack_teach_nothing(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	one_target(o, 0, 1, 3 * ONE_MSS);
+	one_wait(o);
+	one_target(o, 0, 1, ONE_MSS);
+	one_sends(o, "A 1 a18001");
+	assert_int_equal(until_ack(o), 16);
+}
+
+static void test_a_trickle_is_acknowledged_in_time(void **state)
+{
+	struct one_session *o = *state;
+	uint64_t since_us;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	since_us = o->now_us;
+	do {
+		one_target(o, 0, 1, ONE_MSS);
+		one_after(o, SESSION_PAUSE_US / 2);
+		assert_true(o->now_us <= since_us + SESSION_DELAYED_US);
+	} while (!one_out(o, false)[0]);
+	assert_int_equal(o->now_us, since_us + SESSION_DELAYED_US);
+	/* It was no pause. */
+	assert_int_equal(until_ack(o), 16);
+}
+
+static void test_who_repeats_bytes_has_a_small_window(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	one_header(o, TCP_ACK, o->irs + 1001, o->iss + 1, ONE_MSS);
+	one_sends(o, "A 1 a14001");
+	assert_int_equal(until_ack(o), 2);
+	assert_int_equal(until_ack(o), 2);
+}
+
+static void test_who_was_silent_has_a_small_window(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned n = 2; n <= 8; n *= 2)
+		assert_int_equal(until_ack(o), n);
+	one_after(o, SESSION_RESTART_US - 1);
+	assert_int_equal(until_ack(o), 16);
+	one_after(o, SESSION_RESTART_US);
+	assert_int_equal(until_ack(o), 2);
+	/* That is why it paused. */
+	one_target(o, 0, 1, 2 * ONE_MSS);
+	one_wait(o);
+	one_sends(o, "A 1 a34001");
+	one_after(o, SESSION_RESTART_US);
+	assert_int_equal(until_ack(o), 2);
+	assert_int_equal(until_ack(o), 4);
+}
+
 static void test_ack_goes_with_the_next_turn(void **state)
 {
 	struct one_session *o = *state;
@@ -558,6 +704,110 @@ static void test_nothing_goes_while_paused(void **state)
 	one_sends(o, "PA 1+10 a1");
 }
 
+/* ---- several segments in a packet ---- */
+
+static void test_whole_segments_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 3500;
+	one_establish(o);
+	one_client(o, 5400, 0);
+	one_sends(o, "A 1+3000 a1 PA 3001+2400 a1");
+	one_target(o, TCP_PSH, 5401, 100);
+	one_client(o, 3500, 100);
+	one_sends(o, "PA 5401+3500 a101");
+}
+
+/* The next turn waits for its answer, however much room there is. */
+static void test_a_packet_is_of_one_turn(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	one_client(o, 2500, 0);
+	one_client(o, 2500, 100);
+	one_sends(o, "PA 1+2500 a1");
+	one_target(o, TCP_PSH, 2501, 100);
+	one_sends(o, "PA 2501+2500 a101");
+}
+
+static void test_segments_of_the_target_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 3000;
+	establish(o, 700, false, 0);
+	one_client(o, 5000, 0);
+	one_sends(o, "A 1+2800 a1 PA 2801+2200 a1");
+}
+
+/* As many as would go one by one. */
+static void test_a_packet_fits_the_windows(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	target_window(o, 2900, 1);
+	one_client(o, 20000, 0);
+	one_sends(o, "A 1+2000 a1");
+	target_window(o, 900, 2001);
+	one_sends(o, "A 2001+900 a1");
+	target_window(o, 60000, 2901);
+	/* ten segments, and what has been acknowledged */
+	one_sends(o, "A 2901+12000 a1");
+}
+
+/* The rest of a turn is less than a segment: with the others or not at all. */
+static void test_the_rest_of_a_turn_in_a_packet(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	target_window(o, 2500, 1);
+	one_client(o, 2500, 0);
+	one_sends(o, "PA 1+2500 a1");
+	one_target(o, TCP_PSH, 2501, 100);
+	target_window(o, 2400, 2501);
+	one_client(o, 2500, 100);
+	one_sends(o, "A 2501+2000 a101");
+}
+
+/* What refuses large packets may take small ones. */
+static void test_what_goes_again_is_cut(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 30000;
+	one_establish(o);
+	one_client(o, 3500, 0);
+	one_sends(o, "PA 1+3500 a1");
+	one_wait(o);
+	one_sends(o, "A 1+1000 a1");
+	one_target(o, 0, 1001, 0);
+	one_sends(o, "A 1001+1000 a1 A 2001+1000 a1");
+	one_target(o, 0, 3001, 0);
+	one_sends(o, "PA 3001+500 a1");
+}
+
+static void test_large_packets_open_the_window(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.most_bytes = 8000;
+	one_establish(o);
+	one_client(o, 60000, 0);
+	one_sends(o, "A 1+8000 a1 A 8001+2000 a1");
+	one_target(o, 0, 8001, 0); /* 18 segments: 2 are out */
+	one_sends(o, "A 10001+8000 a1 A 18001+8000 a1");
+	one_target(o, 0, 26001, 0); /* no more than for one packet: 26 */
+	one_sends(o, "A 26001+8000 a1 A 34001+8000 a1 A 42001+8000 a1 "
+		     "A 50001+2000 a1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_teardown)
 
 int main(void)
@@ -591,6 +841,14 @@ int main(void)
 		TEST(test_rst_after_a_reopening_has_no_ack),
 		TEST(test_ack_is_delayed),
 		TEST(test_ack_at_once_for_two_segments),
+		TEST(test_acks_of_a_long_answer_get_rarer),
+		TEST(test_a_burst_has_one_ack),
+		TEST(test_a_target_that_pauses_waits_once),
+		TEST(test_a_pause_between_turns_teaches_nothing),
+		TEST(test_bytes_that_cross_our_ack_teach_nothing),
+		TEST(test_a_trickle_is_acknowledged_in_time),
+		TEST(test_who_repeats_bytes_has_a_small_window),
+		TEST(test_who_was_silent_has_a_small_window),
 		TEST(test_ack_goes_with_the_next_turn),
 		TEST(test_repeated_data_is_acknowledged_at_once),
 		TEST(test_a_hole_in_the_headers_is_no_hole),
@@ -598,6 +856,13 @@ int main(void)
 		TEST(test_challenged_syn),
 		TEST(test_established_before_the_challenge_is_answered),
 		TEST(test_nothing_goes_while_paused),
+		TEST(test_whole_segments_in_a_packet),
+		TEST(test_a_packet_is_of_one_turn),
+		TEST(test_segments_of_the_target_in_a_packet),
+		TEST(test_a_packet_fits_the_windows),
+		TEST(test_the_rest_of_a_turn_in_a_packet),
+		TEST(test_what_goes_again_is_cut),
+		TEST(test_large_packets_open_the_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

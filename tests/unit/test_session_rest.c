@@ -28,15 +28,20 @@ static bool can_rest(const struct one_session *o)
 	return session_put_to_rest(&o->s, &o->params, &rest);
 }
 
-/* Rests for an hour. */
-static void rest(struct one_session *o)
+static void rest_for(struct one_session *o, uint64_t us)
 {
 	struct session_rest rest;
 
 	assert_true(session_put_to_rest(&o->s, &o->params, &rest));
 	memset(&o->s, 0xff, sizeof(o->s));
-	o->now_us += REST_S;
+	o->now_us += us;
 	session_wake(&o->s, &rest, &o->hold, o->now_us);
+}
+
+/* For an hour. */
+static void rest(struct one_session *o)
+{
+	rest_for(o, REST_S);
 }
 
 static void let_go(struct one_session *o)
@@ -94,6 +99,9 @@ static void same_learnt(const struct session *before,
 	SAME(ack_at_us);
 	SAME(gate_at_us);
 	SAME(ack_owed_bytes);
+	SAME(ack_segs);
+	SAME(paused_segs);
+	SAME(ack_proven);
 	SAME(dup_acks);
 	SAME(tries);
 	SAME(loss);
@@ -150,6 +158,33 @@ static void test_nothing_else_changes(void **state)
 		rest(o);
 		assert_same(&before, &o->s);
 	}
+}
+
+/* What was learnt of the target's window, and that it may be waiting. */
+static void test_how_much_goes_without_an_ack(void **state)
+{
+	struct one_session *o = *state;
+	struct session before;
+
+	one_establish(o);
+	one_target(o, 0, 1, 4 * ONE_MSS);
+	one_sends(o, "A 1 a4001");
+	before = o->s;
+	rest_for(o, 1000);
+	assert_same(&before, &o->s);
+	one_target(o, 0, 1, 3 * ONE_MSS);
+	one_wait(o);
+	one_sends(o, "A 1 a7001");
+	before = o->s;
+	assert_int_equal(before.paused_segs, 3);
+	rest_for(o, 1000);
+	assert_same(&before, &o->s);
+	one_target(o, 0, 1, 3 * ONE_MSS);
+	one_sends(o, "A 1 a10001");
+	before = o->s;
+	assert_true(before.ack_proven);
+	rest_for(o, 1000);
+	assert_same(&before, &o->s);
 }
 
 /* What is under way can't rest. */
@@ -351,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_else_changes),
 		TEST(test_while_something_is_under_way),
+		TEST(test_how_much_goes_without_an_ack),
 		TEST(test_the_gate_remembers),
 		TEST(test_a_turn_that_grows),
 		TEST(test_a_fin_after_a_long_rest),

@@ -64,6 +64,43 @@ static void test_delivered_and_answered(void **state)
 	check_unit(&o->ledger.bytes, 100, 0, 0, NONE);
 }
 
+/* A turn of 100 bytes that the session is not told of. */
+static struct hold_growth untold(struct one_session *o, uint32_t seen)
+{
+	static const uint8_t bytes[100];
+	struct hold_growth growth;
+
+	o->seen += seen;
+	growth = hold_insert(&o->hold, &o->store, o->hold.end, o->seen, true,
+			     bytes, sizeof(bytes), o->now_us);
+	one_add(&o->ledger.turns, growth.turns);
+	one_add(&o->ledger.bytes, growth.bytes);
+	return growth;
+}
+
+/* What comes behind a turn that waits goes when it is due, told of or not. */
+static void test_behind_a_turn_that_waits(void **state)
+{
+	struct one_session *o = *state;
+	struct hold_growth growth, none = {0};
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_sends(o, "PA 1+100 a1");
+	growth = untold(o, 50);
+	assert_false(session_is_behind(&o->s, &growth));
+	session_on_growth(&o->s, &o->env, &growth, o->now_us);
+	growth = untold(o, 50);
+	assert_true(session_is_behind(&o->s, &growth));
+	assert_false(session_is_behind(&o->s, &none));
+	one_target(o, TCP_PSH, 101, 50);
+	one_sends(o, "PA 101+100 a51");
+	one_target(o, TCP_PSH, 201, 50);
+	one_sends(o, "PA 201+100 a101");
+	one_target(o, TCP_PSH, 301, 50);
+	check_unit(&o->ledger.turns, 3, 0, 0, NONE);
+}
+
 /* Bytes of the server from before the turn was sent are no answer to it. */
 static void test_what_came_before_is_no_answer(void **state)
 {
@@ -783,6 +820,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_delivered_and_answered),
+		TEST(test_behind_a_turn_that_waits),
 		TEST(test_what_came_before_is_no_answer),
 		TEST(test_answered_before_it_was_delivered),
 		TEST(test_unanswered_when_the_next_one_goes),

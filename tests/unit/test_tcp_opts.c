@@ -51,6 +51,26 @@ static void test_all(void **state)
 	assert_int_equal(o.tsecr, 0x05060708);
 }
 
+/* And in every other segment; each other byte is taken for what it is. */
+static void test_a_time_stamp_alone(void **state)
+{
+	uint8_t usual[] = {1, 1, 8, 10, 0xa1, 2, 3, 4, 0xa5, 6, 7, 8};
+	struct tcp_opts o = parse(usual, sizeof(usual));
+
+	(void)state;
+	assert_true(o.has_tstamp && !o.has_wscale && !o.mss_bytes);
+	assert_int_equal(o.tsval, 0xa1020304);
+	assert_int_equal(o.tsecr, 0xa5060708);
+	check_none(parse(usual, sizeof(usual) - 1));
+	for (size_t i = 2; i < 4; i++) {
+		usual[i]++;
+		check_none(parse(usual, sizeof(usual)));
+		usual[i]--;
+	}
+	usual[0] = 0;
+	check_none(parse(usual, sizeof(usual)));
+}
+
 static void test_unknown_ones_are_passed_over(void **state)
 {
 	struct tcp_opts o = PARSE(253, 6, 1, 2, 3, 4, 3, 3, 2, 34, 2);
@@ -138,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_a_time_stamp_alone),
 		cmocka_unit_test(test_unknown_ones_are_passed_over),
 		cmocka_unit_test(test_scale_is_limited),
 		cmocka_unit_test(test_wrong_lengths_are_not_taken),

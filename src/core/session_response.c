@@ -168,11 +168,11 @@ static void on_data(struct session *s, const struct session_env *env,
 	if (resp->payload_len == 0)
 		return;
 	env->ledger->response_bytes += resp->payload_len;
-	s->pushed = resp->flags & TCP_PSH;
 	if (s->peer_closed || !seq_gt(end, s->target.rcv_nxt)) {
 		session_ack_repeated(s);
 		return;
 	}
+	s->pushed = resp->flags & TCP_PSH;
 	if (s->sent && session_got_bytes(s) == 0 &&
 	    now_us - s->sent_us > s->slowest_us)
 		s->slowest_us = now_us - s->sent_us;

@@ -445,7 +445,8 @@ static void choose_one_of_few(struct sim *sim, struct conversation *c,
 	/* No client begins with the endpoint and number of a copy of another
 	 * one's: with few of both that would happen. */
 	if (c->iss >= 0u - WRAP_BYTES)
-		c->iss -= (uint32_t)c->tuple.src.port << 16;
+		c->iss -= (uint32_t)c->tuple.src.port << 16 |
+			  (c->server_first ? 1u << 15 : 0);
 	old = last_on(sim->conversations, &c->tuple);
 	if (!old)
 		return;

@@ -226,6 +226,23 @@ static void test_both_sides_speaking(void **state)
 	assert_int_equal(o->ledger.early_quiet, 1);
 }
 
+/* A piece that comes again says nothing of how the answer ended. */
+static void test_a_repeated_piece_is_not_the_end(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_client(o, 100, 200);
+	one_target(o, TCP_PSH, 101, 100);
+	one_header(o, TCP_ACK, IRS + 1, ISS + 101, 40);
+	one_sends(o, "A 101 a101");
+	one_after(o, ONE_TIMEOUT - 1);
+	one_sends(o, "PA 101+100 a101");
+	assert_int_equal(o->ledger.early_quiet, 1);
+}
+
 /* Four times as long as it has taken before. */
 static void test_a_slow_target_is_waited_for(void **state)
 {
@@ -828,6 +845,7 @@ int main(void)
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),
 		TEST(test_both_sides_speaking),
+		TEST(test_a_repeated_piece_is_not_the_end),
 		TEST(test_a_slow_target_is_waited_for),
 		TEST(test_a_shorter_answer),
 		TEST(test_a_turn_goes_as_it_comes),

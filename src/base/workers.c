@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/opts.h"
 
 #define ACCOUNT_ALIGN 64u
 #define TICK_MS	      1000
@@ -45,7 +46,7 @@ static int make_accounts(struct workers *w)
 		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED) {
 		fprintf(stderr, "%s: no memory\n", w->spec->program);
-		return 1;
+		return OPTS_EXIT_ENVIRONMENT;
 	}
 	w->accounts = at;
 	return 0;
@@ -327,7 +328,7 @@ static int lead(struct workers *w, const sigset_t *before)
 		fprintf(stderr, "%s: event loop: %s\n", w->spec->program,
 			uv_strerror(err));
 		workers_give_up(w);
-		return 1;
+		return OPTS_EXIT_ENVIRONMENT;
 	}
 	say_ready(w);
 	/* What was held is the loop's now. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Several workers: processes of one program that share nothing, and the head
- * that has started them. docs/workers.md says what is joined and how. */
+/* Several workers: processes of one program that share next to nothing, and the
+ * head that has started them. docs/workers.md says what is joined and how. */
 #ifndef BASE_WORKERS_H
 #define BASE_WORKERS_H
 

@@ -165,8 +165,13 @@ static void on_data(struct session *s, const struct session_env *env,
 	uint32_t end = resp->seq + resp->payload_len;
 	uint32_t grown = end - s->target.rcv_nxt;
 
-	if (resp->payload_len == 0)
+	if (resp->payload_len == 0) {
+		/* keep-alive: it asks whether we live (RFC 9293, 3.8.4) */
+		if (resp->flags == TCP_ACK &&
+		    resp->seq == s->target.rcv_nxt - 1)
+			s->ack_due = true;
 		return;
+	}
 	env->ledger->response_bytes += resp->payload_len;
 	if (s->peer_closed || !seq_gt(end, s->target.rcv_nxt)) {
 		session_ack_repeated(s);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The ledger: what goes into the account, and who gets it. */
+#include <string.h>
+
 #include "intercept/app.h"
 
 static void fill(struct app *a, struct account *out)
@@ -26,15 +28,16 @@ static void fill(struct app *a, struct account *out)
 
 void app_report(struct app *a, bool final)
 {
-	/* Large, and of no use but for a moment. */
+	/* Large, and of no use but for a moment. The head gets it when it is
+	 * whole: we may be killed at any time. */
 	static struct account alone;
 	const struct account *own = &alone;
 	void *for_head = service_account(a->service);
 
+	fill(a, &alone);
 	if (for_head) {
-		fill(a, for_head);
+		memcpy(for_head, &alone, sizeof(alone));
 		return;
 	}
-	fill(a, &alone);
 	account_report(&a->service->report, &own, 1, NULL, final);
 }

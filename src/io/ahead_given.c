@@ -4,13 +4,12 @@
  *
  * Ring and socket have packets in the same order but for those that several
  * processors received at once, so that the one looked for is the first or near
- * it.
+ * it; unless the ring had no room for some, which then stand before it.
  */
 #include "io/ahead_given.h"
 
 #include <string.h>
 
-#define NEAR	     64u
 #define HEADER_BYTES 80u /* IPv6 and TCP with usual options */
 
 uint64_t ahead_given_sum(const uint8_t *l3, size_t cap_len, size_t wire_len)
@@ -44,7 +43,7 @@ bool ahead_given_add(struct ahead_given *g, uint64_t sum)
 
 static bool find(struct ahead_given *g, uint64_t sum)
 {
-	for (unsigned i = 0; i < g->count && i < NEAR; i++) {
+	for (unsigned i = 0; i < g->count; i++) {
 		if (*nth(g, i) != sum)
 			continue;
 		*nth(g, i) = 0;

@@ -39,9 +39,10 @@ static int refuse_capture(const struct app *a, int err, const char *device,
 		return app_refuse(OPTS_EXIT_BAD_INPUT, "--filter %s: %s",
 				  a->options->filter ? a->options->filter : "",
 				  reason);
-	if (device)
-		return app_refuse(OPTS_EXIT_BAD_INPUT, "--device %s: %s",
-				  device, reason);
+	if (device) /* one that is there may be of use later */
+		return app_refuse(err == -ENODEV ? OPTS_EXIT_BAD_INPUT
+						 : OPTS_EXIT_ENVIRONMENT,
+				  "--device %s: %s", device, reason);
 	return app_refuse(OPTS_EXIT_ENVIRONMENT, "capture: %s", reason);
 }
 

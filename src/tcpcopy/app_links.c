@@ -37,7 +37,8 @@ static bool check_workers(struct app *a, unsigned link_id, const char *text)
 	if (!a->exit_code)
 		app_refuse(0,
 			   "intercept at %s has %u workers, %u of them are "
-			   "known here: say -p FIRST-LAST, its %u ports",
+			   "known here: say -p FIRST-LAST, its %u ports, "
+			   "and -s without a port",
 			   text, has, known, has);
 	app_end(a, OPTS_EXIT_ENVIRONMENT);
 	return false;

@@ -403,18 +403,35 @@ static bool check_clients(const struct tcpcopy_options *o,
 	return true;
 }
 
+/* How many copies a connection can have: -n for each target of its port. */
+static unsigned most_copies(const struct tcpcopy_options *o)
+{
+	const struct transfer *t = &o->transfer;
+	unsigned most = 0;
+
+	for (size_t i = 0; i < t->mapping_count; i++) {
+		unsigned targets = 0;
+
+		for (size_t j = 0; j < t->mapping_count; j++)
+			targets += t->mappings[j].source.port ==
+				   t->mappings[i].source.port;
+		most = targets > most ? targets : most;
+	}
+	return most * o->copies;
+}
+
 /* Of what is divided among workers there must be enough. */
 static bool check_parts(const struct tcpcopy_options *o,
 			struct opts_fault *fault)
 {
-	unsigned n = o->split.count;
+	unsigned n = o->split.count, least = n * most_copies(o);
 
-	if (n > 1 && o->max_sessions && o->max_sessions < n * o->copies)
+	if (n > 1 && o->max_sessions && o->max_sessions < least)
 		return opts_fail(fault,
 				 "--max-sessions %u: must be at least %u, the "
-				 "-n copies of a connection for each of "
+				 "copies of a connection for each of "
 				 "--workers",
-				 o->max_sessions, n * o->copies);
+				 o->max_sessions, least);
 	if (o->max_packets && o->max_packets < n)
 		return opts_fail(fault,
 				 "--max-rate: must be at least %u packets, one "

@@ -125,9 +125,23 @@ static unsigned group_at(const struct plan *p, const struct ip_addr *addr,
 	return g;
 }
 
+/* Where all of these intercepts are, NULL: at several addresses. */
+static const struct ip_addr *one_address(const struct plan *p, uint32_t groups)
+{
+	const struct ip_addr *addr =
+		&p->intercepts[(unsigned)__builtin_ctz(groups)].addr;
+
+	for (unsigned g = 0; g < p->replay.group_count; g++)
+		if (groups >> g & 1 &&
+		    !addr_equal(&p->intercepts[g].addr, addr))
+			return NULL;
+	return addr;
+}
+
 /* Packets by the links go to one intercept: the only one, or one at the
- * target's own address, where each of our workers takes another if it can. The
- * first target that has neither, NULL: none. */
+ * target's own address or at the only one that there is, where each of our
+ * workers takes another if it can. The first target that has none, NULL: all
+ * have one. */
 static const struct endpoint *plan_relay(struct plan *p)
 {
 	unsigned index = p->replay.split.index;
@@ -135,14 +149,19 @@ static const struct endpoint *plan_relay(struct plan *p)
 	for (size_t i = 0; i < p->replay.target_count; i++) {
 		struct replay_target *t = &p->targets[i];
 		unsigned only = (unsigned)__builtin_ctz(t->groups);
-		unsigned n = plan_workers_at(p, &t->at.addr);
+		const struct ip_addr *addr = one_address(p, t->groups);
+		unsigned n;
 
-		if (t->groups == 1u << only)
+		if (t->groups == 1u << only) {
 			t->relay_group = only;
-		else if (n > 0)
-			t->relay_group = group_at(p, &t->at.addr, index % n);
-		else
+			continue;
+		}
+		if (!addr)
+			addr = &t->at.addr;
+		n = plan_workers_at(p, addr);
+		if (n == 0)
 			return &t->at;
+		t->relay_group = group_at(p, addr, index % n);
 	}
 	return NULL;
 }

@@ -68,7 +68,7 @@ int several_run(const struct tcpcopy_options *o)
 	int rc;
 
 	if (at == MAP_FAILED)
-		return app_refuse(1, "no memory");
+		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	several.shared = at;
 	random_bytes(&several.seed, sizeof(several.seed));
 	rc = workers_run(&spec);

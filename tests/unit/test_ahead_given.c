@@ -51,6 +51,19 @@ static void test_out_of_order(void **state)
 	assert_int_equal(g->count, 0);
 }
 
+/* The ring had no room for some. */
+static void test_behind_those_that_never_come(void **state)
+{
+	struct ahead_given *g = *state;
+
+	for (uint64_t sum = 1; sum <= 1000; sum++)
+		assert_true(ahead_given_add(g, sum));
+	for (uint64_t sum = 501; sum <= 1000; sum++)
+		assert_true(ahead_given_take(g, sum));
+	assert_false(ahead_given_take(g, 501));
+	assert_true(ahead_given_take(g, 1));
+}
+
 static void test_the_same_one_twice(void **state)
 {
 	struct ahead_given *g = *state;
@@ -111,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_each_once),
 		TEST(test_out_of_order),
+		TEST(test_behind_those_that_never_come),
 		TEST(test_the_same_one_twice),
 		TEST(test_full),
 		TEST(test_sums),

@@ -641,6 +641,23 @@ static void test_a_hole_in_the_headers_is_no_hole(void **state)
 	one_sends(o, "A 1 a5101");
 }
 
+/* The number before the next one, and nothing else. */
+static void test_keep_alive_is_answered(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, TCP_PSH, 101, 50);
+	one_after(o, SESSION_DELAYED_US);
+	one_sends(o, "A 101 a51");
+	one_header(o, TCP_ACK, o->sent - 1, ISS + 101, 0);
+	one_sends(o, "A 101 a51");
+	one_header(o, TCP_ACK, o->sent, ISS + 101, 0);
+	one_sends(o, "");
+}
+
 static void test_old_acks_change_nothing(void **state)
 {
 	struct one_session *o = *state;
@@ -852,6 +869,7 @@ int main(void)
 		TEST(test_ack_goes_with_the_next_turn),
 		TEST(test_repeated_data_is_acknowledged_at_once),
 		TEST(test_a_hole_in_the_headers_is_no_hole),
+		TEST(test_keep_alive_is_answered),
 		TEST(test_old_acks_change_nothing),
 		TEST(test_challenged_syn),
 		TEST(test_established_before_the_challenge_is_answered),

@@ -303,8 +303,10 @@ static const char *const refused[][2] = {
 	{X "--workers 2 --capture pcap",
 	 "--workers: not together with --capture pcap"},
 	{X "--workers 3 --max-sessions 2",
-	 "--max-sessions 2: must be at least 3, the -n copies of a connection "
-	 "for each of --workers"},
+	 "--max-sessions 2: must be at least 3, the copies of a connection for "
+	 "each of --workers"},
+	{"-x 80-192.0.2.1:80,80-192.0.2.2:80 --workers 2 --max-sessions 3",
+	 "--max-sessions 3: must be at least 4"},
 	{X "-n 5 --workers 3 --max-sessions 14",
 	 "--max-sessions 14: must be at least 15"},
 	{X "--workers 3 --max-rate 2",

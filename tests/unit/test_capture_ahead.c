@@ -7,17 +7,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/capture_ahead.h"
 #include "io/capture_filter.h"
+#include "../helpers/own_namespace.h"
 
 #define FILTER "tcp dst port 80"
 #define LATER  1000000u
@@ -26,17 +24,8 @@ static bool have_namespace;
 
 static int enter(void **state)
 {
-	struct ifreq lo = {.ifr_flags = IFF_UP};
-	int fd;
-
 	(void)state;
-	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return 0;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	strcpy(lo.ifr_name, "lo");
-	have_namespace = fd >= 0 && !ioctl(fd, SIOCSIFFLAGS, &lo);
-	if (fd >= 0)
-		close(fd);
+	have_namespace = own_namespace_enter();
 	return 0;
 }
 

@@ -54,18 +54,26 @@ static uint64_t feed(struct peer *p, const uint8_t *bytes, size_t len,
 	return sum;
 }
 
-/* The first len bytes that wait go to the other end, which must like them. */
+/* The first len bytes that wait go to the other end, which must like them. It
+ * gets a frame's worth at a time, and gets rid of its answers in between: to
+ * all of them at once they would not fit. */
 static void carry(struct peer *p, struct peer *far, size_t len)
 {
 	const uint8_t *bytes;
-	size_t waiting = peer_tx_peek(p, &bytes);
 
-	if (len > waiting)
-		len = waiting;
-	feed(far, bytes, len, 0, 0);
-	ASSERT(peer_fault(far) == PEER_FINE);
-	peer_tx_advance(p, len);
-	peer_tx_advance(far, peer_tx_peek(far, &bytes));
+	while (len > 0) {
+		size_t n = peer_tx_peek(p, &bytes);
+
+		n = n < len ? n : len;
+		n = n < WIRE_FRAME_MAX ? n : WIRE_FRAME_MAX;
+		if (n == 0)
+			break;
+		feed(far, bytes, n, 0, 0);
+		ASSERT(peer_fault(far) == PEER_FINE);
+		peer_tx_advance(p, n);
+		peer_tx_advance(far, peer_tx_peek(far, &bytes));
+		len -= n;
+	}
 }
 
 static void send_many(struct peer *p, enum peer_role role, uint8_t how)

@@ -342,6 +342,15 @@ static void test_told_as_soon_as_all_are_ready(void **state)
 	}
 }
 
+/* The last report, in which the others' accounts are final. */
+static void assert_last_without_the_first(struct run *r,
+					  struct account a[COUNT])
+{
+	assert_int_equal(read_accounts(last_report(r), a), 1);
+	assert_false(a[0].final);
+	assert_true(a[1].final && a[2].final);
+}
+
 static void test_one_crashes(void **state)
 {
 	struct account a[COUNT];
@@ -350,9 +359,7 @@ static void test_one_crashes(void **state)
 	(void)state;
 	begin(&r, ACT_CRASH);
 	assert_int_equal(end(&r), 1);
-	assert_int_equal(read_accounts(last_report(&r), a), 1);
-	assert_false(a[0].final);
-	assert_true(a[1].final && a[2].final);
+	assert_last_without_the_first(&r, a);
 }
 
 /* Its account is kept up even if nobody wants a report. */
@@ -366,9 +373,8 @@ static void test_a_crash_leaves_an_account(void **state)
 	assert_int_equal(end(&r), 1);
 	assert_null(strstr(r.text, "report 0"));
 	assert_non_null(strstr(r.text, "worker 0 has ended by signal 9"));
-	assert_int_equal(read_accounts(last_report(&r), a), 1);
+	assert_last_without_the_first(&r, a);
 	assert_int_equal(a[0].reports, 2);
-	assert_true(a[1].final && a[2].final);
 }
 
 /* The others' reports go on. */
@@ -386,9 +392,7 @@ static void test_one_does_not_answer(void **state)
 	kill(r.head, SIGTERM);
 	kill(pid, SIGKILL);
 	assert_int_equal(end(&r), 1);
-	assert_int_equal(read_accounts(last_report(&r), a), 1);
-	assert_false(a[0].final);
-	assert_true(a[1].final && a[2].final);
+	assert_last_without_the_first(&r, a);
 }
 
 /* By hand, and not by a manager: then it is all the same an end. */

@@ -1,26 +1,55 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Theory of operation
+ *
+ * A chain is a list of links; link n of the pool belongs to block n. Blocks are
+ * given back as the list that they are, so that they are taken again in the
+ * order of the stream: mostly one lies behind the other, and what is in many of
+ * them is copied in one go.
+ */
 #include "core/chain.h"
 
 #include <string.h>
 
 #include "core/check.h"
+#include "core/checksum.h"
 #include "core/seq.h"
 
-struct block {
+struct link {
 	uint32_t next;
-	uint8_t data[CHAIN_DATA_BYTES];
 };
 
-_Static_assert(sizeof(struct block) == CHAIN_BLOCK_BYTES, "as it says");
-
-static struct block *block_at(const struct pool *blocks, uint32_t index)
+static struct link *link_at(const struct chain_pool *blocks, uint32_t index)
 {
-	return pool_at(blocks, index);
+	return pool_at(&blocks->links, index);
 }
 
-bool chain_pool_init(struct pool *blocks, const struct mem *mem, uint32_t count)
+static uint8_t *bytes_at(const struct chain_pool *blocks, uint32_t index)
 {
-	return pool_init(blocks, mem, sizeof(struct block), count);
+	return blocks->bytes + (size_t)index * CHAIN_BLOCK_BYTES;
+}
+
+bool chain_pool_init(struct chain_pool *blocks, const struct mem *mem,
+		     uint32_t count)
+{
+	*blocks = (struct chain_pool){0};
+	if (!pool_init(&blocks->links, mem, sizeof(struct link), count))
+		return false;
+	ASSERT(blocks->links.block_bytes == CHAIN_LINK_BYTES);
+	blocks->bytes = mem->alloc(mem->ctx, (size_t)count * CHAIN_BLOCK_BYTES);
+	if (!blocks->bytes)
+		pool_fini(&blocks->links, mem);
+	return blocks->bytes;
+}
+
+void chain_pool_fini(struct chain_pool *blocks, const struct mem *mem)
+{
+	size_t count = blocks->links.count;
+
+	if (blocks->bytes)
+		mem->free(mem->ctx, blocks->bytes, count * CHAIN_BLOCK_BYTES);
+	blocks->bytes = NULL;
+	pool_fini(&blocks->links, mem);
 }
 
 void chain_init(struct chain *c)
@@ -33,59 +62,76 @@ void chain_init(struct chain *c)
 	};
 }
 
-bool chain_reach(struct chain *c, struct pool *blocks, uint32_t first,
+static void append(struct chain *c, struct chain_pool *blocks)
+{
+	uint32_t index = pool_take(&blocks->links);
+
+	link_at(blocks, index)->next = POOL_NONE;
+	if (c->tail == POOL_NONE)
+		c->head = index;
+	else
+		link_at(blocks, c->tail)->next = index;
+	c->tail = index;
+	c->count++;
+}
+
+bool chain_reach(struct chain *c, struct chain_pool *blocks, uint32_t first,
 		 uint32_t seq)
 {
+	const struct pool *links = &blocks->links;
 	uint32_t span, want;
 
 	if (c->head == POOL_NONE)
 		c->base = first;
 	span = seq - c->base;
-	want = (span + CHAIN_DATA_BYTES - 1) / CHAIN_DATA_BYTES;
-	if (want > c->count && want - c->count > blocks->count - blocks->used)
+	want = (span + CHAIN_BLOCK_BYTES - 1) / CHAIN_BLOCK_BYTES;
+	if (want > c->count && want - c->count > links->count - links->used)
 		return false;
-	while (c->count < want) {
-		uint32_t index = pool_take(blocks);
-
-		block_at(blocks, index)->next = POOL_NONE;
-		if (c->tail == POOL_NONE)
-			c->head = index;
-		else
-			block_at(blocks, c->tail)->next = index;
-		c->tail = index;
-		c->count++;
-	}
+	if (want <= c->count)
+		return true;
+	while (c->count < want)
+		append(c, blocks);
+	if (links->free_head != POOL_NONE) /* who comes next writes there */
+		__builtin_prefetch(bytes_at(blocks, links->free_head), 1);
 	return true;
 }
 
-static struct block *find_block(const struct chain *c,
-				struct chain_cursor *cursor,
-				const struct pool *blocks, uint32_t n)
+static void find_block(const struct chain *c, struct chain_cursor *cursor,
+		       const struct chain_pool *blocks, uint32_t n)
 {
 	ASSERT(n < c->count);
 	if (cursor->block == POOL_NONE || cursor->n > n)
 		*cursor = (struct chain_cursor){.block = c->head};
 	while (cursor->n < n) {
-		cursor->block = block_at(blocks, cursor->block)->next;
+		cursor->block = link_at(blocks, cursor->block)->next;
 		cursor->n++;
 	}
-	return block_at(blocks, cursor->block);
 }
 
-/* The stretch of one block that holds seq: its first byte and its length. */
+/* The stretch of memory from seq on, of at most *len bytes: its first byte and
+ * its length. */
 static uint8_t *stretch(const struct chain *c, struct chain_cursor *cursor,
-			const struct pool *blocks, uint32_t seq, uint32_t *len)
+			const struct chain_pool *blocks, uint32_t seq,
+			uint32_t *len)
 {
-	uint32_t at = seq - c->base, in_block = at % CHAIN_DATA_BYTES;
-	uint32_t room = CHAIN_DATA_BYTES - in_block;
+	uint32_t at = seq - c->base, in_block = at % CHAIN_BLOCK_BYTES;
+	uint32_t room = CHAIN_BLOCK_BYTES - in_block;
+	uint8_t *bytes;
 
+	find_block(c, cursor, blocks, at / CHAIN_BLOCK_BYTES);
+	bytes = bytes_at(blocks, cursor->block) + in_block;
+	while (room < *len &&
+	       link_at(blocks, cursor->block)->next == cursor->block + 1) {
+		cursor->block++;
+		cursor->n++;
+		room += CHAIN_BLOCK_BYTES;
+	}
 	if (*len > room)
 		*len = room;
-	return find_block(c, cursor, blocks, at / CHAIN_DATA_BYTES)->data +
-	       in_block;
+	return bytes;
 }
 
-void chain_write(struct chain *c, const struct pool *blocks, uint32_t seq,
+void chain_write(struct chain *c, const struct chain_pool *blocks, uint32_t seq,
 		 const uint8_t *bytes, uint32_t len)
 {
 	while (len > 0) {
@@ -99,54 +145,68 @@ void chain_write(struct chain *c, const struct pool *blocks, uint32_t seq,
 	}
 }
 
-void chain_read(struct chain *c, const struct pool *blocks, uint32_t seq,
-		uint8_t *out, uint32_t len)
+uint64_t chain_read(struct chain *c, const struct chain_pool *blocks,
+		    uint32_t seq, uint8_t *out, uint32_t len)
 {
-	while (len > 0) {
-		uint32_t n = len;
-		const uint8_t *from = stretch(c, &c->reads, blocks, seq, &n);
+	uint32_t done = 0;
+	uint64_t sum = 0;
 
-		memcpy(out, from, n);
+	while (done < len) {
+		uint32_t n = len - done;
+		const uint8_t *from =
+			stretch(c, &c->reads, blocks, seq + done, &n);
+
+		sum = checksum_join(sum, checksum_copy(out + done, from, n),
+				    done);
 		/* what lies behind it is asked for next */
 		__builtin_prefetch(from + n);
 		__builtin_prefetch(from + n + 64);
-		seq += n;
-		out += n;
-		len -= n;
+		done += n;
 	}
+	return sum;
 }
 
-/* The chain has lost its head. */
-static void move_cursor(struct chain_cursor *cursor)
+/* The chain has lost its first blocks. */
+static void move_cursor(struct chain_cursor *cursor, uint32_t count)
 {
-	if (cursor->n == 0)
+	if (cursor->n < count)
 		cursor->block = POOL_NONE;
 	else
-		cursor->n--;
+		cursor->n -= count;
 }
 
-static void drop_head(struct chain *c, struct pool *blocks)
+/* The first count blocks, of which there is one at least; last is that. */
+static void drop(struct chain *c, struct chain_pool *blocks, uint32_t last,
+		 uint32_t count)
 {
-	uint32_t old = c->head;
+	uint32_t first = c->head;
 
-	c->head = block_at(blocks, old)->next;
-	c->base += CHAIN_DATA_BYTES;
-	c->count--;
+	c->head = link_at(blocks, last)->next;
+	c->base += count * CHAIN_BLOCK_BYTES;
+	c->count -= count;
 	if (c->head == POOL_NONE)
 		c->tail = POOL_NONE;
-	move_cursor(&c->reads);
-	move_cursor(&c->writes);
-	pool_give(blocks, old);
+	move_cursor(&c->reads, count);
+	move_cursor(&c->writes, count);
+	pool_give_chain(&blocks->links, first, last, count);
 }
 
-void chain_drop_before(struct chain *c, struct pool *blocks, uint32_t seq)
+void chain_drop_before(struct chain *c, struct chain_pool *blocks, uint32_t seq)
 {
-	while (c->head != POOL_NONE && seq_leq(c->base + CHAIN_DATA_BYTES, seq))
-		drop_head(c, blocks);
+	uint32_t last = POOL_NONE, next = c->head, end = c->base, count = 0;
+
+	while (next != POOL_NONE && seq_leq(end + CHAIN_BLOCK_BYTES, seq)) {
+		last = next;
+		next = link_at(blocks, last)->next;
+		end += CHAIN_BLOCK_BYTES;
+		count++;
+	}
+	if (count > 0)
+		drop(c, blocks, last, count);
 }
 
-void chain_drop_all(struct chain *c, struct pool *blocks)
+void chain_drop_all(struct chain *c, struct chain_pool *blocks)
 {
-	while (c->head != POOL_NONE)
-		drop_head(c, blocks);
+	if (c->count > 0)
+		drop(c, blocks, c->tail, c->count);
 }

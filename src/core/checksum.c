@@ -20,18 +20,11 @@ static uint64_t word_at(const uint8_t *bytes)
 	return word;
 }
 
-/* Sums in the machine's byte order (RFC 1071, 2B), eight bytes a step; two of
- * them that do not wait for each other. */
-uint64_t checksum_add(uint64_t sum, const uint8_t *bytes, size_t len)
+/* Adds what is no more than 15 bytes. */
+static uint64_t add_rest(uint64_t sum, const uint8_t *bytes, size_t len)
 {
-	uint64_t other = 0;
 	uint16_t half;
 
-	for (; len >= 16; len -= 16, bytes += 16) {
-		sum = add(sum, word_at(bytes));
-		other = add(other, word_at(bytes + 8));
-	}
-	sum = add(sum, other);
 	if (len >= 8) {
 		sum = add(sum, word_at(bytes));
 		len -= 8;
@@ -48,6 +41,44 @@ uint64_t checksum_add(uint64_t sum, const uint8_t *bytes, size_t len)
 		sum = add(sum, half);
 	}
 	return sum;
+}
+
+/* Sums in the machine's byte order (RFC 1071, 2B), eight bytes a step; two of
+ * them that do not wait for each other. */
+uint64_t checksum_add(uint64_t sum, const uint8_t *bytes, size_t len)
+{
+	uint64_t other = 0;
+
+	for (; len >= 16; len -= 16, bytes += 16) {
+		sum = add(sum, word_at(bytes));
+		other = add(other, word_at(bytes + 8));
+	}
+	return add_rest(add(sum, other), bytes, len);
+}
+
+uint64_t checksum_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+	uint64_t sum = 0, other = 0;
+
+	for (; len >= 16; len -= 16, from += 16, to += 16) {
+		uint64_t word = word_at(from), next = word_at(from + 8);
+
+		memcpy(to, &word, sizeof(word));
+		memcpy(to + 8, &next, sizeof(next));
+		sum = add(sum, word);
+		other = add(other, next);
+	}
+	memcpy(to, from, len);
+	return add_rest(add(sum, other), from, len);
+}
+
+/* Behind an odd number the two bytes of each half change places, which is one
+ * byte's turn of the whole sum. */
+uint64_t checksum_join(uint64_t sum, uint64_t next, size_t before)
+{
+	if (before % 2)
+		next = next << 8 | next >> 56;
+	return add(sum, next);
 }
 
 uint16_t checksum_fold(uint64_t sum)

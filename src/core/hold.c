@@ -25,7 +25,8 @@ struct stock {
 	uint64_t hole_us; /* since when there are islands */
 };
 
-_Static_assert(CHAIN_BLOCK_BYTES + sizeof(struct stock) <= HOLD_EACH_BYTES,
+_Static_assert(CHAIN_BLOCK_BYTES + CHAIN_LINK_BYTES + sizeof(struct stock) <=
+		       HOLD_EACH_BYTES,
 	       "what its user reckons with");
 
 struct island {
@@ -71,7 +72,7 @@ bool hold_store_init(struct hold_store *st, const struct mem *mem,
 void hold_store_fini(struct hold_store *st, const struct mem *mem)
 {
 	pool_fini(&st->stocks, mem);
-	pool_fini(&st->blocks, mem);
+	chain_pool_fini(&st->blocks, mem);
 	pool_fini(&st->marks, mem);
 }
 
@@ -175,13 +176,13 @@ void hold_set_ack(struct hold *h, uint32_t ack)
 	h->ack_known = true;
 }
 
-void hold_read(const struct hold *h, const struct hold_store *st, uint32_t seq,
-	       uint8_t *out, uint32_t len)
+uint64_t hold_read(const struct hold *h, const struct hold_store *st,
+		   uint32_t seq, uint8_t *out, uint32_t len)
 {
 	struct stock *k = stock_of(h, st);
 
 	ASSERT(seq_geq(seq, k->start) && seq_leq(seq + len, h->end));
-	chain_read(&k->chain, &st->blocks, seq, out, len);
+	return chain_read(&k->chain, &st->blocks, seq, out, len);
 }
 
 static uint32_t pause_us(const struct hold *h, uint64_t at_us)

@@ -13,7 +13,8 @@
 
 /* What all holds of an engine keep. */
 struct hold_store {
-	struct pool stocks, blocks, marks;
+	struct pool stocks, marks;
+	struct chain_pool blocks;
 };
 
 enum hold_close { HOLD_OPEN, HOLD_FIN, HOLD_RST };
@@ -61,8 +62,8 @@ struct hold_loss {
 
 /* Bytes further ahead than this are not taken. */
 #define HOLD_AHEAD_MAX (8u << 20)
-/* A block, and a stock for a hold that has no other. */
-#define HOLD_EACH_BYTES (CHAIN_BLOCK_BYTES + 64u)
+/* A block with its link, and a stock for a hold that has no other. */
+#define HOLD_EACH_BYTES (CHAIN_BLOCK_BYTES + CHAIN_LINK_BYTES + 64u)
 
 bool hold_store_init(struct hold_store *st, const struct mem *mem,
 		     uint32_t blocks, uint32_t marks);
@@ -96,9 +97,9 @@ uint32_t hold_close_need(const struct hold *h);
 const struct hold_turn *hold_turn_after(const struct hold *h,
 					const struct hold_store *st,
 					uint32_t seq);
-/* Copies [seq, seq + len), which must be kept. */
-void hold_read(const struct hold *h, const struct hold_store *st, uint32_t seq,
-	       uint8_t *out, uint32_t len);
+/* Copies [seq, seq + len), which must be kept; their sum (checksum.h). */
+uint64_t hold_read(const struct hold *h, const struct hold_store *st,
+		   uint32_t seq, uint8_t *out, uint32_t len);
 /* Lets go the bytes before seq and the turns that begin at or before turn. */
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 		  uint32_t turn);

@@ -229,7 +229,9 @@ static void build_v6(uint8_t *h, const struct segment *seg, size_t len)
 }
 
 /* Addresses lie next to each other at the end of both IP headers. */
-static uint16_t tcp_checksum(const uint8_t *packet, size_t ip_len, size_t len)
+static uint16_t tcp_checksum(const uint8_t *packet, size_t ip_len,
+			     size_t header_len, size_t len,
+			     uint64_t payload_sum)
 {
 	size_t addrs = ip_len == IPV4_HEADER ? 8 : 32;
 	uint8_t rest[8] = {[7] = PROTO_TCP};
@@ -238,28 +240,48 @@ static uint16_t tcp_checksum(const uint8_t *packet, size_t ip_len, size_t len)
 	store_be32(rest, (uint32_t)(len - ip_len));
 	sum = checksum_add(0, packet + ip_len - addrs, addrs);
 	sum = checksum_add(sum, rest, sizeof(rest));
-	return checksum_fold(checksum_add(sum, packet + ip_len, len - ip_len));
+	sum = checksum_add(sum, packet + ip_len, header_len - ip_len);
+	return checksum_fold(checksum_join(sum, payload_sum, 0));
 }
 
-size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
-		    uint16_t ip_id)
+static bool fits(const struct segment *seg, size_t cap)
+{
+	size_t len = packet_header_len(seg) + seg->payload_len;
+
+	ASSERT(seg->payload_cap == seg->payload_len);
+	return len <= cap && len <= UINT16_MAX;
+}
+
+size_t packet_build_around(uint8_t *out, size_t cap, const struct segment *seg,
+			   uint64_t payload_sum, uint16_t ip_id)
 {
 	size_t ip_len = ip_header_len(seg);
 	size_t header_len = packet_header_len(seg);
 	size_t len = header_len + seg->payload_len;
 
-	ASSERT(seg->payload_cap == seg->payload_len);
-	if (len > cap || len > UINT16_MAX)
+	if (!fits(seg, cap))
 		return 0;
-	if (seg->payload_len > 0 && seg->payload != out + header_len)
-		memcpy(out + header_len, seg->payload, seg->payload_len);
 	if (ip_len == IPV4_HEADER)
 		build_v4(out, seg, len, ip_id);
 	else
 		build_v6(out, seg, len);
 	build_tcp(out + ip_len, seg, header_len - ip_len);
-	store_be16(out + ip_len + 16, tcp_checksum(out, ip_len, len));
+	store_be16(out + ip_len + 16,
+		   tcp_checksum(out, ip_len, header_len, len, payload_sum));
 	return len;
+}
+
+size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
+		    uint16_t ip_id)
+{
+	uint64_t sum = 0;
+
+	if (!fits(seg, cap))
+		return 0;
+	if (seg->payload_len > 0)
+		sum = checksum_copy(out + packet_header_len(seg), seg->payload,
+				    seg->payload_len);
+	return packet_build_around(out, cap, seg, sum, ip_id);
 }
 
 size_t packet_cut(uint8_t *out, size_t cap, struct segment *seg, uint16_t ip_id)

@@ -42,13 +42,16 @@ size_t packet_header_len(const struct segment *seg);
 
 /*
  * Writes the whole packet with checksums; the family is the tuple's (both
- * ends alike). The payload is copied from seg->payload, or is in place
- * already at out + packet_header_len(seg) when that is where it points.
- * payload_cap must equal payload_len. ip_id is used by IPv4 only; DF is set.
- * Returns the packet's length, or 0 if cap is too small.
+ * ends alike). payload_cap must equal payload_len. ip_id is used by IPv4 only;
+ * DF is set. Returns the packet's length, or 0 if cap is too small.
  */
 size_t packet_build(uint8_t *out, size_t cap, const struct segment *seg,
 		    uint16_t ip_id);
+
+/* Writes what stands before the payload, which is in place at out +
+ * packet_header_len(seg) and has that sum (checksum.h); otherwise as above. */
+size_t packet_build_around(uint8_t *out, size_t cap, const struct segment *seg,
+			   uint64_t payload_sum, uint16_t ip_id);
 
 /*
  * Cuts a segment without SYN and RST: writes the first packet of at most cap

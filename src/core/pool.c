@@ -48,3 +48,12 @@ void pool_give(struct pool *p, uint32_t index)
 	p->free_head = index;
 	p->used--;
 }
+
+void pool_give_chain(struct pool *p, uint32_t first, uint32_t last,
+		     uint32_t count)
+{
+	ASSERT(first < p->fresh && last < p->fresh && p->used >= count);
+	memcpy(pool_at(p, last), &p->free_head, sizeof(p->free_head));
+	p->free_head = first;
+	p->used -= count;
+}

@@ -29,6 +29,10 @@ void pool_fini(struct pool *p, const struct mem *mem);
 /* A block with unspecified content, or POOL_NONE when all are taken. */
 uint32_t pool_take(struct pool *p);
 void pool_give(struct pool *p, uint32_t index);
+/* Gives back count blocks of which each but the last has the next one's index
+ * in its first four bytes. They are taken again in that order. */
+void pool_give_chain(struct pool *p, uint32_t first, uint32_t last,
+		     uint32_t count);
 
 static inline void *pool_at(const struct pool *p, uint32_t index)
 {

@@ -71,6 +71,7 @@ static size_t build(struct replay *r, struct copy *c,
 {
 	struct segment *seg = &out->seg;
 	struct trace *t;
+	uint64_t sum = 0;
 	size_t header;
 
 	seg->tuple.src = replay_client(r, c);
@@ -82,10 +83,9 @@ static size_t build(struct replay *r, struct copy *c,
 	header = packet_header_len(seg);
 	ASSERT(header + seg->payload_len <= cap);
 	seg->payload_cap = seg->payload_len;
-	seg->payload = slot + header;
 	if (seg->payload_len)
-		hold_read(&c->flow->hold, &r->store, out->from, slot + header,
-			  seg->payload_len);
+		sum = hold_read(&c->flow->hold, &r->store, out->from,
+				slot + header, seg->payload_len);
 	r->ledger.packets_sent++;
 	r->ledger.packets_resent += out->again;
 	if (seg->flags & TCP_SYN && out->again)
@@ -93,7 +93,7 @@ static size_t build(struct replay *r, struct copy *c,
 	t = replay_trace(r, c);
 	if (t)
 		trace_segment(t, out->again ? TRACE_RESENT : TRACE_SENT, seg);
-	return packet_build(slot, cap, seg, r->ip_id++);
+	return packet_build_around(slot, cap, seg, sum, r->ip_id++);
 }
 
 /* The head of the list is ready, but its link is not. */

@@ -66,12 +66,39 @@ static void test_in_parts(void **state)
 	assert_int_equal(checksum_fold(sum), slow(b, sizeof(b)));
 }
 
+/* Parts of any length, copied to and from anywhere. */
+static void test_copied_in_parts(void **state)
+{
+	struct dice dice = {11};
+	uint8_t b[3000], copy[3000 + 9];
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		size_t len = dice_below(&dice, sizeof(b)), at = 0, n;
+		uint8_t *to = copy + dice_below(&dice, 8);
+		uint64_t sum = 0;
+
+		for (size_t i = 0; i < len; i++)
+			b[i] = round % 7 ? (uint8_t)dice_u64(&dice) : 0xff;
+		to[len] = 0xa5;
+		for (; at < len; at += n) {
+			n = 1 + dice_below(&dice, (uint32_t)(len - at));
+			sum = checksum_join(
+				sum, checksum_copy(to + at, b + at, n), at);
+		}
+		assert_memory_equal(to, b, len);
+		assert_int_equal(to[len], 0xa5);
+		assert_int_equal(checksum_fold(sum), slow(b, len));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_any_length_and_alignment),
 		cmocka_unit_test(test_in_parts),
+		cmocka_unit_test(test_copied_in_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

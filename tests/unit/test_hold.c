@@ -37,7 +37,7 @@ static int teardown(void **state)
 	bool fine;
 
 	hold_fini(&f->hold, &f->store);
-	fine = f->store.blocks.used == 0 && f->store.marks.used == 0;
+	fine = f->store.blocks.links.used == 0 && f->store.marks.used == 0;
 	hold_store_fini(&f->store, &f->mem.mem);
 	fine = fine && f->mem.live_bytes == 0;
 	free(f);
@@ -226,11 +226,12 @@ static void test_release_frees_blocks_and_turns(void **state)
 	put(f, 30000, 30000, 2, 2);
 	hold_release(&f->hold, &f->store, BASE + 20000, BASE);
 	assert_int_equal(hold_start(&f->hold, &f->store), BASE + 20000);
-	assert_true(f->store.blocks.used <= 40000 / CHAIN_DATA_BYTES + 2);
+	assert_true(f->store.blocks.links.used <=
+		    40000 / CHAIN_BLOCK_BYTES + 2);
 	assert_int_equal(f->store.marks.used, 1);
 	check_bytes(f, 20000, 40000);
 	hold_release(&f->hold, &f->store, BASE + 60000, BASE + 30000);
-	assert_int_equal(f->store.blocks.used, 0);
+	assert_int_equal(f->store.blocks.links.used, 0);
 	assert_int_equal(f->store.marks.used, 0);
 	put(f, 60000, 10, 3, 3);
 	check_bytes(f, 60000, 10);
@@ -250,7 +251,7 @@ static void test_jump_counts_what_goes(void **state)
 	assert_int_equal(loss.turns, 2);
 	assert_int_equal(loss.end, BASE + 410);
 	assert_int_equal(f->hold.end, BASE + 410);
-	assert_int_equal(f->store.blocks.used, 0);
+	assert_int_equal(f->store.blocks.links.used, 0);
 	assert_int_equal(f->store.marks.used, 0);
 	assert_int_equal(put(f, 410, 10, 12, 5).turns, 1);
 	check_turn(f, 409, 410, 3, 4);
@@ -272,7 +273,7 @@ static void test_skip_follows_without_keeping(void **state)
 	g = hold_skip(&f->hold, BASE + 150, 2, false, 1, 4);
 	assert_int_equal(g.turns, 1);
 	assert_int_equal(f->hold.end, BASE + 151);
-	assert_int_equal(f->store.blocks.used, 0);
+	assert_int_equal(f->store.blocks.links.used, 0);
 }
 
 static void test_too_far_ahead_is_stray(void **state)
@@ -290,8 +291,8 @@ static void test_full_takes_nothing(void **state)
 
 	while (!put(f, off, 1000, 1, 1).full)
 		off += 1000;
-	assert_in_range(off, (BLOCKS - 1) * CHAIN_DATA_BYTES - 1000,
-			BLOCKS * CHAIN_DATA_BYTES);
+	assert_in_range(off, (BLOCKS - 1) * CHAIN_BLOCK_BYTES - 1000,
+			BLOCKS * CHAIN_BLOCK_BYTES);
 	assert_int_equal(f->hold.end, BASE + off);
 	check_bytes(f, 0, off);
 	hold_release(&f->hold, &f->store, BASE + off, BASE);

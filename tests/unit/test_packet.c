@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "core/checksum.h"
 #include "core/packet.h"
 
 static const uint8_t payload[] = "a request of odd length";
@@ -126,18 +127,25 @@ static void test_headers_as_they_go_out(void **state)
 	assert_int_equal(b[7], 64);
 }
 
-static void test_payload_in_place(void **state)
+/* The same packet, whoever has put the payload there. */
+static void test_around_a_payload(void **state)
 {
-	struct segment seg = some_segment(false), again;
-	uint8_t bytes[2000];
-	size_t len;
-
 	(void)state;
-	seg.payload = bytes + packet_header_len(&seg);
-	memcpy(bytes + packet_header_len(&seg), payload, PAYLOAD_BYTES);
-	len = build(bytes, &seg);
-	assert_int_equal(packet_parse(&again, bytes, len, len), PACKET_OK);
-	assert_memory_equal(again.payload, payload, PAYLOAD_BYTES);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct segment seg = some_segment(v6);
+		size_t header = packet_header_len(&seg), len;
+		uint8_t want[2000], bytes[2000];
+		uint64_t sum;
+
+		sum = checksum_copy(bytes + header, payload, PAYLOAD_BYTES);
+		seg.payload = NULL;
+		len = packet_build_around(bytes, sizeof(bytes), &seg, sum, 77);
+		assert_int_equal(
+			packet_build_around(bytes, len - 1, &seg, sum, 77), 0);
+		seg.payload = payload;
+		assert_int_equal(build(want, &seg), len);
+		assert_memory_equal(bytes, want, len);
+	}
 }
 
 static void test_no_room(void **state)
@@ -392,7 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_headers_as_they_go_out),
-		cmocka_unit_test(test_payload_in_place),
+		cmocka_unit_test(test_around_a_payload),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_the_largest),
 		cmocka_unit_test(test_other_flags),

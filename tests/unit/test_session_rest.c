@@ -341,7 +341,7 @@ static void assert_works(const struct engine *e, uint32_t works)
 {
 	assert_int_equal(e->r->works.used, works);
 	assert_int_equal(e->r->store.stocks.used, 0);
-	assert_int_equal(e->r->store.blocks.used, 0);
+	assert_int_equal(e->r->store.blocks.links.used, 0);
 	assert_int_equal(e->r->store.marks.used, 0);
 }
 

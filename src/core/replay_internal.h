@@ -122,10 +122,10 @@ struct replay {
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */
 	uint16_t ip_id;
-	uint8_t next_link;
-	uint16_t told; /* notices that are given once: bit of type */
-	bool shut;     /* no packets are taken any more */
-	bool shedding; /* no new connection is copied */
+	uint8_t used_link; /* of each group: new sessions take it */
+	uint16_t told;	   /* notices that are given once: bit of type */
+	bool shut;	   /* no packets are taken any more */
+	bool shedding;	   /* no new connection is copied */
 	struct bucket packets, bits; /* sent */
 	uint64_t own_syns[REPLAY_SYNS];
 	uint64_t *syns; /* these, or those of all workers */

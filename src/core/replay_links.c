@@ -9,10 +9,12 @@
  * (replay_vouch.c), sessions are paused.
  *
  * Every route is told to one link of each of the target's intercepts, the one
- * that the session prefers or the next that is up. When a link comes or goes,
- * all routes are told again, a batch at a time; telling twice does no harm. One
- * that does not answer while another one does is as good as gone: its sessions
- * move, and move back when it answers.
+ * that the session prefers or the next that is up. All sessions prefer the same
+ * one, since each link that has anything of a batch costs both sides a system
+ * call and a wake-up; only when it is full do those that begin prefer the next.
+ * When a link comes or goes, all routes are told again, a batch at a time;
+ * telling twice does no harm. One that does not answer while another one does
+ * is as good as gone: its sessions move, and move back when it answers.
  * Before the first and behind the last of them each link is told that a round
  * begins and has ended, so that intercept can forget routes of which the end
  * was lost with a link.

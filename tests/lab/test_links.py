@@ -30,7 +30,8 @@ def sniff_links(lab):
 
 
 @pytest.mark.parametrize("links", [1, 3, 5])
-def test_every_link_carries_responses(lab, links):
+def test_one_link_carries_all_responses(lab, links):
+    """All are up; one is enough until it is full."""
     sniffer = sniff_links(lab)
     copy = lab.copy("-C", links)
     assert len(lab.online.sockets(LINK_PORT, "dport")) == links
@@ -41,12 +42,12 @@ def test_every_link_carries_responses(lab, links):
     copy.exact()
     seen = tcp_streams(sniffer.packets(), LINK_PORT)
     assert len(seen) == links
-    records = [sum(n for kind, n, _ in frames(s) if kind == RESPONSE)
-               for s in seen]
+    records = sorted(sum(n for kind, n, _ in frames(s) if kind == RESPONSE)
+                     for s in seen)
     # each of 1,500 answers has one header at least
-    assert sum(records) >= 1500
-    assert all(n >= 1500 / links / 2 for n in records), records
-    assert sum(records) == counter(copy.tcpcopy.ledgers()[-1], "responses")
+    assert records[-1] >= 1500
+    assert sum(records) == records[-1]
+    assert records[-1] == counter(copy.tcpcopy.ledgers()[-1], "responses")
 
 
 @pytest.mark.parametrize("most", [1, 7])

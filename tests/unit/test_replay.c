@@ -133,7 +133,7 @@ static void test_two_targets(void **state)
 	assert_null(engine_conn(e, &other.at, &e->targets[1].at));
 	assert_int_equal(ledger(e)->conns.answered, 3);
 	assert_int_equal(ledger(e)->remapped, 0);
-	assert_int_equal(e->links_used & 7, 5); /* by turns over all links */
+	assert_int_equal(e->links_used, 1 | 1 << 3); /* one of each three */
 }
 
 static void test_own_addresses_are_remapped(void **state)

@@ -175,17 +175,31 @@ static void test_sent_again_after_the_links_return(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 1);
 }
 
+/* For a moment: what begins from now on takes the next. */
+static void fill_link(struct engine *e, unsigned link_id)
+{
+	replay_on_link_room(e->r, link_id, false);
+	replay_on_link_room(e->r, link_id, true);
+}
+
+/* Nine clients, three for each link. */
+static void fill_all_links(struct engine *e)
+{
+	for (uint8_t i = 1; i <= 9; i++) {
+		struct client c = client_at(i, 5000);
+
+		client_syn(e, &c);
+		fill_link(e, (i - 1) % 3);
+	}
+}
+
 /* One of several links is enough, and takes the routes of the others. */
 static void test_the_last_link_takes_all(void **state)
 {
 	struct engine *e = *state;
 
 	engine_start(e);
-	for (uint8_t i = 1; i <= 9; i++) {
-		struct client c = client_at(i, 5000);
-
-		client_syn(e, &c);
-	}
+	fill_all_links(e);
 	assert_int_equal(e->links_used, 7);
 	e->links_used = 0;
 	replay_on_link(e->r, 0, false, e->now_us);
@@ -205,10 +219,7 @@ static void test_the_others_take_a_silent_links_routes(void **state)
 	struct client c;
 
 	engine_start(e);
-	for (uint8_t i = 1; i <= 9; i++) {
-		c = client_at(i, 5000);
-		client_syn(e, &c);
-	}
+	fill_all_links(e);
 	e->links_used = 0;
 	for (unsigned i = 0; i < 9; i++)
 		e->conns[i].routes = 0;
@@ -222,6 +233,7 @@ static void test_the_others_take_a_silent_links_routes(void **state)
 		c = client_at(i, 5000);
 		client_syn(e, &c);
 		client_send(e, &c, 100, 0);
+		fill_link(e, (i - 11) % 3);
 	}
 	assert_int_equal(e->links_used, 5);
 	replay_on_link_silence(e->r, 1, false, e->now_us);
@@ -452,6 +464,52 @@ static void test_relay_keeps_the_route_to_the_end(void **state)
 	assert_int_equal(e->conns[0].after_gone, 0);
 }
 
+/* The link by which this client's next request goes. */
+static unsigned link_of(struct engine *e, struct client *c, uint32_t acked)
+{
+	client_send(e, c, 100, acked);
+	return replay_packet_link(e->r);
+}
+
+/* Sessions share a link until that is full; those that begin then share the
+ * next one, and so on. */
+static void test_a_link_is_used_until_it_is_full(void **state)
+{
+	static const struct {
+		unsigned link, fills;
+	} steps[] = {{0, 0}, {1, 2}, {1, 1}, {2, 0}, {2, 2}, {0, 1}};
+	struct engine *e = *state;
+	struct client c[6];
+
+	e->cfg.relay = true;
+	engine_start(e);
+	for (uint8_t i = 0; i < 6; i++) {
+		c[i] = client_at((uint8_t)(i + 1), 5000);
+		client_syn(e, &c[i]);
+		assert_int_equal(link_of(e, &c[i], 0), steps[i].link);
+		fill_link(e, steps[i].fills);
+	}
+	engine_wait(e, 100000);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(link_of(e, &c[i], 100), steps[i].link);
+}
+
+/* That is the one that they would take as well. */
+static void test_the_next_of_a_full_link_that_stood_in(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	e->cfg.relay = true;
+	engine_start(e);
+	replay_on_link(e->r, 0, false, e->now_us);
+	client_syn(e, &a);
+	assert_int_equal(link_of(e, &a, 0), 1);
+	fill_link(e, 1);
+	client_syn(e, &b);
+	assert_int_equal(link_of(e, &b, 0), 2);
+}
+
 /* A full link keeps its own sessions only, and no silence is a loss. */
 static void test_relay_waits_for_room(void **state)
 {
@@ -464,6 +522,7 @@ static void test_relay_waits_for_room(void **state)
 		c[i] = client_at((uint8_t)(i + 1), 5000);
 		client_syn(e, &c[i]);
 		client_send(e, &c[i], 100, 0);
+		fill_link(e, i);
 	}
 	engine_wait(e, 100000);
 	for (unsigned i = 0; i < 3; i++)
@@ -677,6 +736,8 @@ int main(void)
 		TEST(test_answers_to_nobody),
 		TEST(test_nothing_is_due_when_all_is_over),
 		TEST(test_relay_keeps_the_route_to_the_end),
+		TEST(test_a_link_is_used_until_it_is_full),
+		TEST(test_the_next_of_a_full_link_that_stood_in),
 		TEST(test_relay_waits_for_room),
 		TEST(test_relay_timers_rest_while_a_link_is_full),
 		TEST(test_relay_when_a_full_link_is_silent),

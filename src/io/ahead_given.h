@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The packets that were given ahead and are still to come in the ring. */
+/* Packets that were given by the one of ring and socket, and are still to come
+ * by the other. */
 #ifndef IO_AHEAD_GIVEN_H
 #define IO_AHEAD_GIVEN_H
 
@@ -23,7 +24,7 @@ uint64_t ahead_given_sum(const uint8_t *l3, size_t cap_len, size_t wire_len);
 bool ahead_given_add(struct ahead_given *g, uint64_t sum);
 
 /* Whether it is one of them; then it is none any more. To be asked of every
- * packet of the ring, in its order. */
+ * packet of the other, in its order. */
 bool ahead_given_take(struct ahead_given *g, uint64_t sum);
 
 void ahead_given_clear(struct ahead_given *g);

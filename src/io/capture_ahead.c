@@ -13,8 +13,15 @@
  * is turned on in two steps. Its packets are thrown away (WAITING) until there
  * is a moment in which the ring is empty, the socket is, and the ring still is;
  * from then on they are given (ON). When its buffer overflows it is turned off,
- * with what it holds, and the ring gives the rest. So it is when the ring has
- * what was not given: the socket has more than one turn takes.
+ * with what it holds, and the ring gives the rest.
+ *
+ * The ring may have a packet that the socket has not given: the kernel gives it
+ * to the ring first, and a processor that was taken away in between (from a
+ * virtual machine, say) gives it to the socket milliseconds later. Then the
+ * ring gives it, and the socket's one is thrown away when it comes. So it goes
+ * for LATE_MAX of them; are there more, the socket has more than one turn
+ * takes, and is turned off. That is for 50 ms at least, in which all packets
+ * wait for their blocks.
  *
  * Packets are counted over spans of SPAN_US, or longer ones if nothing comes.
  */
@@ -31,6 +38,7 @@
 #define SPAN_US	      50000u
 #define DENSE_EACH_S  5000u
 #define RARE_EACH_S   2500u
+#define LATE_MAX      64u
 #define CONTROL_BYTES 64
 
 static void turn_off(struct capture_ahead *a)
@@ -107,7 +115,12 @@ static size_t read_packet(struct capture_ahead *a, uint32_t *overflows)
 	return (size_t)len;
 }
 
-/* Whether it may be given now; if not, the ring will. */
+static bool is_late(struct capture_ahead *a, uint64_t sum)
+{
+	return a->late.count > 0 && ahead_given_take(&a->late, sum);
+}
+
+/* Whether it may be given now; if not, the ring will or has. */
 static bool admit(struct capture_ahead *a, uint32_t overflows, size_t len)
 {
 	bool lost = overflows != a->overflows;
@@ -115,9 +128,14 @@ static bool admit(struct capture_ahead *a, uint32_t overflows, size_t len)
 	a->overflows = overflows;
 	if (a->state != AHEAD_ON)
 		return false;
-	if (!lost && len <= sizeof(a->packet) &&
-	    ahead_given_add(&a->given, ahead_given_sum(a->packet, len, len)))
-		return true;
+	if (!lost && len <= sizeof(a->packet)) {
+		uint64_t sum = ahead_given_sum(a->packet, len, len);
+
+		if (is_late(a, sum))
+			return false;
+		if (ahead_given_add(&a->given, sum))
+			return true;
+	}
 	turn_off(a);
 	return false;
 }
@@ -141,10 +159,15 @@ int capture_ahead_dispatch(struct capture_ahead *a, int budget, capture_cb *cb,
 bool capture_ahead_gave(struct capture_ahead *a, const uint8_t *l3,
 			size_t cap_len, size_t wire_len)
 {
-	if (a->given.count > 0 &&
-	    ahead_given_take(&a->given, ahead_given_sum(l3, cap_len, wire_len)))
+	uint64_t sum;
+
+	if (a->state != AHEAD_ON && a->given.count == 0)
+		return false;
+	sum = ahead_given_sum(l3, cap_len, wire_len);
+	if (a->given.count > 0 && ahead_given_take(&a->given, sum))
 		return true;
-	if (a->state == AHEAD_ON)
+	if (a->state == AHEAD_ON &&
+	    (a->late.count == LATE_MAX || !ahead_given_add(&a->late, sum)))
 		turn_off(a);
 	return false;
 }
@@ -185,5 +208,6 @@ void capture_ahead_pace(struct capture_ahead *a, unsigned packets,
 	if (!is_empty(ring))
 		return;
 	ahead_given_clear(&a->given);
+	ahead_given_clear(&a->late);
 	a->state = AHEAD_ON;
 }

@@ -24,7 +24,8 @@ struct capture_ahead {
 	uint32_t overflows;	  /* the socket's, so far */
 	uint64_t span_us;	  /* when the present span began */
 	uint32_t span_packets;	  /* given in it */
-	struct ahead_given given;
+	struct ahead_given given; /* still to come in the ring */
+	struct ahead_given late;  /* given by the ring, still to come here */
 	uint8_t packet[AHEAD_PACKET_BYTES];
 };
 

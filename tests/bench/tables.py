@@ -92,11 +92,16 @@ def median(values):
 def delay(results):
     return table(
         ["added delay, path", "p1 µs", "p50 µs", "p90 µs", "p99 µs",
-         "p99.9 µs", "requests", "exact %"],
-        [(f"1,000/s, {path}", *[number(r[f"p{p}_us"])
-                                for p in (1, 50, 90, 99, 99.9)],
-          number(r["requests"]), percent(r["exact_percent"]))
-         for _, path, r in results])
+         "p99.9 µs", "stolen %", "requests", "missed", "exact %"],
+        [row for _, path, r in results for row in
+         [(f"1,000/s, {path}", *_delays(r), percent(r["exact_percent"])),
+          (f"floor, {path}", *_delays(r["floor"]), "")]])
+
+
+def _delays(r):
+    return [*[number(r[f"p{p}_us"]) for p in (1, 50, 90, 99, 99.9)],
+            number(r["stolen_percent"]), number(r["requests"]),
+            number(r["missed"])]
 
 
 def idle(results):

@@ -69,11 +69,30 @@ def ksoftirqd_us():
                if _stat(pid)[0].startswith("ksoftirqd"))
 
 
+def _machine_ticks():
+    return list(map(int, _read("/proc/stat").split("\n", 1)[0].split()[1:9]))
+
+
 def machine_us():
     """Time in which any CPU was busy, whoever's it was."""
-    user, nice, system, _idle, _wait, irq, softirq = map(
-        int, _read("/proc/stat").split("\n", 1)[0].split()[1:8])
+    user, nice, system, _idle, _wait, irq, softirq, _stolen = _machine_ticks()
     return (user + nice + system + irq + softirq) * TICK_US
+
+
+class Stolen:
+    """How much of the time in which the CPUs had something to do a virtual
+    machine's host gave to others, since this was made."""
+
+    def __init__(self):
+        self.before = self._now()
+
+    def _now(self):
+        return machine_us() / TICK_US, _machine_ticks()[-1]
+
+    def percent(self):
+        busy, stolen = (now - then for now, then
+                        in zip(self._now(), self.before))
+        return 100 * stolen / max(busy + stolen, 1)
 
 
 class Meter:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import socket
 import subprocess
 
@@ -80,6 +81,17 @@ class Host:
         rest = ("LISTEN", "TIME-WAIT")
         return [line for line in lines.splitlines()
                 if not line.startswith(rest)]
+
+    def busiest_port(self, dport):
+        """Of our TCP connections to a port: that from which or to which most
+        has gone so far."""
+        lines = self.run("ss", "-HtniO", "state", "established",
+                         f"dport = :{dport}").stdout.splitlines()
+
+        def carried(line):
+            return sum(int(n) for n in
+                       re.findall(r"bytes_(?:acked|received):(\d+)", line))
+        return max(lines, key=carried).split()[2].split(":")[-1]
 
     def iptables(self, *rule, families=(4, 6)):
         for family in families:

@@ -29,6 +29,10 @@ def sniff_links(lab):
                    f"host {lab.online.addr} and host {lab.target.addr}")
 
 
+def responses(stream):
+    return sum(n for kind, n, _ in frames(stream) if kind == RESPONSE)
+
+
 @pytest.mark.parametrize("links", [1, 3, 5])
 def test_one_link_carries_all_responses(lab, links):
     """All are up; one is enough until it is full."""
@@ -42,12 +46,26 @@ def test_one_link_carries_all_responses(lab, links):
     copy.exact()
     seen = tcp_streams(sniffer.packets(), LINK_PORT)
     assert len(seen) == links
-    records = sorted(sum(n for kind, n, _ in frames(s) if kind == RESPONSE)
-                     for s in seen)
+    records = sorted(map(responses, seen))
     # each of 1,500 answers has one header at least
     assert records[-1] >= 1500
     assert sum(records) == records[-1]
     assert records[-1] == counter(copy.tcpcopy.ledgers()[-1], "responses")
+
+
+def test_another_link_takes_over(lab):
+    sniffer = sniff_links(lab)
+    copy = lab.copy()
+    lab.load(connections=30, requests=5)
+    copy.settle()
+    first = lab.online.busiest_port(LINK_PORT)
+    lab.online.run("ss", "-K", f"sport = :{first}")
+    lab.load(connections=300, concurrent=30, requests=5, seed=2)
+    copy.exact()
+    seen = tcp_streams(sniffer.packets(), LINK_PORT)
+    records = sorted(filter(None, map(responses, seen)))
+    assert len(records) >= 2 and records[0] >= 150
+    assert records[-1] >= 1500
 
 
 @pytest.mark.parametrize("most", [1, 7])

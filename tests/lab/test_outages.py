@@ -101,18 +101,12 @@ def test_every_link_reset(lab, links):
     in_time(measure)
 
 
-def link_port(lab):
-    """Of one that is up; those that were cut before do not end so soon."""
-    return next(line.split()[3].split(":")[-1]
-                for line in lab.online.sockets(LINK_PORT, "dport")
-                if line.startswith("ESTAB"))
-
-
 def test_one_link_of_three_reset(lab):
     def measure():
         run = Run(lab, seconds=8)
         for _ in range(3):
-            lab.online.run("ss", "-K", f"sport = :{link_port(lab)}")
+            lab.online.run("ss", "-K",
+                           f"sport = :{lab.online.busiest_port(LINK_PORT)}")
             run.goes_on()
         return run.finish()
     in_time(measure)
@@ -123,7 +117,7 @@ def test_one_link_of_three_cut(lab, mended):
     """Nothing comes or goes any more on it, and nobody says so."""
     def measure():
         run = Run(lab, seconds=5)
-        port = link_port(lab)
+        port = lab.online.busiest_port(LINK_PORT)
         rules = [("-p", "tcp", side, port, "-j", "DROP")
                  for side in ("--sport", "--dport")]
         lab.target.iptables("-I", "INPUT", *rules[0])

@@ -308,17 +308,23 @@ static void compact(struct peer *p)
 	p->tx_end = len;
 }
 
+/* What of the buffer lies behind an offset, up to the limit. */
+static size_t room_behind(size_t offset, size_t limit)
+{
+	return limit > offset ? limit - offset : 0;
+}
+
 static bool append(struct peer *p, const struct wire_msg *msg, size_t limit)
 {
 	size_t len = p->tx_end - p->tx_open, grown = 0;
 
 	if (p->tx_is_open)
 		grown = wire_append(p->tx + p->tx_open, len,
-				    limit > p->tx_open ? limit - p->tx_open : 0,
+				    room_behind(p->tx_open, limit),
 				    p->cfg.max_records, msg);
 	if (grown == 0) {
 		grown = wire_append(p->tx + p->tx_end, 0,
-				    limit > p->tx_end ? limit - p->tx_end : 0,
+				    room_behind(p->tx_end, limit),
 				    p->cfg.max_records, msg);
 		if (grown == 0)
 			return false;
@@ -369,6 +375,28 @@ bool peer_send(struct peer *p, const struct wire_msg *msg)
 	else
 		fail(p, PEER_OVERFLOW);
 	return false;
+}
+
+/* As peer_send() will do it with this packet or a shorter one. */
+uint8_t *peer_relay_slot(struct peer *p, size_t len)
+{
+	const struct wire_msg msg = {.type = WIRE_RELAY,
+				     .relay = {.len = (uint16_t)len}};
+	size_t limit = p->cfg.tx_bytes - CONTROL_ROOM, at = 0;
+
+	ASSERT(len <= WIRE_RELAY_MAX);
+	if (peer_relay_room(p) < room_for(&msg))
+		return NULL;
+	if (p->tx_end + room_for(&msg) > limit)
+		compact(p);
+	if (p->tx_is_open)
+		at = wire_relay_at(p->tx + p->tx_open, p->tx_end - p->tx_open,
+				   room_behind(p->tx_open, limit),
+				   p->cfg.max_records, len);
+	if (at > 0)
+		return p->tx + p->tx_open + at;
+	p->tx_is_open = false;
+	return p->tx + p->tx_end + WIRE_HEADER_BYTES + WIRE_RELAY_HEAD_BYTES;
 }
 
 size_t peer_tx_peek(struct peer *p, const uint8_t **buf)

@@ -140,6 +140,9 @@ size_t replay_next_packet(struct replay *r, uint8_t *slot, size_t slot_cap,
 			  uint64_t now_us);
 /* With relay: the link by which the last packet is to go, that of its route. */
 unsigned replay_packet_link(const struct replay *r);
+/* And the one by which the next packet will go, if the first that may have one
+ * has one; -1: none can be told. */
+int replay_packet_link_guess(const struct replay *r);
 /* From now on packets go by the links, or no longer. Targets that have not
  * answered have time to do so anew. */
 void replay_set_relay(struct replay *r, bool relay, uint64_t now_us);

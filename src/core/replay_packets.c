@@ -200,3 +200,8 @@ unsigned replay_packet_link(const struct replay *r)
 {
 	return r->packet_link;
 }
+
+int replay_packet_link_guess(const struct replay *r)
+{
+	return r->ready.head ? relay_link(r, r->ready.head) : -1;
+}

@@ -140,17 +140,14 @@ static uint8_t *put_record(uint8_t *to, const struct wire_msg *msg)
 	return to;
 }
 
-size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
-		   unsigned max_records, const struct wire_msg *msg)
+/* Where a record of len bytes goes, 0: it does not fit. */
+static size_t record_at(const uint8_t *frame, size_t frame_len, size_t cap,
+			unsigned max_records, enum wire_type type, size_t len)
 {
-	uint8_t record[WIRE_RECORD_MAX];
-	size_t len = (size_t)(put_record(record, msg) - record);
-	size_t more = msg->type == WIRE_RELAY ? msg->relay.len : 0;
-	uint16_t count = 0;
-
 	if (frame_len > 0) {
-		count = load_be16(frame + 6);
-		if (frame[4] != msg->type || count >= max_records ||
+		uint16_t count = load_be16(frame + 6);
+
+		if (frame[4] != type || count >= max_records ||
 		    count == UINT16_MAX)
 			return 0;
 	} else {
@@ -158,11 +155,33 @@ size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
 	}
 	if (cap > WIRE_FRAME_MAX)
 		cap = WIRE_FRAME_MAX;
-	if (frame_len + len + more > cap)
+	return frame_len + len > cap ? 0 : frame_len;
+}
+
+size_t wire_relay_at(const uint8_t *frame, size_t frame_len, size_t cap,
+		     unsigned max_records, size_t len)
+{
+	size_t at = record_at(frame, frame_len, cap, max_records, WIRE_RELAY,
+			      WIRE_RELAY_HEAD_BYTES + len);
+
+	return at > 0 ? at + WIRE_RELAY_HEAD_BYTES : 0;
+}
+
+size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
+		   unsigned max_records, const struct wire_msg *msg)
+{
+	uint8_t record[WIRE_RECORD_MAX];
+	size_t len = (size_t)(put_record(record, msg) - record);
+	size_t more = msg->type == WIRE_RELAY ? msg->relay.len : 0;
+	uint16_t count = frame_len > 0 ? load_be16(frame + 6) : 0;
+
+	frame_len = record_at(frame, frame_len, cap, max_records, msg->type,
+			      len + more);
+	if (frame_len == 0)
 		return 0;
 	memcpy(frame + frame_len, record, len);
 	frame_len += len;
-	if (more > 0)
+	if (more > 0 && msg->relay.l3 != frame + frame_len)
 		memcpy(frame + frame_len, msg->relay.l3, more);
 	frame_len += more;
 	store_be32(frame, (uint32_t)frame_len);

@@ -150,6 +150,11 @@ struct wire_msg {
 size_t wire_append(uint8_t *frame, size_t frame_len, size_t cap,
 		   unsigned max_records, const struct wire_msg *msg);
 
+/* Where in that frame the next RELAY has its packet, of at most len bytes. One
+ * that is there already is not copied by wire_append(). 0: does not fit. */
+size_t wire_relay_at(const uint8_t *frame, size_t frame_len, size_t cap,
+		     unsigned max_records, size_t len);
+
 /* Walks the records of one whole frame; borrows its bytes. */
 struct wire_reader {
 	const uint8_t *p;

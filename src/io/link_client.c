@@ -187,6 +187,13 @@ size_t link_client_room(const struct link_client *lc, unsigned link_id)
 	return is_up(l) ? peer_relay_room(l->stream.peer) : 0;
 }
 
+uint8_t *link_client_slot(struct link_client *lc, unsigned link_id, size_t len)
+{
+	struct link *l = &lc->links[link_id];
+
+	return is_up(l) ? peer_relay_slot(l->stream.peer, len) : NULL;
+}
+
 void link_client_flush(struct link_client *lc)
 {
 	for (unsigned i = 0; i < lc->count; i++)

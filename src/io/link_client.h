@@ -63,6 +63,9 @@ void link_client_send(struct link_client *lc, unsigned link_id,
 		      const struct wire_msg *msg);
 /* Bytes of RELAY records that the link is sure to take. */
 size_t link_client_room(const struct link_client *lc, unsigned link_id);
+/* Where the next thing that a link is sent may have its packet, if it is a
+ * RELAY of at most len bytes; NULL: no room. */
+uint8_t *link_client_slot(struct link_client *lc, unsigned link_id, size_t len);
 /* Writes what was queued, as far as the kernel takes it now; the rest follows
  * by itself. */
 void link_client_flush(struct link_client *lc);

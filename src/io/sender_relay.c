@@ -3,12 +3,15 @@
  * Theory of operation
  *
  * A committed packet becomes a RELAY record in its link's output; a flush has
- * the links written. A batch is as much as one write takes well, so that of
- * large packets no more piles up than the processor's cache holds. A link that
- * could not take another packet of the largest size is full until half of its
- * output is free again, so that what moves when it is compacted is no more than
- * what has been sent. Who makes packets is told of both, and makes none for a
- * full link: nothing is thrown away here unless the link is gone.
+ * the links written. Which link it takes is known only with the packet, but
+ * mostly it is the one that could be told before: the slot is in that one's
+ * output, and a packet for another is copied. A batch is as much as one write
+ * takes well, so that of large packets no more piles up than the processor's
+ * cache holds. A link that could not take another packet of the largest size is
+ * full until half of its output is free again, so that what moves when it is
+ * compacted is no more than what has been sent. Who makes packets is told of
+ * both, and makes none for a full link: nothing is thrown away here unless the
+ * link is gone.
  */
 #include "io/sender_relay.h"
 
@@ -24,7 +27,8 @@ struct sender_relay {
 	struct sender base;
 	struct sender_relay_config cfg;
 	struct link_client *links;
-	uint8_t *slot;
+	uint8_t *own_slot;  /* where no link has one */
+	uint8_t *slot;	    /* the one that was reserved last */
 	size_t batch_bytes; /* since the last flush */
 	bool *full;	    /* by link id */
 	unsigned full_count;
@@ -40,8 +44,19 @@ static uint8_t *relay_reserve(struct sender *s, size_t *cap)
 {
 	struct sender_relay *r = relay_of(s);
 
+	int link_id;
+
 	*cap = r->cfg.slot_bytes;
-	return r->links && r->batch_bytes < BATCH_BYTES ? r->slot : NULL;
+	if (!r->links || r->batch_bytes >= BATCH_BYTES)
+		return NULL;
+	link_id = r->cfg.link_guess(r->cfg.ctx);
+	r->slot = NULL;
+	if (link_id >= 0)
+		r->slot = link_client_slot(r->links, (unsigned)link_id,
+					   r->cfg.slot_bytes);
+	if (!r->slot)
+		r->slot = r->own_slot;
+	return r->slot;
 }
 
 static void set_full(struct sender_relay *r, unsigned link_id, bool full)
@@ -106,7 +121,7 @@ static void relay_close(struct sender *s)
 {
 	struct sender_relay *r = relay_of(s);
 
-	free(r->slot);
+	free(r->own_slot);
 	free(r->full);
 	free(r);
 }
@@ -128,9 +143,9 @@ int sender_relay_open(struct sender **out,
 		return -ENOMEM;
 	r->base.ops = &relay_ops;
 	r->cfg = *cfg;
-	r->slot = malloc(cfg->slot_bytes);
+	r->own_slot = malloc(cfg->slot_bytes);
 	r->full = calloc(cfg->links_count, sizeof(*r->full));
-	if (!r->slot || !r->full) {
+	if (!r->own_slot || !r->full) {
 		relay_close(&r->base);
 		return -ENOMEM;
 	}

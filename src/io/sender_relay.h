@@ -12,6 +12,8 @@ struct sender_relay_config {
 	unsigned links_count; /* link ids are below this */
 	/* The link by which the packet in the slot is to go. */
 	unsigned (*link_of)(void *ctx);
+	/* The one that it will be, as far as can be told before; or -1. */
+	int (*link_guess)(void *ctx);
 	/* From now on a link takes packets, or takes none. */
 	void (*room)(void *ctx, unsigned link_id, bool room);
 	void *ctx;

@@ -18,6 +18,11 @@ static unsigned link_of_packet(void *ctx)
 	return replay_packet_link(((struct app *)ctx)->replay);
 }
 
+static int link_guess(void *ctx)
+{
+	return replay_packet_link_guess(((struct app *)ctx)->replay);
+}
+
 static void on_room(void *ctx, unsigned link_id, bool room)
 {
 	replay_on_link_room(((struct app *)ctx)->replay, link_id, room);
@@ -30,6 +35,7 @@ int app_open_relay(struct app *a)
 		.slot_bytes = replay->relay_bytes,
 		.links_count = replay->group_count * replay->links_per_group,
 		.link_of = link_of_packet,
+		.link_guess = link_guess,
 		.room = on_room,
 		.ctx = a,
 	};

@@ -76,6 +76,19 @@ static void carry(struct peer *p, struct peer *far, size_t len)
 	}
 }
 
+/* The packet where the peer would have it, if it has room for more than that.
+ */
+static const uint8_t *slot_with(struct peer *p, const uint8_t *packet,
+				size_t len)
+{
+	uint8_t *slot = peer_relay_slot(p, 8 * len);
+
+	if (!slot)
+		return packet;
+	memcpy(slot, packet, len);
+	return slot;
+}
+
 static void send_many(struct peer *p, enum peer_role role, uint8_t how)
 {
 	static const enum wire_type types[2][4] = {
@@ -93,8 +106,11 @@ static void send_many(struct peer *p, enum peer_role role, uint8_t how)
 			.relay = {.l3 = packet, .len = sizeof(packet)}};
 	for (unsigned n = 1u << (how / 4 % 13); n > 0; n--) {
 		size_t room = peer_relay_room(p);
-		bool sent = peer_send(p, &msg);
+		bool sent;
 
+		if (msg.type == WIRE_RELAY && how % 2)
+			msg.relay.l3 = slot_with(p, packet, sizeof(packet));
+		sent = peer_send(p, &msg);
 		if (msg.type == WIRE_RELAY &&
 		    room >= WIRE_HEADER_BYTES + WIRE_RECORD_MAX + msg.relay.len)
 			ASSERT(sent);

@@ -10,7 +10,7 @@
 #include "tests/sim/net.h"
 
 #define MTU_BYTES   1500u
-#define SLOT_BYTES  65536u
+#define SLOT_BYTES  32000u
 #define SHEDDING_US 100000u
 #define LINKS_MAX   8u
 /* A link is full below the first, and takes packets again from the second: to
@@ -242,14 +242,26 @@ static void give_packet(struct sim *sim, const uint8_t *slot, size_t len)
 		net_to_target(sim, pkt);
 }
 
+/* In the link's output if that can be told, as the program does it. */
+static uint8_t *slot_for_packet(struct sim *sim)
+{
+	static uint8_t own[SLOT_BYTES];
+	int link_id = replay_packet_link_guess(sim->copier->engine);
+	uint8_t *slot = NULL;
+
+	if (sim->p.relay && link_id >= 0)
+		slot = links_slot(sim, (unsigned)link_id, SLOT_BYTES);
+	return slot ? slot : own;
+}
+
 /* Pulls out of the engine what it has, in the order that it asks for. */
 static unsigned pull(struct sim *sim)
 {
 	struct copier *c = sim->copier;
 	struct replay_notice notice;
 	struct wire_msg msg;
-	static uint8_t slot[SLOT_BYTES];
 	unsigned link_id, n = 0;
+	uint8_t *slot;
 	size_t len;
 
 	while (replay_next_msg(c->engine, &link_id, &msg)) {
@@ -257,8 +269,8 @@ static unsigned pull(struct sim *sim)
 		links_send(sim, link_id, &msg);
 		n++;
 	}
-	while (!sim->failed &&
-	       (len = replay_next_packet(c->engine, slot, sizeof(slot),
+	while (!sim->failed && (slot = slot_for_packet(sim)) &&
+	       (len = replay_next_packet(c->engine, slot, SLOT_BYTES,
 					 sim->now_us)) > 0) {
 		give_packet(sim, slot, len);
 		n++;

@@ -300,6 +300,13 @@ void links_send(struct sim *sim, unsigned link_id, const struct wire_msg *msg)
 		peer_send(e->peer, msg);
 }
 
+uint8_t *links_slot(struct sim *sim, unsigned link_id, size_t len)
+{
+	struct end *e = &sim->links->all[link_id].ends[0];
+
+	return e->up ? peer_relay_slot(e->peer, len) : NULL;
+}
+
 size_t links_room(const struct sim *sim, unsigned link_id)
 {
 	const struct end *e = &sim->links->all[link_id].ends[0];

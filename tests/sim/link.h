@@ -12,6 +12,8 @@ void links_free(struct sim *sim);
 void links_send(struct sim *sim, unsigned link_id, const struct wire_msg *msg);
 void links_reply(struct sim *sim, unsigned group, unsigned number,
 		 const struct wire_msg *msg);
+/* Where tcpcopy's next RELAY may have its packet, or NULL. */
+uint8_t *links_slot(struct sim *sim, unsigned link_id, size_t len);
 /* Bytes of packets that a link takes from tcpcopy. */
 size_t links_room(const struct sim *sim, unsigned link_id);
 /* Moves on what the peers have to write. */

@@ -363,6 +363,71 @@ static void test_relay_fills_its_room(void **state)
 	assert_int_equal(peer_relay_room(t->client), TX_BYTES - WIRE_FRAME_MAX);
 }
 
+/* What is fed to the server comes out of it as these packets, each at the
+ * place that it was written to. */
+static void assert_in_place(struct pair *t, uint8_t *const slots[],
+			    unsigned count)
+{
+	const uint8_t *bytes;
+	size_t len = peer_tx_peek(t->client, &bytes);
+	struct wire_msg m;
+	unsigned n = 0;
+
+	peer_on_bytes(t->server, bytes, len, T0);
+	while (peer_next_msg(t->server, &m)) {
+		if (m.type != WIRE_RELAY)
+			continue;
+		assert_ptr_equal(m.relay.l3, slots[n]);
+		for (unsigned i = 0; i < m.relay.len; i++)
+			assert_int_equal(m.relay.l3[i], (uint8_t)(n + i));
+		n++;
+	}
+	assert_int_equal(n, count);
+	peer_tx_advance(t->client, len);
+}
+
+/* In whatever frame they are: an open one, one that is too full or has another
+ * type, and after one that was handed out. */
+static void test_relay_is_written_in_place(void **state)
+{
+	struct pair *t = *state;
+	struct wire_msg route = msg_of(WIRE_ROUTE_ADD, 1);
+	uint8_t *slots[8];
+
+	shake_hands(t);
+	for (int round = 0; round < 20; round++) {
+		for (unsigned n = 0; n < 8; n++) {
+			uint16_t len = (uint16_t)(n % 3 ? 20 * n : 14000);
+			struct wire_msg m = {.type = WIRE_RELAY};
+
+			if (n == 2 || n == 5)
+				assert_true(peer_send(t->client, &route));
+			slots[n] = peer_relay_slot(t->client, 16000);
+			assert_non_null(slots[n]);
+			for (unsigned i = 0; i < len; i++)
+				slots[n][i] = (uint8_t)(n + i);
+			m.relay = (struct wire_relay){slots[n], len};
+			assert_true(peer_send(t->client, &m));
+		}
+		assert_in_place(t, slots, 8);
+	}
+}
+
+static void test_no_slot_without_room(void **state)
+{
+	const struct pair *t = *state;
+	struct wire_msg m = {.type = WIRE_RELAY};
+
+	assert_null(peer_relay_slot(t->server, 20));
+	shake_hands(*state);
+	while ((m.relay.l3 = peer_relay_slot(t->client, 9000))) {
+		m.relay.len = 9000;
+		assert_true(peer_send(t->client, &m));
+	}
+	assert_true(peer_relay_room(t->client) < 9100);
+	assert_non_null(peer_relay_slot(t->client, 100));
+}
+
 static void test_relay_before_hello(void **state)
 {
 	const struct pair *t = *state;
@@ -911,6 +976,8 @@ int main(void)
 		PAIR_TEST(test_broken_record),
 		cmocka_unit_test(test_wrong_direction),
 		PAIR_TEST(test_relay_fills_its_room),
+		PAIR_TEST(test_relay_is_written_in_place),
+		PAIR_TEST(test_no_slot_without_room),
 		PAIR_TEST(test_relay_before_hello),
 		PAIR_TEST(test_features_are_told),
 		PAIR_TEST(test_good_before_bad),

@@ -204,6 +204,7 @@ static void on_second(uv_timer_t *timer)
 			 "too slow or -q %" PRIu32 " too small",
 			 a->options->queue_length);
 	a->dropped = dropped;
+	app_look_relay(a);
 	send_status(a);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/privileges.h"
 #include "intercept/app.h"
-#include "io/sender_raw.h"
+#include "io/sender_lo.h"
 
 /* Larger packets go by themselves, from where they are. Not a power of two, or
  * all slots would meet in the same lines of the cache. */
@@ -18,8 +18,6 @@
 
 int app_open_relay(struct app *a)
 {
-	const struct sender_raw_config cfg = {
-		.slot_bytes = SLOT_BYTES, .v4 = true, .v6 = true, .cuts = true};
 	int rc;
 
 	if (a->options->relay_count == 0)
@@ -29,8 +27,8 @@ int app_open_relay(struct app *a)
 			"--relay: CAP_NET_RAW is missing: run it as "
 			"root, or setcap cap_net_admin,cap_net_raw=ep "
 			"on its binary");
-	rc = sender_raw_open(&a->inject, &cfg);
-	return rc ? app_refuse("--relay: raw socket: %s", strerror(-rc)) : 0;
+	rc = sender_lo_open(&a->inject, SLOT_BYTES);
+	return rc ? app_refuse("--relay: raw sockets: %s", strerror(-rc)) : 0;
 }
 
 void app_free_relay(struct app *a)
@@ -58,7 +56,7 @@ static void inject(struct sender *s, const struct wire_relay *relay)
 	uint8_t *slot;
 
 	if (relay->len > SLOT_BYTES) {
-		sender_raw_send(s, relay->l3, relay->len);
+		sender_lo_send(s, relay->l3, relay->len);
 		return;
 	}
 	slot = s->ops->reserve(s, &cap);
@@ -87,6 +85,12 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 		return;
 	}
 	inject(a->inject, relay);
+}
+
+void app_look_relay(struct app *a)
+{
+	if (a->inject)
+		sender_lo_look(a->inject);
 }
 
 void app_flush_relay(struct app *a)

@@ -4,7 +4,7 @@
  * one way and nothing else.
  *
  *   raw     IPPROTO_RAW socket
- *   link    AF_PACKET, frames to the next hop's MAC
+ *   link    AF_PACKET, frames to the next hop's MAC; to an own address on lo
  *   stream  in a TCP connection to somebody who reads them, one write a batch
  *
  * They are TCP segments over IPv4 without the ACK flag: a listening socket

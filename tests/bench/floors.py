@@ -93,7 +93,8 @@ def stream(world, lab, scale):
 
 def inject(world, lab, scale):
     lab.serve(lab.target, lab_module.TARGET_PORT)
-    return _request(world, lab.target, "raw", scale, lab)
+    return _request(world, lab.target, "link", scale, lab, "lo",
+                    "00:00:00:00:00:00")
 
 
 def queue(world, lab, scale):

@@ -156,7 +156,7 @@ def setcap(lab):
     (lambda lab: (), default_user()), (lambda lab: only(BOTH), NOBODY),
     (setcap, NOBODY)], ids=["root", "capabilities", "setcap"])
 def test_relay(lab, servers, start, user):
-    """Its raw socket is open, and what opened it is given up."""
+    """Its sockets are open, and what opened them is given up."""
     intercept = lab.start_intercept(*RELAY, wrap=start(lab))
     assert_harmless(lab, "intercept", intercept.pid, user)
     tcpcopy = lab.start_tcpcopy(*X, "--path", "relay")

@@ -154,6 +154,67 @@ def test_strict_source_check(lab):
     copy.exact()
 
 
+def passed_output(lab):
+    """So many injected packets have passed the target's OUTPUT since the last
+    time; frames on lo do not."""
+    total = 0
+    for tool in ("iptables", "ip6tables"):
+        lines = lab.target.run(tool, "-w", "-nvxL", "OUTPUT", "-Z").stdout
+        total += sum(int(line.split()[0]) for line in lines.splitlines()
+                     if f"dpt:{TARGET_PORT}" in line)
+    return total
+
+
+def injected(program):
+    return program.ledger()["inject"]["sent"]
+
+
+@pytest.mark.parametrize("v6", [False, True])
+def test_frames_on_lo(lab, v6):
+    """Where they are taken whatever their source is, they go so; what is
+    longer goes by a raw socket, in its place."""
+    lab.target.iptables("-I", "OUTPUT", "-p", "tcp", "--dport", TARGET_PORT)
+    addr, source = f"{lab.target.addr}", {}
+    to = f"{lab.online.addr}:{ONLINE_PORT}"
+    if v6:
+        addr, source = f"[{lab.target.addr6}]", {"source": CLIENTS6}
+        to = f"[{lab.online.addr6}]:{ONLINE_PORT}"
+    copy = relay(lab, transfer=f"{ONLINE_PORT}-{addr}:{TARGET_PORT}")
+    lab.load(to, connections=20, concurrent=10, requests=20, **source)
+    wait_until(lambda: injected(copy.intercept) > 400)
+    assert passed_output(lab) == 0
+    lab.load(to, connections=20, concurrent=10, requests=40,
+             request_size="24-9000", **source)
+    ledger = copy.exact()
+    assert 0 < passed_output(lab) < ledger["send"]["sent"]
+    assert counter(ledger, "packets_resent") == 0
+
+
+@pytest.mark.parametrize("device", ["lo", "all"])
+def test_a_filter_of_sources_on_lo(lab, device):
+    """Comes and goes under load, with no way back to the clients."""
+    conf = f"net.ipv4.conf.{device}.rp_filter"
+    lab.target.iptables("-I", "OUTPUT", "-p", "tcp", "--dport", TARGET_PORT,
+                        families=(4,))
+    copy = relay(lab)
+    load = lab.load_start(connections=20, concurrent=20, requests=250,
+                          think_ms=30)
+
+    def by_raw_sockets():
+        passed_output(lab)
+        before = injected(copy.intercept)
+        wait_until(lambda: injected(copy.intercept) > before + 20)
+        return passed_output(lab) > 0
+
+    assert not by_raw_sockets()
+    for value in (1, 0, 1):
+        lab.target.run("sysctl", "-qw", f"{conf}={value}")
+        wait_until(lambda: by_raw_sockets() == bool(value))
+    assert "lo has an rp_filter" in copy.intercept.err()
+    load.done()
+    copy.exact()
+
+
 def drop_foreign(lab):
     """As a cloud does: what comes from online must have its address."""
     lab.router.run("nft", "add table bridge spoof")

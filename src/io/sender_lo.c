@@ -7,8 +7,11 @@
  * that a packet socket gives to lo is in the receiver's queue at once. But it
  * has no route with it, so that on its way in rp_filter asks for the way back
  * to its source, which there need not be. Therefore IPv4 goes so only while lo
- * has no rp_filter (the kernel takes the larger of lo's and that of all). IPv6
- * has none.
+ * has no rp_filter (the kernel takes the larger of lo's and that of all), and
+ * while no network as a whole is local here: with routing rules, as the
+ * guard's, what comes from a local address is dropped without any rp_filter,
+ * and that clients have no address of this host is known only of addresses.
+ * IPv6 is not asked for its source.
  *
  * A slot has room for an Ethernet header in front of its packet. What is to go
  * by the raw sockets is copied to them. Before one way is taken, what waits for
@@ -31,7 +34,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
 #include "base/log.h"
+#include "io/netlink.h"
 #include "io/packet_pieces.h"
 #include "io/sender_batch.h"
 #include "io/sender_raw.h"
@@ -48,6 +55,7 @@ struct sender_lo {
 	bool looked;
 	int fd; /* -1: there is no packet socket */
 	int all_fd, lo_fd;
+	struct netlink *nl; /* NULL: none */
 	size_t slot_bytes, step_bytes;
 	uint8_t *slots;
 	unsigned count;
@@ -163,6 +171,8 @@ static void lo_close(struct sender *s)
 	close_fd(l->fd);
 	close_fd(l->all_fd);
 	close_fd(l->lo_fd);
+	if (l->nl)
+		netlink_close(l->nl);
 	free(l->slots);
 	free(l);
 }
@@ -183,16 +193,62 @@ static bool is_zero(int fd)
 	       !memcmp(text, "0\n", sizeof(text));
 }
 
+/* -EEXIST for a local network other than 127.0.0.0/8. */
+static int on_route(void *ctx, const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+	bool loopback = false;
+
+	(void)ctx;
+	if (nlh->nlmsg_type != RTM_NEWROUTE ||
+	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*rtm))
+		return -EBADMSG;
+	if (rtm->rtm_table != RT_TABLE_LOCAL || rtm->rtm_type != RTN_LOCAL ||
+	    rtm->rtm_dst_len == 32)
+		return 0;
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
+		const uint8_t *dst = mnl_attr_get_payload(attr);
+
+		if (mnl_attr_get_type(attr) == RTA_DST &&
+		    mnl_attr_get_payload_len(attr) == 4)
+			loopback = dst[0] == 127 && rtm->rtm_dst_len >= 8;
+	}
+	return loopback ? 0 : -EEXIST;
+}
+
+/* All that is local are single addresses. */
+static bool only_addresses_are_local(struct sender_lo *l)
+{
+	_Alignas(8) uint8_t buf[64];
+	struct nlmsghdr *nlh;
+	struct rtmsg *rtm;
+
+	if (!l->nl)
+		return false;
+	nlh = mnl_nlmsg_put_header(buf);
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = netlink_seq(l->nl);
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = AF_INET;
+	mnl_attr_put_u32(nlh, RTA_TABLE, RT_TABLE_LOCAL);
+	return netlink_ask(l->nl, nlh, on_route, NULL) == 0;
+}
+
 void sender_lo_look(struct sender *s)
 {
 	struct sender_lo *l = lo_of(s);
-	bool v4 = l->fd >= 0 && is_zero(l->all_fd) && is_zero(l->lo_fd);
+	bool v4 = l->fd >= 0 && is_zero(l->all_fd) && is_zero(l->lo_fd) &&
+		  only_addresses_are_local(l);
 
 	if (!l->looked || v4 != l->v4)
 		log_info("IPv4 packets of --relay are injected %s",
 			 v4	     ? "as frames on lo"
 			 : l->fd < 0 ? "by raw sockets: lo takes no frames"
-				     : "by raw sockets: lo has an rp_filter");
+				     : "by raw sockets: lo has an rp_filter, "
+				       "or a network is local here");
 	l->looked = true;
 	l->v4 = v4;
 }
@@ -239,6 +295,8 @@ int sender_lo_open(struct sender **out, size_t slot_bytes)
 	l->v6 = l->fd >= 0;
 	l->all_fd = open(CONF "all/rp_filter", O_RDONLY | O_CLOEXEC);
 	l->lo_fd = open(CONF "lo/rp_filter", O_RDONLY | O_CLOEXEC);
+	if (netlink_open(&l->nl, NETLINK_ROUTE))
+		l->nl = NULL;
 	rc = l->slots ? sender_raw_open(&l->raw, &raw) : -ENOMEM;
 	if (rc < 0) {
 		lo_close(&l->base);

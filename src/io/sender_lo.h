@@ -9,7 +9,7 @@
 /* slot_bytes: largest packet to be committed. 0 or -errno (-EPERM: CAP_NET_RAW
  * is missing). */
 int sender_lo_open(struct sender **out, size_t slot_bytes);
-/* Looks what rp_filter of lo is now: to be called every second. */
+/* Looks whether frames are taken now: to be called every second. */
 void sender_lo_look(struct sender *s);
 /* A packet of any size at once, behind what is committed; not kept. */
 void sender_lo_send(struct sender *s, const uint8_t *l3, size_t len);

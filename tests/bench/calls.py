@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import loads
+from usage import pids_for_perf
 
 CALLS = ("epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "recvmmsg",
          "recvmsg", "recvfrom", "sendmmsg", "sendmsg", "sendto", "read",
@@ -21,7 +22,7 @@ def _count(pid):
     events = [f"syscalls:sys_enter_{call}" for call in CALLS]
     return subprocess.Popen(
         ["perf", "stat", "-x,", "-e", ",".join(events + ["context-switches"]),
-         "-p", str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+         "-p", pids_for_perf(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import loads
+from usage import pids_for_perf
 from world import lab_module
 
 HERTZ = 4000
@@ -83,7 +84,7 @@ def _record(lab, name, pid):
     data = lab.path(name + ".perf")
     perf = subprocess.Popen(
         ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(HERTZ), "-g",
-         "-o", data, "-p", str(pid)],
+         "-o", data, "-p", pids_for_perf(pid)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return perf, data
 

@@ -41,6 +41,10 @@ def family(pid):
     return found
 
 
+def pids_for_perf(pid):
+    return ",".join(map(str, family(pid)))
+
+
 def _tasks_us(pid):
     total = 0
     with contextlib.suppress(OSError):

@@ -13,7 +13,8 @@
  * link that has an answer of it. Under load the loop would wake up for a few
  * packets at a time, since they come faster than one by one but slower than
  * they are dealt with. So when the last batch was no small one, the next gets a
- * moment to gather. What comes one by one, or after a pause, never waits.
+ * moment to gather, a longer one if other workers get a part of the packets.
+ * What comes one by one, or after a pause, never waits.
  *
  * The engine holds a bounded number of messages: they are pulled at least once
  * every DIVERT_BATCH events, also in the middle of a long read from a link.
@@ -34,10 +35,11 @@
 
 #define ROUTES_MAX 1048576
 /* After a batch of so many packets the next one, if it comes so soon, has this
- * long to gather. */
-#define BUSY_PACKETS 4
-#define BUSY_US	     5000
-#define GATHER_US    250
+ * long to gather, times the workers that share them. */
+#define BUSY_PACKETS   4
+#define BUSY_US	       5000
+#define GATHER_US      250
+#define GATHER_MOST_US 1000
 
 /* ---- the engine's output ---- */
 
@@ -129,6 +131,13 @@ static enum verdict on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
 				b->now_us);
 }
 
+static void let_gather(const struct app *a)
+{
+	unsigned us = GATHER_US * a->options->workers;
+
+	clock_sleep_us(us < GATHER_MOST_US ? us : GATHER_MOST_US);
+}
+
 static void on_queue(uv_poll_t *poll, int status, int events)
 {
 	struct app *a = poll->data;
@@ -137,7 +146,7 @@ static void on_queue(uv_poll_t *poll, int status, int events)
 
 	(void)events;
 	if (a->gather && b.now_us < a->batch_us + BUSY_US) {
-		clock_sleep_us(GATHER_US);
+		let_gather(a);
 		b.now_us = clock_us();
 	}
 	n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packet, &b);

@@ -15,6 +15,9 @@
 #include "core/checksum.h"
 #include "core/seq.h"
 
+#define CACHE_LINE_BYTES 64u
+#define FETCH_BYTES	 192u /* a small request has no more */
+
 struct link {
 	uint32_t next;
 };
@@ -158,12 +161,27 @@ uint64_t chain_read(struct chain *c, const struct chain_pool *blocks,
 
 		sum = checksum_join(sum, checksum_copy(out + done, from, n),
 				    done);
-		/* what lies behind it is asked for next */
-		__builtin_prefetch(from + n);
-		__builtin_prefetch(from + n + 64);
 		done += n;
 	}
 	return sum;
+}
+
+void chain_fetch(const struct chain *c, const struct chain_pool *blocks,
+		 uint32_t seq)
+{
+	uint32_t at = seq - c->base, n = at / CHAIN_BLOCK_BYTES;
+	uint32_t block = c->reads.block;
+	const uint8_t *from;
+
+	if (block != POOL_NONE && c->reads.n + 1 == n)
+		block = link_at(blocks, block)->next;
+	else if (c->reads.n != n)
+		return;
+	if (block == POOL_NONE)
+		return;
+	from = bytes_at(blocks, block) + at % CHAIN_BLOCK_BYTES;
+	for (uint32_t i = 0; i < FETCH_BYTES; i += CACHE_LINE_BYTES)
+		__builtin_prefetch(from + i);
 }
 
 /* The chain has lost its first blocks. */

@@ -50,6 +50,10 @@ void chain_write(struct chain *c, const struct chain_pool *blocks, uint32_t seq,
 /* Returns their sum (checksum.h). */
 uint64_t chain_read(struct chain *c, const struct chain_pool *blocks,
 		    uint32_t seq, uint8_t *out, uint32_t len);
+/* What lies at seq comes into the cache, if chain_read() has got there or near.
+ */
+void chain_fetch(const struct chain *c, const struct chain_pool *blocks,
+		 uint32_t seq);
 /* Gives back the blocks with nothing but bytes before seq. */
 void chain_drop_before(struct chain *c, struct chain_pool *blocks,
 		       uint32_t seq);

@@ -431,7 +431,6 @@ uint32_t hold_close_need(const struct hold *h)
 const struct hold_turn *
 hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 {
-	const struct hold_turn *turn;
 	uint32_t index;
 
 	if (h->stock == POOL_NONE)
@@ -439,12 +438,31 @@ hold_turn_after(const struct hold *h, const struct hold_store *st, uint32_t seq)
 	index = stock_of(h, st)->turns;
 	while (index != POOL_NONE && seq_leq(turn_at(st, index)->start, seq))
 		index = turn_at(st, index)->next;
+	return index == POOL_NONE ? NULL : turn_at(st, index);
+}
+
+void hold_fetch(const struct hold *h, const struct hold_store *st,
+		unsigned step)
+{
+	struct stock *k;
+	uint32_t index;
+
+	if (h->stock == POOL_NONE)
+		return;
+	k = stock_of(h, st);
+	if (step == 0) {
+		__builtin_prefetch(k);
+		return;
+	}
+	index = k->turns;
+	for (unsigned i = 1; i < step && index != POOL_NONE; i++)
+		index = turn_at(st, index)->next;
 	if (index == POOL_NONE)
-		return NULL;
-	turn = turn_at(st, index);
-	if (turn->next != POOL_NONE) /* is asked for when this one has gone */
-		__builtin_prefetch(turn_at(st, turn->next));
-	return turn;
+		return;
+	__builtin_prefetch(turn_at(st, index));
+	if (step == HOLD_FETCH_STEPS - 1)
+		chain_fetch(&k->chain, &st->blocks,
+			    turn_at(st, turn_at(st, k->turns)->next)->start);
 }
 
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,

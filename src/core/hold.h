@@ -97,6 +97,13 @@ uint32_t hold_close_need(const struct hold *h);
 const struct hold_turn *hold_turn_after(const struct hold *h,
 					const struct hold_store *st,
 					uint32_t seq);
+/* What will be asked for when the first turn that is kept has been answered
+ * comes into the cache: the turns up to the third, and the second one's bytes.
+ * Each step needs what the one before it has brought; so several holds should
+ * take each step together. */
+#define HOLD_FETCH_STEPS 4u
+void hold_fetch(const struct hold *h, const struct hold_store *st,
+		unsigned step);
 /* Copies [seq, seq + len), which must be kept; their sum (checksum.h). */
 uint64_t hold_read(const struct hold *h, const struct hold_store *st,
 		   uint32_t seq, uint8_t *out, uint32_t len);

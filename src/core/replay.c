@@ -10,6 +10,8 @@
  */
 #include "core/replay_internal.h"
 
+#include "core/check.h"
+
 /* Copies that a connection to this address and port should have. */
 static uint32_t share_of(const struct replay *r, const struct endpoint *online)
 {
@@ -90,6 +92,49 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 	replay_settle(r, c, now_us);
 }
 
+static void fetch(const void *object, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch((const uint8_t *)object + at);
+}
+
+/* Their copies are all over the memory, and each step to what a response needs
+ * waits for the one before: all of them take each step together. */
+static void fetch_ahead(struct replay *r, const struct wire_response *resps,
+			size_t count)
+{
+	const struct copy *copies[REPLAY_RESPONSES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if ((uint32_t)resps[i].route_id < r->copies.fresh)
+			fetch(replay_copy_at(r, (uint32_t)resps[i].route_id),
+			      sizeof(struct copy));
+	for (size_t i = 0; i < count; i++) {
+		const struct copy *c = copy_of_route(r, resps[i].route_id);
+
+		if (!c)
+			continue;
+		copies[n++] = c;
+		fetch(c->flow, sizeof(*c->flow));
+		if (c->work)
+			fetch(c->work, sizeof(*c->work));
+	}
+	for (unsigned step = 0; step < HOLD_FETCH_STEPS; step++)
+		for (size_t i = 0; i < n; i++)
+			hold_fetch(&copies[i]->flow->hold, &r->store, step);
+}
+
+void replay_on_responses(struct replay *r, const struct wire_response *resps,
+			 size_t count, uint64_t now_us)
+{
+	ASSERT(count <= REPLAY_RESPONSES);
+	r->now_us = now_us;
+	fetch_ahead(r, resps, count);
+	for (size_t i = 0; i < count; i++)
+		on_response(r, &resps[i], now_us);
+}
+
 /* Another tcpcopy has the tuple: take one from the pool. Our SYN may have
  * opened something at the target all the same, so an RST goes on the old tuple
  * before it is given up. */
@@ -126,7 +171,7 @@ void replay_on_msg(struct replay *r, unsigned link_id,
 {
 	r->now_us = now_us;
 	if (msg->type == WIRE_RESPONSE)
-		on_response(r, &msg->response, now_us);
+		replay_on_responses(r, &msg->response, 1, now_us);
 	else if (msg->type == WIRE_ROUTE_REFUSED)
 		on_refused(r, msg->route.route_id, now_us);
 	else if (msg->type == WIRE_STATUS)

@@ -118,6 +118,11 @@ void replay_on_packet(struct replay *r, const uint8_t *l3, size_t cap_len,
 /* A message from a link that is up. */
 void replay_on_msg(struct replay *r, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us);
+/* Several responses, at most REPLAY_RESPONSES; what they need is fetched into
+ * the cache together. */
+#define REPLAY_RESPONSES 16u
+void replay_on_responses(struct replay *r, const struct wire_response *resps,
+			 size_t count, uint64_t now_us);
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us);
 /* A link that is up has not answered for a while, but another one to the same

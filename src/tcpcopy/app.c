@@ -144,9 +144,11 @@ static bool drained(const struct app *a)
 /* true: there is more. */
 static bool take_out(struct app *a)
 {
-	uint64_t now_us = clock_us();
+	uint64_t now_us;
 	bool more = true;
 
+	app_take_responses(a);
+	now_us = clock_us();
 	/* What had no room may have some now. */
 	a->sender->ops->flush(a->sender);
 	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {

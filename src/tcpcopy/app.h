@@ -54,6 +54,8 @@ struct app {
 	struct dry_target *dry_target;		      /* NULL: not a dry run */
 	struct wire_status status[REPLAY_GROUPS_MAX]; /* last heard */
 	bool heard[REPLAY_GROUPS_MAX];
+	struct wire_response responses[REPLAY_RESPONSES]; /* to be taken */
+	size_t response_count;
 
 	bool ready;	     /* captures run */
 	bool file_ended;     /* and the engine was told */
@@ -95,6 +97,8 @@ bool app_leave_silent_relay(struct app *a);
 
 /* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);
+/* Gives the engine the responses that have come since. */
+void app_take_responses(struct app *a);
 /* app_report.c: the ledger, to the log and to --json, or to the head. */
 void app_report(struct app *a, bool final);
 /* Captures begin. */

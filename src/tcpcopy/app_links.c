@@ -44,6 +44,14 @@ static bool check_workers(struct app *a, unsigned link_id, const char *text)
 	return false;
 }
 
+void app_take_responses(struct app *a)
+{
+	if (a->response_count)
+		replay_on_responses(a->replay, a->responses, a->response_count,
+				    clock_us());
+	a->response_count = 0;
+}
+
 static void on_up(void *ctx, unsigned link_id)
 {
 	struct app *a = ctx;
@@ -68,6 +76,13 @@ static void on_msg(void *ctx, unsigned link_id, const struct wire_msg *msg)
 	struct app *a = ctx;
 	unsigned group = link_id / a->plan.replay.links_per_group;
 
+	if (msg->type == WIRE_RESPONSE) {
+		a->responses[a->response_count++] = msg->response;
+		if (a->response_count == REPLAY_RESPONSES)
+			app_take_responses(a);
+		return;
+	}
+	app_take_responses(a);
 	if (msg->type == WIRE_STATUS) {
 		a->status[group] = msg->status;
 		a->heard[group] = true;
@@ -80,6 +95,7 @@ static void on_down(void *ctx, unsigned link_id, const char *why)
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
 
+	app_take_responses(a); /* while their link still stands */
 	log_warn("link %u to intercept at %s is lost: %s", link_id,
 		 intercept_of(a, link_id, text), why);
 	replay_on_link(a->replay, link_id, false, clock_us());
@@ -90,6 +106,7 @@ static void on_silent(void *ctx, unsigned link_id, bool silent)
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
 
+	app_take_responses(a);
 	log_write(silent ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
 		  "link %u to intercept at %s %s", link_id,
 		  intercept_of(a, link_id, text),

@@ -411,6 +411,45 @@ static void test_not_ours(void **state)
 	assert_int_equal(e->packets, 0);
 }
 
+static struct wire_response answer_of(const struct target_conn *c)
+{
+	return (struct wire_response){.route_id = c->route.route_id,
+				      .seq = c->snd_nxt,
+				      .ack = c->rcv_nxt,
+				      .payload_len = 100,
+				      .wnd = 60000,
+				      .flags = TCP_ACK | TCP_PSH};
+}
+
+/* Several at once, of which some are for nobody: each is what it would have
+ * been alone. */
+static void test_responses_together(void **state)
+{
+	struct engine *e = *state;
+	struct client c[2] = {client_at(1, 5000), client_at(2, 5000)};
+	struct wire_response resps[5];
+
+	e->mode = TARGET_HOLDS;
+	engine_start(e);
+	for (unsigned i = 0; i < 2; i++) {
+		client_syn(e, &c[i]);
+		for (unsigned n = 0; n < 3 + i; n++)
+			client_send(e, &c[i], 400, n ? 100 : 0);
+		assert_int_equal(e->conns[i].bytes, 400);
+		resps[4 * i] = answer_of(&e->conns[i]);
+		e->conns[i].snd_nxt += 100;
+	}
+	resps[1] = resps[2] = resps[3] = resps[0]; /* the same once more, */
+	resps[2].route_id += 1ull << 32;	   /* of another generation, */
+	resps[3].route_id |= UINT32_MAX;	   /* of no copy */
+	replay_on_responses(e->r, resps, 5, e->now_us);
+	engine_pull(e);
+	assert_int_equal(ledger(e)->responses_stale, 2);
+	assert_int_equal(ledger(e)->turns.answered, 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(e->conns[i].bytes, 800);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
@@ -434,6 +473,7 @@ int main(void)
 		TEST(test_reset_of_the_connection_before),
 		TEST(test_a_turn_that_waited_is_sent_again),
 		TEST(test_not_ours),
+		TEST(test_responses_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

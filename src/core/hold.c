@@ -445,7 +445,7 @@ void hold_fetch(const struct hold *h, const struct hold_store *st,
 		unsigned step)
 {
 	struct stock *k;
-	uint32_t index;
+	uint32_t index, before = POOL_NONE;
 
 	if (h->stock == POOL_NONE)
 		return;
@@ -455,14 +455,14 @@ void hold_fetch(const struct hold *h, const struct hold_store *st,
 		return;
 	}
 	index = k->turns;
-	for (unsigned i = 1; i < step && index != POOL_NONE; i++)
+	for (unsigned i = 1; i < step && index != POOL_NONE; i++) {
+		before = index;
 		index = turn_at(st, index)->next;
-	if (index == POOL_NONE)
-		return;
-	__builtin_prefetch(turn_at(st, index));
-	if (step == HOLD_FETCH_STEPS - 1)
-		chain_fetch(&k->chain, &st->blocks,
-			    turn_at(st, turn_at(st, k->turns)->next)->start);
+	}
+	if (index != POOL_NONE)
+		__builtin_prefetch(turn_at(st, index));
+	if (step == HOLD_FETCH_STEPS - 1 && before != k->turns)
+		chain_fetch(&k->chain, &st->blocks, turn_at(st, before)->start);
 }
 
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,

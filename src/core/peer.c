@@ -357,6 +357,11 @@ size_t peer_relay_room(const struct peer *p)
 	return may_speak(p) && used < limit ? limit - used : 0;
 }
 
+size_t peer_control_room(const struct peer *p)
+{
+	return p->cfg.tx_bytes - (p->tx_end - p->tx_start);
+}
+
 bool peer_send(struct peer *p, const struct wire_msg *msg)
 {
 	bool may_shed = msg->type == WIRE_RESPONSE || msg->type == WIRE_RELAY;

@@ -77,6 +77,8 @@ bool peer_next_msg(struct peer *p, struct wire_msg *msg);
 bool peer_send(struct peer *p, const struct wire_msg *msg);
 /* Bytes of RELAY records that are sure to fit. */
 size_t peer_relay_room(const struct peer *p);
+/* Bytes of messages other than those and RESPONSE that are sure to fit. */
+size_t peer_control_room(const struct peer *p);
 /* Where a RELAY may have its packet, of at most len <= WIRE_RELAY_MAX bytes, so
  * that it need not be copied when it is the next thing that is sent. NULL: no
  * room. */

@@ -293,7 +293,7 @@ void replay_open_copy(struct replay *r, struct copy *c, uint64_t now_us)
 		return;
 	}
 	c->generation = r->next_generation++;
-	c->link = r->used_link;
+	c->link = replay_new_link(r, c);
 	tuples_note_syn(r->tuples, c->tuple, iss);
 	replay_note_syn(r, c->target, iss, now_us);
 	session_open(&c->work->session, iss, now_us);

@@ -295,6 +295,8 @@ void replay_on_first_response(struct replay *r, struct target *t,
 void replay_push_msg(struct replay *r, struct copy *c);
 /* The link of a group that serves who prefers this number, -1: none is up. */
 int replay_pick_link(const struct replay *r, unsigned group, unsigned number);
+/* The number that a new session is to prefer. */
+uint8_t replay_new_link(struct replay *r, const struct copy *c);
 /* It has to answer (again) before it gets more than one session a second. */
 void replay_forget_proof(struct target *t, uint64_t now_us);
 /* After what a target is reached by, or who vouches for it, has changed. */

@@ -11,7 +11,8 @@
  * Every route is told to one link of each of the target's intercepts, the one
  * that the session prefers or the next that is up. All sessions prefer the same
  * one, since each link that has anything of a batch costs both sides a system
- * call and a wake-up; only when it is full do those that begin prefer the next.
+ * call and a wake-up. With relay those that begin while it is full or gone
+ * prefer the next that is neither.
  * When a link comes or goes, all routes are told again, a batch at a time;
  * telling twice does no harm. One that does not answer while another one does
  * is as good as gone: its sessions move, and move back when it answers.
@@ -40,6 +41,25 @@ int replay_pick_link(const struct replay *r, unsigned group, unsigned number)
 			return (int)id;
 	}
 	return -1;
+}
+
+uint8_t replay_new_link(struct replay *r, const struct copy *c)
+{
+	unsigned each = r->cfg.links_per_group;
+	unsigned group = r->targets[c->target].cfg.relay_group;
+
+	if (!r->cfg.relay)
+		return r->used_link;
+	for (unsigned i = 0; i < each; i++) {
+		unsigned number = (r->used_link + i) % each;
+		unsigned id = group * each + number;
+
+		if (r->link_up[id] && !r->link_full[id]) {
+			r->used_link = (uint8_t)number;
+			break;
+		}
+	}
+	return r->used_link;
 }
 
 static struct copy *pop_waiting(struct target *t)

@@ -50,22 +50,11 @@ void replay_release_held(struct replay *r)
 	r->held = (struct copy_list){0};
 }
 
-/* What begins from now on takes the next one, if it would take this. */
-static void leave_link(struct replay *r, unsigned link_id)
-{
-	unsigned each = r->cfg.links_per_group;
-
-	if (replay_pick_link(r, link_id / each, r->used_link) == (int)link_id)
-		r->used_link = (uint8_t)((link_id + 1) % each);
-}
-
 void replay_on_link_room(struct replay *r, unsigned link_id, bool room)
 {
 	r->link_full[link_id] = !room;
 	if (room)
 		replay_release_held(r);
-	else
-		leave_link(r, link_id);
 }
 
 /* The last line: nothing goes anywhere but to a configured target. */

@@ -39,7 +39,7 @@
 #define BUSY_PACKETS   4
 #define BUSY_US	       5000
 #define GATHER_US      250
-#define GATHER_MOST_US 1000
+#define GATHER_MOST_US 500
 
 /* ---- the engine's output ---- */
 

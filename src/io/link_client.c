@@ -201,6 +201,15 @@ void link_client_flush(struct link_client *lc)
 			link_stream_settle(&lc->links[i].stream);
 }
 
+bool link_client_takes(const struct link_client *lc, size_t bytes)
+{
+	for (unsigned i = 0; i < lc->count; i++)
+		if (is_up(&lc->links[i]) &&
+		    peer_control_room(lc->links[i].stream.peer) < bytes)
+			return false;
+	return true;
+}
+
 bool link_client_pending(const struct link_client *lc)
 {
 	for (unsigned i = 0; i < lc->count; i++)

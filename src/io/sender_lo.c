@@ -13,6 +13,11 @@
  * and that clients have no address of this host is known only of addresses.
  * IPv6 is not asked for its source.
  *
+ * A SYN goes by the raw sockets. What connection tracking sees first on the way
+ * out has its addresses settled there; a frame that began a connection would
+ * meet the rules for those that arrive, and one with DNAT would send it away
+ * from here.
+ *
  * A slot has room for an Ethernet header in front of its packet. What is to go
  * by the raw sockets is copied to them. Before one way is taken, what waits for
  * the other leaves, so that packets keep their order.
@@ -28,6 +33,8 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,14 +53,18 @@
 #define CONF "/proc/sys/net/ipv4/conf/"
 /* The packet behind the header is aligned. */
 #define HEAD_BYTES 16
+/* Of the looks this one asks for all local routes, of which there may be many.
+ */
+#define ROUTES_EVERY 10u
 
 struct sender_lo {
 	struct sender base;
 	struct sender *raw;
-	bool raw_waits; /* something has been committed to it */
-	bool v4, v6;	/* go by fd */
-	bool looked;
-	int fd; /* -1: there is no packet socket */
+	bool raw_waits;		     /* something has been committed to it */
+	bool v4, v6;		     /* go by fd */
+	bool looked, only_addresses; /* of the last look */
+	unsigned looks;		     /* at routes, or not yet */
+	int fd;			     /* -1: there is no packet socket */
 	int all_fd, lo_fd;
 	struct netlink *nl; /* NULL: none */
 	size_t slot_bytes, step_bytes;
@@ -110,16 +121,32 @@ static void give_to_raw(struct sender_lo *l, const uint8_t *l3, size_t len)
 	l->raw_waits = true;
 }
 
+/* A plain TCP packet, without extension headers in IPv6. */
+static bool has_syn(const uint8_t *l3, bool v4)
+{
+	size_t header = v4 ? (l3[0] & 15) * 4u : sizeof(struct ip6_hdr);
+
+	return l3[header + 13] & TH_SYN;
+}
+
+static bool goes_as_frame(const struct sender_lo *l, const uint8_t *l3,
+			  size_t len, bool v4)
+{
+	return len <= PACKET_PIECE_BYTES && (v4 ? l->v4 : l->v6) &&
+	       !has_syn(l3, v4);
+}
+
 static void lo_commit(struct sender *s, size_t len)
 {
 	struct sender_lo *l = lo_of(s);
 	uint8_t *frame = l->slots + l->count * l->step_bytes + HEAD_BYTES -
 			 ETHER_HDR_LEN;
-	bool v4 = frame[ETHER_HDR_LEN] >> 4 == 4;
+	uint8_t *l3 = frame + ETHER_HDR_LEN;
+	bool v4 = l3[0] >> 4 == 4;
 	uint16_t proto = htons(v4 ? ETHERTYPE_IP : ETHERTYPE_IPV6);
 
-	if (len > PACKET_PIECE_BYTES || !(v4 ? l->v4 : l->v6)) {
-		give_to_raw(l, frame + ETHER_HDR_LEN, len);
+	if (!goes_as_frame(l, l3, len, v4)) {
+		give_to_raw(l, l3, len);
 		return;
 	}
 	flush_raw(l);
@@ -237,20 +264,32 @@ static bool only_addresses_are_local(struct sender_lo *l)
 	return netlink_ask(l->nl, nlh, on_route, NULL) == 0;
 }
 
+/* Why IPv4 packets do not go as frames, NULL: they do. */
+static const char *find_hindrance(struct sender_lo *l)
+{
+	if (l->fd < 0)
+		return "lo takes no frames";
+	if (!is_zero(l->all_fd) || !is_zero(l->lo_fd))
+		return "lo has an rp_filter";
+	if (l->looks++ % ROUTES_EVERY == 0)
+		l->only_addresses = only_addresses_are_local(l);
+	return l->only_addresses ? NULL : "a whole network is local here";
+}
+
 void sender_lo_look(struct sender *s)
 {
 	struct sender_lo *l = lo_of(s);
-	bool v4 = l->fd >= 0 && is_zero(l->all_fd) && is_zero(l->lo_fd) &&
-		  only_addresses_are_local(l);
+	const char *hindrance = find_hindrance(l);
 
-	if (!l->looked || v4 != l->v4)
-		log_info("IPv4 packets of --relay are injected %s",
-			 v4	     ? "as frames on lo"
-			 : l->fd < 0 ? "by raw sockets: lo takes no frames"
-				     : "by raw sockets: lo has an rp_filter, "
-				       "or a network is local here");
+	if (hindrance && (!l->looked || l->v4))
+		log_info("IPv4 packets of --relay are injected by raw "
+			 "sockets: %s",
+			 hindrance);
+	else if (!hindrance && !l->v4)
+		log_info("IPv4 packets of --relay are injected as frames on "
+			 "lo");
 	l->looked = true;
-	l->v4 = v4;
+	l->v4 = !hindrance;
 }
 
 /* Of no protocol: nothing is received. */

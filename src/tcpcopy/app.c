@@ -27,6 +27,10 @@
 #define PUMP_BATCHES   16u
 #define BATCH_PACKETS  64u
 #define DRAIN_US       1000000u
+/* Of a record at its longest, in a frame of its own. */
+#define MESSAGES_AT_ONCE 256u
+#define MESSAGES_BYTES                                                         \
+	(MESSAGES_AT_ONCE * (WIRE_HEADER_BYTES + WIRE_RECORD_MAX))
 
 _Static_assert(BATCH_PACKETS <= DRY_BATCH,
 	       "the dry target keeps the answers to a batch");
@@ -43,22 +47,39 @@ int app_refuse(int exit_code, const char *fmt, ...)
 
 /* ---- what the engine has for us ---- */
 
-static bool send_messages(struct app *a)
+/* As many as a link with room for MESSAGES_BYTES takes; how many. */
+static unsigned send_some_messages(struct app *a)
 {
 	struct wire_msg msg;
-	unsigned link_id;
-	bool any = false;
+	unsigned link_id, count = 0;
 
-	while (replay_next_msg(a->replay, &link_id, &msg)) {
-		any = true;
+	while (count < MESSAGES_AT_ONCE &&
+	       replay_next_msg(a->replay, &link_id, &msg)) {
+		count++;
 		if (a->dry_target)
 			dry_target_on_msg(a->dry_target, &msg);
 		else
 			link_client_send(a->links, link_id, &msg);
 	}
-	if (any && a->links)
+	if (count && a->links)
 		link_client_flush(a->links);
-	return any;
+	return count;
+}
+
+/* false: some may be left, for which a link has no room now. *any: some were
+ * sent. */
+static bool send_messages(struct app *a, bool *any)
+{
+	unsigned count = MESSAGES_AT_ONCE;
+
+	*any = false;
+	while (count == MESSAGES_AT_ONCE) {
+		if (a->links && !link_client_takes(a->links, MESSAGES_BYTES))
+			return false;
+		count = send_some_messages(a);
+		*any |= count > 0;
+	}
+	return true;
 }
 
 /* One batch at most. */
@@ -132,6 +153,7 @@ static void stop(struct app *a)
 	for (size_t i = 0; i < a->capture_count; i++)
 		if (a->captures[i].polled)
 			uv_poll_stop(&a->captures[i].poll);
+	app_take_responses(a);
 	replay_shutdown(a->replay, clock_us());
 }
 
@@ -145,19 +167,20 @@ static bool drained(const struct app *a)
 static bool take_out(struct app *a)
 {
 	uint64_t now_us;
-	bool more = true;
+	bool more = true, told;
 
 	app_take_responses(a);
 	now_us = clock_us();
 	/* What had no room may have some now. */
 	a->sender->ops->flush(a->sender);
 	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {
-		more = send_messages(a);
-		more |= send_packets(a, now_us) > 0;
+		/* A session's packets go behind its route. */
+		if (send_messages(a, &more))
+			more |= send_packets(a, now_us) > 0;
 		take_dry_answers(a, now_us);
 	}
 	/* What the last packets have left to say. */
-	send_messages(a);
+	send_messages(a, &told);
 	return more;
 }
 

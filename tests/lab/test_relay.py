@@ -172,8 +172,9 @@ def injected(program):
 @pytest.mark.parametrize("v6", [False, True])
 def test_frames_on_lo(lab, v6):
     """Where they are taken whatever their source is, they go so; what is
-    longer goes by a raw socket, in its place."""
-    lab.target.iptables("-I", "OUTPUT", "-p", "tcp", "--dport", TARGET_PORT)
+    longer goes by a raw socket, in its place, and so does a SYN."""
+    lab.target.iptables("-I", "OUTPUT", "-p", "tcp", "--dport", TARGET_PORT,
+                        "!", "--syn")
     addr, source = f"{lab.target.addr}", {}
     to = f"{lab.online.addr}:{ONLINE_PORT}"
     if v6:
@@ -190,12 +191,10 @@ def test_frames_on_lo(lab, v6):
     assert counter(ledger, "packets_resent") == 0
 
 
-@pytest.mark.parametrize("device", ["lo", "all"])
-def test_a_filter_of_sources_on_lo(lab, device):
-    """Comes and goes under load, with no way back to the clients."""
-    conf = f"net.ipv4.conf.{device}.rp_filter"
+def under_load(lab):
+    """And whether packets other than SYN go by raw sockets now."""
     lab.target.iptables("-I", "OUTPUT", "-p", "tcp", "--dport", TARGET_PORT,
-                        families=(4,))
+                        "!", "--syn", families=(4,))
     copy = relay(lab)
     load = lab.load_start(connections=20, concurrent=20, requests=250,
                           think_ms=30)
@@ -205,7 +204,14 @@ def test_a_filter_of_sources_on_lo(lab, device):
         before = injected(copy.intercept)
         wait_until(lambda: injected(copy.intercept) > before + 20)
         return passed_output(lab) > 0
+    return copy, load, by_raw_sockets
 
+
+@pytest.mark.parametrize("device", ["lo", "all"])
+def test_a_filter_of_sources_on_lo(lab, device):
+    """Comes and goes under load, with no way back to the clients."""
+    conf = f"net.ipv4.conf.{device}.rp_filter"
+    copy, load, by_raw_sockets = under_load(lab)
     assert not by_raw_sockets()
     for value in (1, 0, 1):
         lab.target.run("sysctl", "-qw", f"{conf}={value}")
@@ -213,6 +219,35 @@ def test_a_filter_of_sources_on_lo(lab, device):
     assert "lo has an rp_filter" in copy.intercept.err()
     load.done()
     copy.exact()
+
+
+def test_a_local_network(lab):
+    """Of which the clients are, so that with routing rules their frames would
+    be dropped."""
+    lab.target.run("ip", "rule", "add", "pref", "500", "lookup", "main")
+    lab.target.run("ip", "route", "add", "local", "198.51.100.0/24", "dev",
+                   "lo")
+    copy, load, by_raw_sockets = under_load(lab)
+    assert by_raw_sockets()
+    assert "a whole network is local" in copy.intercept.err()
+    load.done()
+    copy.exact()
+
+
+def test_a_rule_that_sends_away_what_arrives(lab):
+    """Is not for what is injected."""
+    away = "203.0.113.77"
+    lab.target.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    lab.target.run("ip", "route", "add", away, "dev", "eth0")
+    lab.target.iptables("-t", "nat", "-I", "PREROUTING", "-p", "tcp",
+                        "--dport", TARGET_PORT, "-j", "DNAT",
+                        "--to-destination", f"{away}:{TARGET_PORT}",
+                        families=(4,))
+    sniffer = Sniffer(lab.target, f"host {away} or arp host {away}")
+    copy = relay(lab)
+    lab.load(connections=50, concurrent=10, requests=10)
+    copy.exact()
+    assert not list(sniffer.packets())
 
 
 def drop_foreign(lab):

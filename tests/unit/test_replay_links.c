@@ -175,21 +175,22 @@ static void test_sent_again_after_the_links_return(void **state)
 	assert_int_equal(ledger(e)->turns.answered, 1);
 }
 
-/* For a moment: what begins from now on takes the next. */
-static void fill_link(struct engine *e, unsigned link_id)
+/* Those with a bit in the mask are. */
+static void fill_links(struct engine *e, unsigned mask)
 {
-	replay_on_link_room(e->r, link_id, false);
-	replay_on_link_room(e->r, link_id, true);
+	for (unsigned i = 0; i < 3; i++)
+		replay_on_link_room(e->r, i, !(mask >> i & 1));
 }
 
 /* Nine clients, three for each link. */
 static void fill_all_links(struct engine *e)
 {
-	for (uint8_t i = 1; i <= 9; i++) {
-		struct client c = client_at(i, 5000);
+	for (uint8_t i = 0; i < 9; i++) {
+		struct client c = client_at((uint8_t)(i + 1), 5000);
 
+		fill_links(e, 1u << (i + 2) % 3);
 		client_syn(e, &c);
-		fill_link(e, (i - 1) % 3);
+		fill_links(e, 0);
 	}
 }
 
@@ -198,6 +199,7 @@ static void test_the_last_link_takes_all(void **state)
 {
 	struct engine *e = *state;
 
+	e->cfg.relay = true;
 	engine_start(e);
 	fill_all_links(e);
 	assert_int_equal(e->links_used, 7);
@@ -218,6 +220,7 @@ static void test_the_others_take_a_silent_links_routes(void **state)
 	struct engine *e = *state;
 	struct client c;
 
+	e->cfg.relay = true;
 	engine_start(e);
 	fill_all_links(e);
 	e->links_used = 0;
@@ -231,9 +234,10 @@ static void test_the_others_take_a_silent_links_routes(void **state)
 	/* nor do new ones take it */
 	for (uint8_t i = 11; i <= 19; i++) {
 		c = client_at(i, 5000);
+		fill_links(e, 1u << i % 3);
 		client_syn(e, &c);
 		client_send(e, &c, 100, 0);
-		fill_link(e, (i - 11) % 3);
+		fill_links(e, 0);
 	}
 	assert_int_equal(e->links_used, 5);
 	replay_on_link_silence(e->r, 1, false, e->now_us);
@@ -476,8 +480,8 @@ static unsigned link_of(struct engine *e, struct client *c, uint32_t acked)
 static void test_a_link_is_used_until_it_is_full(void **state)
 {
 	static const struct {
-		unsigned link, fills;
-	} steps[] = {{0, 0}, {1, 2}, {1, 1}, {2, 0}, {2, 2}, {0, 1}};
+		unsigned full, link;
+	} steps[] = {{0, 0}, {1, 1}, {0, 1}, {4, 1}, {6, 0}, {1, 1}};
 	struct engine *e = *state;
 	struct client c[6];
 
@@ -485,9 +489,10 @@ static void test_a_link_is_used_until_it_is_full(void **state)
 	engine_start(e);
 	for (uint8_t i = 0; i < 6; i++) {
 		c[i] = client_at((uint8_t)(i + 1), 5000);
+		fill_links(e, steps[i].full);
 		client_syn(e, &c[i]);
 		assert_int_equal(link_of(e, &c[i], 0), steps[i].link);
-		fill_link(e, steps[i].fills);
+		fill_links(e, 0);
 	}
 	engine_wait(e, 100000);
 	for (unsigned i = 0; i < 6; i++)
@@ -505,7 +510,7 @@ static void test_the_next_of_a_full_link_that_stood_in(void **state)
 	replay_on_link(e->r, 0, false, e->now_us);
 	client_syn(e, &a);
 	assert_int_equal(link_of(e, &a, 0), 1);
-	fill_link(e, 1);
+	fill_links(e, 2);
 	client_syn(e, &b);
 	assert_int_equal(link_of(e, &b, 0), 2);
 }
@@ -520,9 +525,10 @@ static void test_relay_waits_for_room(void **state)
 	engine_start(e);
 	for (uint8_t i = 0; i < 3; i++) {
 		c[i] = client_at((uint8_t)(i + 1), 5000);
+		fill_links(e, 7 & ~(1u << i));
 		client_syn(e, &c[i]);
 		client_send(e, &c[i], 100, 0);
-		fill_link(e, i);
+		fill_links(e, 0);
 	}
 	engine_wait(e, 100000);
 	for (unsigned i = 0; i < 3; i++)

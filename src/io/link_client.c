@@ -203,10 +203,13 @@ void link_client_flush(struct link_client *lc)
 
 bool link_client_takes(const struct link_client *lc, size_t bytes)
 {
-	for (unsigned i = 0; i < lc->count; i++)
-		if (is_up(&lc->links[i]) &&
-		    peer_control_room(lc->links[i].stream.peer) < bytes)
+	for (unsigned i = 0; i < lc->count; i++) {
+		const struct link *l = &lc->links[i];
+
+		if (is_up(l) && !l->silent &&
+		    peer_control_room(l->stream.peer) < bytes)
 			return false;
+	}
 	return true;
 }
 

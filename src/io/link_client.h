@@ -66,8 +66,8 @@ size_t link_client_room(const struct link_client *lc, unsigned link_id);
 /* Where the next thing that a link is sent may have its packet, if it is a
  * RELAY of at most len bytes; NULL: no room. */
 uint8_t *link_client_slot(struct link_client *lc, unsigned link_id, size_t len);
-/* Whether each link that is up is sure to take so many bytes of messages other
- * than these. */
+/* Whether each link that is up and not silent is sure to take so many bytes of
+ * messages other than these. */
 bool link_client_takes(const struct link_client *lc, size_t bytes);
 /* Writes what was queued, as far as the kernel takes it now; the rest follows
  * by itself. */

@@ -21,6 +21,7 @@ int syscalls_restrict(void)
 
 #include <asm/termbits.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -160,6 +161,14 @@ static int add_limits(scmp_filter_ctx ctx)
 	return add(ctx, SCMP_ACT_ALLOW, "prlimit64", 1, args);
 }
 
+/* To run the programs that have been loaded, and no more of what it can do. */
+static int add_bpf(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp args[] = {is(0, BPF_PROG_TEST_RUN)};
+
+	return add(ctx, SCMP_ACT_ALLOW, "bpf", 1, args);
+}
+
 static int fill(scmp_filter_ctx ctx)
 {
 	int err = add_names(ctx, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
@@ -173,6 +182,8 @@ static int fill(scmp_filter_ctx ctx)
 		err = add_ioctls(ctx);
 	if (!err)
 		err = add_sockets(ctx);
+	if (!err)
+		err = add_bpf(ctx);
 	return err ? err : add_limits(ctx);
 }
 

@@ -17,7 +17,7 @@ void sender_batch_room(int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-static void note_refused(struct sender_stats *stats, unsigned count, int err)
+void sender_batch_refused(struct sender_stats *stats, unsigned count, int err)
 {
 	stats->refused += count;
 	stats->last_errno = err;
@@ -55,15 +55,15 @@ void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
 			at += (unsigned)n;
 		} else if (errno == EAGAIN) {
 			/* No room: the others would meet the same. */
-			note_refused(stats, packets_in(packets, at, count),
-				     ENOBUFS);
+			sender_batch_refused(
+				stats, packets_in(packets, at, count), ENOBUFS);
 			at = count;
 		} else if (errno == EMSGSIZE && too_long &&
 			   too_long(fd, &msgs[at].msg_hdr, stats)) {
 			at++;
 		} else if (errno != EINTR) {
-			note_refused(stats, packets_in(packets, at, at + 1),
-				     errno);
+			sender_batch_refused(
+				stats, packets_in(packets, at, at + 1), errno);
 			at++;
 		}
 	}

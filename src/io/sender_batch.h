@@ -25,4 +25,7 @@ void sender_batch_send(int fd, struct mmsghdr *msgs, const unsigned *packets,
 		       unsigned count, sender_too_long *too_long,
 		       struct sender_stats *stats);
 
+/* The kernel did not take so many packets: counts, and says why. */
+void sender_batch_refused(struct sender_stats *stats, unsigned count, int err);
+
 #endif

@@ -2,52 +2,36 @@
 /*
  * Theory of operation
  *
- * A slot has room for an Ethernet header in front of its packet, and before
- * that for what the kernel is told of the frame. A committed packet finds its
- * next hop by its destination, gets the headers, and waits for the flush; if it
- * continues the one before it (gso.c), only its payload follows that one's. One
- * whose next hop has no MAC that holds is copied to the other sender instead,
- * and the slot is free again. So nothing is lost while the kernel resolves a
- * neighbour, and it has a reason to: it knows nothing of frames. The qdisc is
- * not passed by: this host's shaping holds for copies, too.
+ * A committed packet finds its next hop by its destination, gets the headers,
+ * and waits in a batch (frame_batch.c) for the flush; if it continues the one
+ * before it (gso.c), only its payload follows that one's. One whose next hop
+ * has no MAC that holds is copied to the other sender instead, and the slot is
+ * free again. So nothing is lost while the kernel resolves a neighbour, and it
+ * has a reason to: it knows nothing of frames. The qdisc is not passed by: this
+ * host's shaping holds for copies, too.
  */
 #include "io/sender_link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/ethernet.h>
-#include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "io/frame_batch.h"
 #include "io/gso.h"
-#include "io/sender_batch.h"
 
-#define TOLD_BYTES sizeof(struct virtio_net_hdr)
-/* The packet behind the headers is aligned. */
-#define HEAD_BYTES 32
-#define PAD_BYTES  (HEAD_BYTES - ETHER_HDR_LEN - TOLD_BYTES)
-#define V4_DST_AT  16
-#define V6_DST_AT  24
+#define V4_DST_AT 16
+#define V6_DST_AT 24
 
 struct sender_link {
 	struct sender base;
 	struct sender_link_config cfg;
-	int fd;
-	size_t step_bytes; /* from slot to slot */
-	uint8_t *slots;
-	unsigned used; /* slots, and iov */
-	unsigned count;
-	bool tells;	 /* before each frame stands what it is */
-	struct gso last; /* of msgs[count - 1] */
-	uint8_t *last_l3;
-	unsigned packets[SENDER_BATCH]; /* of each message */
-	struct mmsghdr msgs[SENDER_BATCH];
-	struct iovec iov[SENDER_BATCH];
-	struct sockaddr_ll to[SENDER_BATCH];
+	struct frame_batch *frames;
+	struct gso last;	   /* of the last frame */
+	uint8_t *last_l3;	   /* NULL: nothing can continue it */
 	struct next_hop *last_hop; /* found */
 	struct sender_stats own;   /* by this one alone */
 	struct sender_stats stats; /* with the other's */
@@ -58,17 +42,10 @@ static struct sender_link *link_of(struct sender *s)
 	return (struct sender_link *)s;
 }
 
-static uint8_t *l3_at(const struct sender_link *l, unsigned i)
-{
-	return l->slots + i * l->step_bytes + HEAD_BYTES;
-}
-
 static uint8_t *link_reserve(struct sender *s, size_t *cap)
 {
-	struct sender_link *l = link_of(s);
-
-	*cap = l->cfg.slot_bytes;
-	return l->used < SENDER_BATCH ? l3_at(l, l->used) : NULL;
+	*cap = link_of(s)->cfg.slot_bytes;
+	return frame_batch_packet(link_of(s)->frames);
 }
 
 static struct next_hop *hop_of(struct sender_link *l, const uint8_t *l3)
@@ -108,12 +85,10 @@ static void give_to_other(struct sender_link *l, const uint8_t *l3, size_t len)
 /* The last frame is complete: its header, and what the kernel is told of it. */
 static void end_frame(struct sender_link *l)
 {
-	struct virtio_net_hdr told = {0};
+	struct virtio_net_hdr told;
 	struct gso_cut cut;
 
-	if (!l->last_l3)
-		return;
-	if (gso_end(&l->last, l->last_l3, &cut))
+	if (l->last_l3 && gso_end(&l->last, l->last_l3, &cut)) {
 		told = (struct virtio_net_hdr){
 			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 			.gso_type = cut.v4 ? VIRTIO_NET_HDR_GSO_TCPV4
@@ -123,59 +98,41 @@ static void end_frame(struct sender_link *l)
 			.csum_start = (uint16_t)(ETHER_HDR_LEN + cut.sum_start),
 			.csum_offset = cut.sum_at,
 		};
-	memcpy(l->last_l3 - ETHER_HDR_LEN - TOLD_BYTES, &told, TOLD_BYTES);
+		frame_batch_tell(l->frames, &told);
+	}
 	l->last_l3 = NULL;
 }
 
 static void begin_frame(struct sender_link *l, const struct next_hop *hop,
 			uint8_t *l3, size_t len)
 {
-	unsigned i = l->count++;
-	uint8_t *frame = l3 - ETHER_HDR_LEN;
-	size_t told_bytes = l->tells ? TOLD_BYTES : 0;
-	uint16_t proto = htons(l3[0] >> 4 == 4 ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+	struct ether_header *ether = (void *)(l3 - sizeof(*ether));
 
 	end_frame(l);
 	gso_begin(&l->last, l3, len);
 	l->last_l3 = l3;
-	l->packets[i] = 1;
-	memcpy(frame, hop->mac, MAC_BYTES);
-	memcpy(frame + MAC_BYTES, hop->device.mac, MAC_BYTES);
-	memcpy(frame + 2 * MAC_BYTES, &proto, sizeof(proto));
-	l->iov[l->used] = (struct iovec){
-		.iov_base = frame - told_bytes,
-		.iov_len = told_bytes + ETHER_HDR_LEN + len,
-	};
-	l->msgs[i].msg_hdr.msg_iov = &l->iov[l->used++];
-	l->msgs[i].msg_hdr.msg_iovlen = 1;
-	l->to[i] = (struct sockaddr_ll){
-		.sll_family = AF_PACKET,
-		.sll_protocol = proto,
-		.sll_ifindex = (int)hop->device.ifindex,
-	};
+	memcpy(ether->ether_dhost, hop->mac, MAC_BYTES);
+	memcpy(ether->ether_shost, hop->device.mac, MAC_BYTES);
+	ether->ether_type =
+		htons(l3[0] >> 4 == 4 ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+	frame_batch_begin(l->frames, hop->device.ifindex, len,
+			  hop->device.mtu_bytes);
 }
 
 /* false: it is another turn's, or cannot be part of the last frame. */
-static bool continue_frame(struct sender_link *l, uint8_t *l3, size_t len)
+static bool continue_frame(struct sender_link *l, const uint8_t *l3, size_t len)
 {
-	unsigned i = l->count - 1;
-
-	if (!l->tells || !l->last_l3 ||
+	if (!frame_batch_segments(l->frames) || !l->last_l3 ||
 	    !gso_continue(&l->last, l->last_l3, l3, len))
 		return false;
-	l->iov[l->used++] = (struct iovec){
-		.iov_base = l3 + l->last.header_bytes,
-		.iov_len = len - l->last.header_bytes,
-	};
-	l->msgs[i].msg_hdr.msg_iovlen++;
-	l->packets[i]++;
+	frame_batch_continue(l->frames, len, l->last.header_bytes);
 	return true;
 }
 
 static void link_commit(struct sender *s, size_t len)
 {
 	struct sender_link *l = link_of(s);
-	uint8_t *l3 = l3_at(l, l->used);
+	uint8_t *l3 = frame_batch_packet(l->frames);
 	struct next_hop *hop = hop_of(l, l3);
 
 	if (!takes_frame(hop))
@@ -184,29 +141,13 @@ static void link_commit(struct sender *s, size_t len)
 		begin_frame(l, hop, l3, len);
 }
 
-/* They are lost once, and TCP sends them again. */
-static void take_back_gso(struct sender_link *l)
-{
-	int off = 0;
-
-	setsockopt(l->fd, SOL_PACKET, PACKET_VNET_HDR, &off, sizeof(off));
-	l->tells = false;
-	log_info("path link: the kernel takes no frames of several segments: "
-		 "they are cut here");
-}
-
 static void link_flush(struct sender *s)
 {
 	struct sender_link *l = link_of(s);
-	uint64_t refused = l->own.refused;
 
 	l->cfg.other->ops->flush(l->cfg.other);
 	end_frame(l);
-	sender_batch_send(l->fd, l->msgs, l->packets, l->count, NULL, &l->own);
-	l->count = l->used = 0;
-	if (l->own.refused != refused && l->own.last_errno == EINVAL &&
-	    l->tells)
-		take_back_gso(l);
+	frame_batch_flush(l->frames, &l->own);
 }
 
 static const struct sender_stats *link_stats(const struct sender *s)
@@ -224,20 +165,13 @@ static const struct sender_stats *link_stats(const struct sender *s)
 	return &l->stats;
 }
 
-static void free_link(struct sender_link *l)
-{
-	if (l->fd >= 0)
-		close(l->fd);
-	free(l->slots);
-	free(l);
-}
-
 static void link_close(struct sender *s)
 {
 	struct sender_link *l = link_of(s);
 
 	l->cfg.other->ops->close(l->cfg.other);
-	free_link(l);
+	frame_batch_close(l->frames);
+	free(l);
 }
 
 static const struct sender_ops link_ops = {
@@ -248,37 +182,22 @@ static const struct sender_ops link_ops = {
 	.stats = link_stats,
 };
 
-static void make_batch(struct sender_link *l)
-{
-	for (unsigned i = 0; i < SENDER_BATCH; i++)
-		l->msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &l->to[i],
-			.msg_namelen = sizeof(l->to[i]),
-		};
-}
-
 int sender_link_open(struct sender **out, const struct sender_link_config *cfg)
 {
+	const struct frame_batch_config frames = {
+		.packet_bytes = cfg->slot_bytes, .segments = true};
 	struct sender_link *l = calloc(1, sizeof(*l));
-	int on = 1, err;
+	int err;
 
 	if (!l)
 		return -ENOMEM;
 	l->base.ops = &link_ops;
 	l->cfg = *cfg;
-	l->step_bytes = (HEAD_BYTES + cfg->slot_bytes + 15) & ~(size_t)15;
-	l->slots = calloc(SENDER_BATCH, l->step_bytes);
-	/* Of no protocol: nothing is received. */
-	l->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	err = l->fd < 0 ? -errno : l->slots ? 0 : -ENOMEM;
+	err = frame_batch_open(&l->frames, &frames);
 	if (err) {
-		free_link(l);
+		free(l);
 		return err;
 	}
-	sender_batch_room(l->fd);
-	l->tells = !setsockopt(l->fd, SOL_PACKET, PACKET_VNET_HDR, &on,
-			       sizeof(on));
-	make_batch(l);
 	*out = &l->base;
 	return 0;
 }

@@ -23,7 +23,7 @@ def merge(runs, key=None):
 def floor_us(floors, path, packets):
     """What programs that do nothing else would need for a request's packets:
     those of tcpcopy and those of intercept."""
-    way = "stream" if path == "relay" else path
+    way = {"raw": "raw", "link": "frames", "relay": "stream"}[path]
     online = packets["captured"] * floors["ring"]["us"] + \
         packets["sent"] * floors[way]["us"]
     target = packets["queued"] * floors["queue"]["us"]

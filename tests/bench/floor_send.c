@@ -4,7 +4,9 @@
  * one way and nothing else.
  *
  *   raw     IPPROTO_RAW socket
- *   link    AF_PACKET, frames to the next hop's MAC; to an own address on lo
+ *   link    AF_PACKET, frames to the next hop's MAC
+ *   frames  the same by the BPF program of io/bpf_frames.c
+ *   inject  by that as well, to an own address on lo
  *   stream  in a TCP connection to somebody who reads them, one write a batch
  *
  * They are TCP segments over IPv4 without the ACK flag: a listening socket
@@ -28,8 +30,10 @@
 #include <sys/uio.h>
 
 #include "floor.h"
+#include "io/bpf_frames.h"
+#include "io/sender_batch.h"
 
-#define BATCH	      64u
+#define BATCH	      ((unsigned)SENDER_BATCH)
 #define PAYLOAD_MAX   1400u
 #define HEADERS_BYTES (sizeof(struct iphdr) + sizeof(struct tcphdr))
 #define SLOT_BYTES    (ETH_HLEN + HEADERS_BYTES + PAYLOAD_MAX)
@@ -38,7 +42,8 @@
 struct way {
 	int fd;
 	bool framed;
-	struct sockaddr_in to; /* raw */
+	struct sockaddr_in to;	   /* raw */
+	struct bpf_frames *frames; /* frames, inject */
 };
 
 static uint8_t slots[BATCH][SLOT_BYTES];
@@ -154,6 +159,26 @@ static struct way open_link(const char *device, const char *mac)
 	return w;
 }
 
+/* Both addresses on lo are zero. */
+static struct way open_frames(const char *device, const char *mac, bool arrive)
+{
+	struct way w = {.fd = -1};
+	size_t step, frame_bytes = ETH_HLEN + packet_bytes;
+	uint8_t *slot;
+
+	set_ethernet(mac, (const uint8_t[ETH_ALEN]){arrive ? 0 : 2});
+	if (bpf_frames_open(&w.frames, BPF_FRAMES_HEAD_BYTES + packet_bytes,
+			    arrive))
+		floor_die("BPF program");
+	slot = bpf_frames_slots(w.frames, &step);
+	for (unsigned i = 0; i < BATCH; i++, slot += step) {
+		bpf_frames_set(slot, if_nametoindex(device), frame_bytes);
+		memcpy(slot + BPF_FRAMES_HEAD_BYTES - ETH_HLEN, slots[i],
+		       frame_bytes);
+	}
+	return w;
+}
+
 static struct way open_stream(const char *addr, const char *port)
 {
 	struct way w = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
@@ -183,6 +208,16 @@ static void send_datagrams(struct way *w, struct mmsghdr *msgs)
 			at++;
 		}
 	}
+}
+
+static void send_frames(struct way *w)
+{
+	struct sender_stats stats = {0};
+
+	if (bpf_frames_send(w->frames, 0, BATCH, &stats) < BATCH)
+		floor_die("BPF program");
+	sent += stats.sent;
+	refused += stats.refused;
 }
 
 static void send_stream(struct way *w, struct iovec *iov)
@@ -215,6 +250,8 @@ static void send_all(struct way *w, unsigned count, bool stream)
 	while (sent + refused < count && !floor_ended) {
 		if (stream)
 			send_stream(w, iov);
+		else if (w->frames)
+			send_frames(w);
 		else
 			send_datagrams(w, msgs);
 	}
@@ -239,6 +276,8 @@ int main(int argc, char **argv)
 		w = open_stream(argv[8], argv[9]);
 	else if (!strcmp(argv[1], "link"))
 		w = open_link(argv[8], argv[9]);
+	else if (!strcmp(argv[1], "frames") || !strcmp(argv[1], "inject"))
+		w = open_frames(argv[8], argv[9], argv[1][0] == 'i');
 	else
 		w = open_raw(argv[6]);
 	grow_buffer(w.fd);

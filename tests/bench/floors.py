@@ -5,8 +5,9 @@ What each step costs a program that does nothing else, in us of CPU a packet:
   ring    a request captured (floor_ring, with a real load)
   raw     a request sent to the target by a raw socket
   link    the same by AF_PACKET
+  frames  the same by a BPF program, 64 a run
   stream  the same in a TCP connection to the target
-  inject  a request put in on the target by a raw socket
+  inject  a request put on the target's lo by such a program
   queue   an answer taken from the queue and dropped, verdicts in batches
 
 Sender and receiver share this machine: what the target's kernel does with a
@@ -64,12 +65,20 @@ def raw(world, lab, scale):
     return _request(world, lab.online, "raw", scale, lab)
 
 
-def link(world, lab, scale):
+def _by_device(world, lab, way, scale):
     lab.serve(lab.target, lab_module.TARGET_PORT)
     device = json.loads(lab.target.run("ip", "-j", "link", "show",
                                        "eth0").stdout)
-    return _request(world, lab.online, "link", scale, lab, "eth0",
+    return _request(world, lab.online, way, scale, lab, "eth0",
                     device[0]["address"])
+
+
+def link(world, lab, scale):
+    return _by_device(world, lab, "link", scale)
+
+
+def frames(world, lab, scale):
+    return _by_device(world, lab, "frames", scale)
 
 
 def _read_all(listener):
@@ -93,7 +102,7 @@ def stream(world, lab, scale):
 
 def inject(world, lab, scale):
     lab.serve(lab.target, lab_module.TARGET_PORT)
-    return _request(world, lab.target, "link", scale, lab, "lo",
+    return _request(world, lab.target, "inject", scale, lab, "lo",
                     "00:00:00:00:00:00")
 
 
@@ -111,7 +120,7 @@ def queue(world, lab, scale):
     return _result(floor)
 
 
-ALL = (ring, raw, link, stream, inject, queue)
+ALL = (ring, raw, link, frames, stream, inject, queue)
 
 
 def measure(world, scale):

@@ -2,8 +2,9 @@
 /*
  * Theory of operation
  *
- * Every packet is dropped but those to the passlist. Of a dropped one the
- * header goes to the session's owner if there is a route (router.c). The
+ * Every packet is dropped but those to the passlist. Some are judged at once,
+ * so that the waiting for their routes is shared. Of a dropped one the header
+ * goes to the session's owner if there is a route (router.c). The
  * answer to a SYN that has no route yet is kept for a moment (early.c) and
  * sent when the route comes. Messages wait in a ring until they are pulled.
  *
@@ -113,8 +114,9 @@ bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg)
 		return false;
 	*link_id = slot->link_id;
 	*msg = slot->msg;
-	d->out_first = (d->out_first + 1) % OUT_MAX;
 	d->out_count--;
+	/* From the beginning again: what was used last is in the cache. */
+	d->out_first = d->out_count ? (d->out_first + 1) % OUT_MAX : 0;
 	return true;
 }
 
@@ -210,10 +212,18 @@ static void send_response(struct divert *d, const struct segment *seg,
 	emit(d, hit->link_id, &msg);
 }
 
-static void route(struct divert *d, const struct segment *seg, uint64_t now_us)
+/* A packet that is being judged, in three steps. */
+struct arrival {
+	struct segment seg;
+	struct router_look look;
+	bool is_answer; /* it is to be dropped, and may have a route */
+};
+
+static void route(struct divert *d, const struct arrival *at, uint64_t now_us)
 {
+	const struct segment *seg = &at->seg;
 	struct router_hit hit;
-	bool found = router_find(d->router, &seg->tuple, &hit);
+	bool found = router_find(d->router, &at->look, &hit);
 
 	/* A SYN-ACK to another SYN is for a session that has the tuple next,
 	 * and whose registration is on its way. */
@@ -225,24 +235,42 @@ static void route(struct divert *d, const struct segment *seg, uint64_t now_us)
 		d->counters.unrouted++;
 }
 
-enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
-			      size_t cap_len, size_t wire_len, uint64_t now_us)
+static enum verdict arrive(struct divert *d, const struct divert_packet *packet,
+			   struct arrival *at)
 {
-	struct segment seg;
-	enum packet_error error = packet_parse(&seg, l3, cap_len, wire_len);
+	enum packet_error error = packet_parse(
+		&at->seg, packet->l3, packet->cap_len, packet->wire_len);
 
+	at->is_answer = false;
 	d->counters.packets++;
 	if (error != PACKET_OK) {
 		d->counters.malformed++;
 		return VERDICT_DROP;
 	}
-	if (verdict_for(d->passlist, d->passlist_count, &seg.tuple.dst.addr) ==
-	    VERDICT_ACCEPT) {
+	if (verdict_for(d->passlist, d->passlist_count,
+			&at->seg.tuple.dst.addr) == VERDICT_ACCEPT) {
 		d->counters.accepted++;
 		return VERDICT_ACCEPT;
 	}
-	route(d, &seg, now_us);
+	at->is_answer = true;
+	at->look = router_look(d->router, &at->seg.tuple);
 	return VERDICT_DROP;
+}
+
+void divert_on_packets(struct divert *d, const struct divert_packet *packets,
+		       unsigned count, uint64_t now_us, enum verdict *verdicts)
+{
+	struct arrival at[DIVERT_AT_ONCE];
+
+	ASSERT(count <= DIVERT_AT_ONCE);
+	for (unsigned i = 0; i < count; i++)
+		verdicts[i] = arrive(d, &packets[i], &at[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (at[i].is_answer)
+			router_fetch(d->router, &at[i].look);
+	for (unsigned i = 0; i < count; i++)
+		if (at[i].is_answer)
+			route(d, &at[i], now_us);
 }
 
 static uint64_t first_ownerless_us(const struct divert *d)

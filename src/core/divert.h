@@ -53,6 +53,17 @@ struct divert_config {
 	struct hash_key hash_key;
 };
 
+/* As delivered by the queue. */
+struct divert_packet {
+	const uint8_t *l3;
+	size_t cap_len;	      /* readable */
+	size_t wire_len;      /* in truth, not less */
+	uint32_t out_ifindex; /* by which it would have left; nothing to us */
+};
+
+/* Packets that wait for memory together. */
+#define DIVERT_AT_ONCE 16u
+
 struct divert;
 
 /* NULL: no memory. */
@@ -60,9 +71,10 @@ struct divert *divert_new(const struct divert_config *cfg,
 			  const struct mem *mem, uint64_t now_us);
 void divert_free(struct divert *d, const struct mem *mem);
 
-/* l3 as delivered by the queue: cap_len bytes readable, wire_len in truth. */
-enum verdict divert_on_packet(struct divert *d, const uint8_t *l3,
-			      size_t cap_len, size_t wire_len, uint64_t now_us);
+/* One after the other, at most DIVERT_AT_ONCE; verdicts[i] is that of
+ * packets[i]. */
+void divert_on_packets(struct divert *d, const struct divert_packet *packets,
+		       unsigned count, uint64_t now_us, enum verdict *verdicts);
 /* A link came up (its HELLO is in) or went down. false: too many instances;
  * it can do nothing, and is to be closed. */
 bool divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,

@@ -3,6 +3,8 @@
  * Theory of operation
  *
  * Routes are blocks of a pool, found by a chained hash over (client, target).
+ * Who looks for several takes each step for all of them, so that the waiting
+ * for memory is shared.
  * An instance keeps the number of its links that are up and one of them; a
  * route whose own link is down, or belongs to somebody else by now, goes by
  * that one. So nothing needs to be done for each route when a link goes.
@@ -31,9 +33,12 @@
 #include "core/seq.h"
 
 #define NO_OWNER UINT16_MAX
+/* Each answer needs its route, but few tables are ever full: buckets for all
+ * that fit would mostly be empty, and every page of them touched. */
+#define ROUTES_A_BUCKET 4u
 
 struct route {
-	struct endpoint client, target;
+	struct four_tuple ends; /* client -> target */
 	uint32_t iss;
 	uint64_t route_id;
 	uint32_t chain; /* route + 1, 0: none */
@@ -95,7 +100,7 @@ struct router *router_new(uint32_t routes_max, uint32_t links_max,
 	ASSERT(links_max <= ROUTER_LINKS_MAX);
 	if (!rt)
 		return NULL;
-	while (buckets < routes_max && buckets < 1u << 31)
+	while (buckets < routes_max / ROUTES_A_BUCKET)
 		buckets <<= 1;
 	rt->bucket_mask = buckets - 1;
 	rt->key = *key;
@@ -189,38 +194,41 @@ void router_link_down(struct router *rt, uint32_t link_id, uint64_t now_us)
 }
 
 static uint32_t *bucket_of(const struct router *rt,
-			   const struct endpoint *client,
-			   const struct endpoint *target)
+			   const struct four_tuple *ends)
 {
-	uint8_t bytes[2 * sizeof(*client)];
-
-	memcpy(bytes, client, sizeof(*client));
-	memcpy(bytes + sizeof(*client), target, sizeof(*target));
-	return &rt->buckets[keyed_hash(&rt->key, bytes, sizeof(bytes)) &
-			    rt->bucket_mask];
+	return &rt->buckets[four_tuple_hash(&rt->key, ends) & rt->bucket_mask];
 }
 
-static struct route *lookup(const struct router *rt,
-			    const struct endpoint *client,
-			    const struct endpoint *target)
+static struct route *lookup_in(const struct router *rt, const uint32_t *bucket,
+			       const struct four_tuple *ends)
 {
-	uint32_t link = *bucket_of(rt, client, target);
+	uint32_t link = *bucket;
 
 	while (link) {
 		struct route *r = route_at(rt, link - 1);
 
-		if (endpoint_equal(&r->client, client) &&
-		    endpoint_equal(&r->target, target))
+		if (four_tuple_equal(&r->ends, ends))
 			return r;
 		link = r->chain;
 	}
 	return NULL;
 }
 
-static struct route *insert(struct router *rt, const struct wire_route *route,
+static struct route *lookup(const struct router *rt,
+			    const struct four_tuple *ends)
+{
+	return lookup_in(rt, bucket_of(rt, ends), ends);
+}
+
+static struct four_tuple ends_of(const struct wire_route *route)
+{
+	return (struct four_tuple){.src = route->client, .dst = route->target};
+}
+
+static struct route *insert(struct router *rt, const struct four_tuple *ends,
 			    uint16_t owner, uint32_t round)
 {
-	uint32_t *bucket = bucket_of(rt, &route->client, &route->target);
+	uint32_t *bucket = bucket_of(rt, ends);
 	uint32_t index;
 	struct route *r;
 
@@ -231,8 +239,7 @@ static struct route *insert(struct router *rt, const struct wire_route *route,
 		return NULL;
 	r = route_at(rt, index);
 	*r = (struct route){
-		.client = route->client,
-		.target = route->target,
+		.ends = *ends,
 		.chain = *bucket,
 		.round = round,
 		.owner = owner,
@@ -245,7 +252,7 @@ static struct route *insert(struct router *rt, const struct wire_route *route,
 static void drop(struct router *rt, struct route *r)
 {
 	uint32_t index = pool_index(&rt->routes, r);
-	uint32_t *link = bucket_of(rt, &r->client, &r->target);
+	uint32_t *link = bucket_of(rt, &r->ends);
 
 	while (*link != index + 1)
 		link = &route_at(rt, *link - 1)->chain;
@@ -267,8 +274,9 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 			      const struct wire_route *route)
 {
 	const struct link *link = &rt->links[link_id];
+	struct four_tuple ends = ends_of(route);
+	struct route *r = lookup(rt, &ends);
 	uint16_t owner = link->owner;
-	struct route *r = lookup(rt, &route->client, &route->target);
 
 	if (owner == NO_OWNER)
 		return ROUTER_FULL;
@@ -277,7 +285,7 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 	if (r && is_of_earlier(route, r))
 		return ROUTER_LATE;
 	if (!r)
-		r = insert(rt, route, owner, link->round);
+		r = insert(rt, &ends, owner, link->round);
 	if (!r)
 		return ROUTER_FULL;
 	r->route_id = route->route_id;
@@ -290,7 +298,8 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 bool router_del(struct router *rt, uint32_t link_id,
 		const struct wire_route *route)
 {
-	struct route *r = lookup(rt, &route->client, &route->target);
+	struct four_tuple ends = ends_of(route);
+	struct route *r = lookup(rt, &ends);
 
 	if (!r || r->owner != rt->links[link_id].owner ||
 	    r->route_id != route->route_id)
@@ -299,10 +308,28 @@ bool router_del(struct router *rt, uint32_t link_id,
 	return true;
 }
 
-bool router_find(const struct router *rt, const struct four_tuple *tuple,
+struct router_look router_look(const struct router *rt,
+			       const struct four_tuple *tuple)
+{
+	struct router_look look = {
+		.ends = {.src = tuple->dst, .dst = tuple->src},
+	};
+
+	look.bucket = bucket_of(rt, &look.ends);
+	__builtin_prefetch(look.bucket);
+	return look;
+}
+
+void router_fetch(const struct router *rt, const struct router_look *look)
+{
+	if (*look->bucket)
+		__builtin_prefetch(route_at(rt, *look->bucket - 1));
+}
+
+bool router_find(const struct router *rt, const struct router_look *look,
 		 struct router_hit *hit)
 {
-	const struct route *r = lookup(rt, &tuple->dst, &tuple->src);
+	const struct route *r = lookup_in(rt, look->bucket, &look->ends);
 
 	if (!r)
 		return false;
@@ -317,7 +344,7 @@ bool router_find(const struct router *rt, const struct four_tuple *tuple,
 bool router_owns(const struct router *rt, uint32_t link_id,
 		 const struct four_tuple *tuple)
 {
-	const struct route *r = lookup(rt, &tuple->src, &tuple->dst);
+	const struct route *r = lookup(rt, tuple);
 
 	return r && r->owner == rt->links[link_id].owner;
 }

@@ -30,6 +30,13 @@ struct router_hit {
 	uint32_t link_id; /* or ROUTER_NO_LINK */
 };
 
+/* An answer's route, still to be found. Only until the next call that may
+ * change the table. */
+struct router_look {
+	struct four_tuple ends; /* client -> target */
+	const uint32_t *bucket;
+};
+
 struct router;
 
 /* NULL: no memory. Link ids are below links_max <= ROUTER_LINKS_MAX. */
@@ -50,8 +57,13 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 /* true: it was there, the link's instance owns it, and the id is the same. */
 bool router_del(struct router *rt, uint32_t link_id,
 		const struct wire_route *route);
-/* The route of target -> client. false: none. */
-bool router_find(const struct router *rt, const struct four_tuple *tuple,
+/* Three steps to the route of target -> client; who looks for several takes
+ * the first for all of them, then the second, then the last. */
+struct router_look router_look(const struct router *rt,
+			       const struct four_tuple *tuple);
+void router_fetch(const struct router *rt, const struct router_look *look);
+/* false: none. */
+bool router_find(const struct router *rt, const struct router_look *look,
 		 struct router_hit *hit);
 /* The link's instance has registered the session that this packet, client ->
  * target, belongs to. */

@@ -121,14 +121,14 @@ struct batch {
 	uint64_t now_us;
 };
 
-static enum verdict on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-			      size_t wire_len, uint32_t out_ifindex)
+static void on_packets(void *ctx, const struct divert_packet *packets,
+		       unsigned count, enum verdict *verdicts)
 {
 	struct batch *b = ctx;
 
-	note_device(b->app, out_ifindex);
-	return divert_on_packet(b->app->divert, l3, cap_len, wire_len,
-				b->now_us);
+	for (unsigned i = 0; i < count; i++)
+		note_device(b->app, packets[i].out_ifindex);
+	divert_on_packets(b->app->divert, packets, count, b->now_us, verdicts);
 }
 
 static void let_gather(const struct app *a)
@@ -149,7 +149,7 @@ static void on_queue(uv_poll_t *poll, int status, int events)
 		let_gather(a);
 		b.now_us = clock_us();
 	}
-	n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packet, &b);
+	n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packets, &b);
 	if (n < 0)
 		log_error("reading the queue: %s", strerror(-n));
 	a->gather = n >= BUSY_PACKETS && n < DIVERT_BATCH;

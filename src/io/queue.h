@@ -8,9 +8,10 @@
 
 #include "core/divert.h"
 
-/* The verdict is the return value: no packet can be left without one. */
-typedef enum verdict queue_cb(void *ctx, const uint8_t *l3, size_t cap_len,
-			      size_t wire_len, uint32_t out_ifindex);
+/* At most DIVERT_AT_ONCE packets. The verdicts are DROP when it is called, so
+ * that no packet can be left without one. */
+typedef void queue_cb(void *ctx, const struct divert_packet *packets,
+		      unsigned count, enum verdict *verdicts);
 
 struct queue_stats {
 	uint64_t received;
@@ -25,8 +26,8 @@ struct queue;
 
 struct queue_ops {
 	int (*fd)(const struct queue *q);
-	/* Receives until nothing is left or budget is reached, asks cb for each
-	 * packet, sends the verdicts. Returns the packets seen, or -errno. */
+	/* Receives until nothing is left or budget is reached, asks cb for all
+	 * packets, sends the verdicts. Returns the packets seen, or -errno. */
 	int (*dispatch)(struct queue *q, int budget, queue_cb *cb, void *ctx);
 	void (*stats)(struct queue *q, struct queue_stats *out);
 	void (*close)(struct queue *q);

@@ -7,6 +7,7 @@
 #include "core/divert.h"
 #include "core/packet.h"
 #include "../helpers/counted_mem.h"
+#include "../helpers/one_packet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,7 +40,7 @@ static bool may_pass(const uint8_t *l3, size_t len)
 
 static void give(struct run *run, const uint8_t *l3, size_t len)
 {
-	enum verdict v = divert_on_packet(run->d, l3, len, len, run->now_us);
+	enum verdict v = give_packet(run->d, l3, len, len, run->now_us);
 
 	ASSERT(v == VERDICT_DROP || (v == VERDICT_ACCEPT && may_pass(l3, len)));
 }

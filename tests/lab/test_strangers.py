@@ -154,6 +154,16 @@ def test_tcpcopy_says_why_it_may_not_connect(lab):
     assert refused(program)["not_allowed"] >= 1
 
 
+def test_nobody_but_the_kernel_tells_of_packets(lab):
+    """Who may administer the network could send what looks like the queue's
+    messages."""
+    lab.start_intercept()
+    message = struct.pack("=IHHII4x", 20, 0x300, 0, 0, 0)
+    with lab.target.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock, \
+            pytest.raises(ConnectionRefusedError):
+        sock.sendto(message, (lab.queue()["portid"], 0))
+
+
 def test_strangers_do_not_fill_the_log(lab):
     """Each is counted; ten lines in a second are enough."""
     lab.client.run("sh", "-ec", "for n in $(seq 1 200); do "

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "core/divert.h"
+#include "tests/helpers/one_packet.h"
 #include "tests/sim/check.h"
 #include "tests/sim/client.h"
 #include "tests/sim/copier.h"
@@ -134,8 +135,8 @@ static struct one *one_of(struct sim *sim, const struct ip_addr *target)
 static void judge(struct sim *sim, struct one *o, struct sim_packet *pkt,
 		  uint32_t len, bool passes)
 {
-	enum verdict v = divert_on_packet(o->engine, pkt->bytes, pkt->cap_len,
-					  len, sim->now_us);
+	enum verdict v = give_packet(o->engine, pkt->bytes, pkt->cap_len, len,
+				     sim->now_us);
 
 	sim_digest(sim, &v, sizeof(v));
 	if ((v == VERDICT_ACCEPT) != passes)

@@ -16,6 +16,7 @@
 #include "core/router.h"
 #include "../helpers/counted_mem.h"
 #include "../helpers/dice.h"
+#include "../helpers/one_packet.h"
 
 #define T0 1000000u
 /* Of one instance; that is three quarters of all. */
@@ -115,7 +116,7 @@ static enum verdict give(struct divert *d, const struct segment *seg,
 	size_t len = packet_build(packet, sizeof(packet), seg, 1);
 
 	assert_int_not_equal(len, 0);
-	return divert_on_packet(d, packet, len, len, now_us);
+	return give_packet(d, packet, len, len, now_us);
 }
 
 static void say(struct divert *d, unsigned link_id, enum wire_type type,
@@ -185,7 +186,7 @@ static void test_answer_of_a_session(void **state)
 	add(d, 2, 1024, 77);
 	/* Only its header is here; the length says how much more there was. */
 	store_be16(packet + 2, (uint16_t)(len + 1000));
-	assert_int_equal(divert_on_packet(d, packet, len, len + 1000, T0),
+	assert_int_equal(give_packet(d, packet, len, len + 1000, T0),
 			 VERDICT_DROP);
 	m = expect(d, 2, WIRE_RESPONSE, 77);
 	assert_int_equal(m.response.seq, 900);
@@ -207,7 +208,7 @@ static void give_bytes(struct divert *d, const struct segment *seg,
 	size_t header = packet_build(packet, sizeof(packet), seg, 1);
 
 	store_be16(packet + 2, (uint16_t)(header + len));
-	assert_int_equal(divert_on_packet(d, packet, header, header + len, T0),
+	assert_int_equal(give_packet(d, packet, header, header + len, T0),
 			 VERDICT_DROP);
 }
 
@@ -377,15 +378,13 @@ static void test_what_cannot_be_read(void **state)
 	seg.tuple.dst.addr = addr_from_v4((const uint8_t[4]){198, 51, 100, 2});
 	len = packet_build(packet, sizeof(packet), &seg, 1);
 	for (size_t n = 0; n < 40; n++)
-		assert_int_equal(divert_on_packet(d, packet, n, n, T0),
+		assert_int_equal(give_packet(d, packet, n, n, T0),
 				 VERDICT_DROP);
 	packet[6] = 0x20; /* more fragments */
-	assert_int_equal(divert_on_packet(d, packet, len, len, T0),
-			 VERDICT_DROP);
+	assert_int_equal(give_packet(d, packet, len, len, T0), VERDICT_DROP);
 	packet[6] = 0;
 	packet[9] = 17; /* UDP */
-	assert_int_equal(divert_on_packet(d, packet, len, len, T0),
-			 VERDICT_DROP);
+	assert_int_equal(give_packet(d, packet, len, len, T0), VERDICT_DROP);
 	assert_int_equal(divert_counters(d)->malformed, 42);
 	assert_balance(d);
 }
@@ -446,14 +445,13 @@ static void test_nothing_else_gets_out(void **state)
 
 		scramble(packet, len, &dice);
 		len -= dice_below(&dice, 4) ? 0 : dice_below(&dice, 20);
-		v = divert_on_packet(d, packet, len, len, T0 + i);
+		v = give_packet(d, packet, len, len, T0 + i);
 		assert_true(
 			v == VERDICT_DROP ||
 			(v == VERDICT_ACCEPT && goes_to_passlist(packet, len)));
 		accepted += v == VERDICT_ACCEPT;
-		assert_int_equal(
-			divert_on_packet(strict, packet, len, len, T0 + i),
-			VERDICT_DROP);
+		assert_int_equal(give_packet(strict, packet, len, len, T0 + i),
+				 VERDICT_DROP);
 		divert_next_msg(d, &to, &m);
 	}
 	assert_true(accepted > 1000);
@@ -462,6 +460,97 @@ static void test_nothing_else_gets_out(void **state)
 	assert_true(divert_counters(d)->malformed > 1000);
 	assert_balance(d);
 	divert_free(strict, &f->mem.mem);
+}
+
+/* Packets that wait to be given together. */
+struct bunch {
+	unsigned count;
+	uint8_t bytes[DIVERT_AT_ONCE][PACKET_HEADER_MAX];
+	size_t len[DIVERT_AT_ONCE];
+};
+
+static void pull_all(struct divert *d, struct wire_msg *msgs, unsigned *count)
+{
+	unsigned to;
+
+	for (*count = 0; divert_next_msg(d, &to, &msgs[*count]); ++*count)
+		assert_int_equal(to, 0);
+}
+
+static void expect_equal(struct divert *a, struct divert *b)
+{
+	struct wire_msg of_a[DIVERT_BATCH], of_b[DIVERT_BATCH];
+	unsigned n, m;
+
+	pull_all(a, of_a, &n);
+	pull_all(b, of_b, &m);
+	assert_int_equal(n, m);
+	for (unsigned i = 0; i < n; i++) {
+		const struct wire_response *x = &of_a[i].response;
+		const struct wire_response *y = &of_b[i].response;
+
+		assert_true(x->route_id == y->route_id && x->seq == y->seq &&
+			    x->ack == y->ack && x->flags == y->flags &&
+			    x->payload_len == y->payload_len);
+	}
+	assert_memory_equal(divert_counters(a), divert_counters(b),
+			    sizeof(struct divert_counters));
+}
+
+static void give_both(struct divert *by_one, struct divert *together,
+		      const struct bunch *b, uint64_t now_us)
+{
+	struct divert_packet packets[DIVERT_AT_ONCE];
+	enum verdict verdicts[DIVERT_AT_ONCE];
+
+	for (unsigned i = 0; i < b->count; i++)
+		packets[i] = (struct divert_packet){.l3 = b->bytes[i],
+						    .cap_len = b->len[i],
+						    .wire_len = b->len[i]};
+	divert_on_packets(together, packets, b->count, now_us, verdicts);
+	for (unsigned i = 0; i < b->count; i++)
+		assert_int_equal(verdicts[i],
+				 give_packet(by_one, b->bytes[i], b->len[i],
+					     b->len[i], now_us));
+}
+
+static void fill_bunch(struct bunch *b, struct dice *dice)
+{
+	b->count = 1 + dice_below(dice, DIVERT_AT_ONCE);
+	for (unsigned i = 0; i < b->count; i++) {
+		struct segment seg = any_answer(dice);
+
+		seg.seq = dice_below(dice, 3);
+		b->len[i] =
+			packet_build(b->bytes[i], sizeof(b->bytes[i]), &seg, 1);
+		if (dice_below(dice, 4) == 0)
+			scramble(b->bytes[i], b->len[i], dice);
+	}
+}
+
+static void test_together_as_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct divert *d = f->d, *other = make(f, 2);
+	struct dice dice = {6};
+	struct bunch b;
+
+	divert_on_link_up(d, 0, 0xa, T0);
+	divert_on_link_up(other, 0, 0xa, T0);
+	for (uint16_t i = 0; i < 50; i += 2) {
+		add(d, 0, (uint16_t)(1024 + i), i);
+		add(other, 0, (uint16_t)(1024 + i), i);
+	}
+	for (unsigned i = 0; i < 20000; i++) {
+		fill_bunch(&b, &dice);
+		give_both(d, other, &b, T0 + i);
+		expect_equal(d, other);
+	}
+	assert_true(divert_counters(d)->accepted > 1000);
+	assert_true(divert_counters(d)->routed > 1000);
+	assert_true(divert_counters(d)->early > 1000);
+	assert_true(divert_counters(d)->malformed > 1000);
+	divert_free(other, &f->mem.mem);
 }
 
 /* ---- answers before their route ---- */
@@ -946,6 +1035,7 @@ int main(void)
 		DIVERT_TEST(test_nobodys_session),
 		DIVERT_TEST(test_passlist),
 		DIVERT_TEST(test_what_cannot_be_read),
+		DIVERT_TEST(test_together_as_one_by_one),
 		DIVERT_TEST(test_nothing_else_gets_out),
 		DIVERT_TEST(test_early_answer),
 		DIVERT_TEST(test_early_answer_to_another_syn),

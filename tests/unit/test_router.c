@@ -104,7 +104,10 @@ static bool find(const struct router *rt, uint32_t client, uint32_t target,
 	struct four_tuple tuple = {.src = target_at(target),
 				   .dst = client_at(client)};
 
-	return router_find(rt, &tuple, hit);
+	struct router_look look = router_look(rt, &tuple);
+
+	router_fetch(rt, &look);
+	return router_find(rt, &look, hit);
 }
 
 /* The link of a client's route, ROUTER_NO_LINK, or -1: there is no route. */

@@ -13,10 +13,10 @@
 
 #include "core/check.h"
 #include "core/checksum.h"
+#include "core/fetch.h"
 #include "core/seq.h"
 
-#define CACHE_LINE_BYTES 64u
-#define FETCH_BYTES	 192u /* a small request has no more */
+#define FETCH_BYTES 192u /* a small request has no more */
 
 struct link {
 	uint32_t next;
@@ -171,7 +171,6 @@ void chain_fetch(const struct chain *c, const struct chain_pool *blocks,
 {
 	uint32_t at = seq - c->base, n = at / CHAIN_BLOCK_BYTES;
 	uint32_t block = c->reads.block;
-	const uint8_t *from;
 
 	if (block != POOL_NONE && c->reads.n + 1 == n)
 		block = link_at(blocks, block)->next;
@@ -179,9 +178,21 @@ void chain_fetch(const struct chain *c, const struct chain_pool *blocks,
 		return;
 	if (block == POOL_NONE)
 		return;
-	from = bytes_at(blocks, block) + at % CHAIN_BLOCK_BYTES;
-	for (uint32_t i = 0; i < FETCH_BYTES; i += CACHE_LINE_BYTES)
-		__builtin_prefetch(from + i);
+	fetch_bytes(bytes_at(blocks, block) + at % CHAIN_BLOCK_BYTES,
+		    FETCH_BYTES);
+}
+
+void chain_fetch_end(const struct chain *c, const struct chain_pool *blocks,
+		     uint32_t seq)
+{
+	uint32_t at = seq - c->base;
+
+	if (c->writes.block == POOL_NONE ||
+	    c->writes.n != at / CHAIN_BLOCK_BYTES)
+		return;
+	__builtin_prefetch(link_at(blocks, c->writes.block), 1);
+	fetch_bytes(bytes_at(blocks, c->writes.block) + at % CHAIN_BLOCK_BYTES,
+		    FETCH_BYTES);
 }
 
 /* The chain has lost its first blocks. */

@@ -54,6 +54,9 @@ uint64_t chain_read(struct chain *c, const struct chain_pool *blocks,
  */
 void chain_fetch(const struct chain *c, const struct chain_pool *blocks,
 		 uint32_t seq);
+/* The same for what chain_write() will need at seq, if it has got there. */
+void chain_fetch_end(const struct chain *c, const struct chain_pool *blocks,
+		     uint32_t seq);
 /* Gives back the blocks with nothing but bytes before seq. */
 void chain_drop_before(struct chain *c, struct chain_pool *blocks,
 		       uint32_t seq);

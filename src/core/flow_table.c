@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/flow_table.h"
 
+#include "core/fetch.h"
+
 /* Every packet needs its flow, but few tables are ever full: buckets for all
  * that fit would mostly be empty, and every page of them touched. */
 #define FLOWS_A_BUCKET 4u
@@ -39,17 +41,26 @@ static struct flow *flow_at(const struct flow_table *t, uint32_t index)
 	return pool_at(&t->flows, index);
 }
 
-static uint32_t *bucket_of(const struct flow_table *t,
+uint32_t flow_table_bucket(const struct flow_table *t,
 			   const struct four_tuple *tuple)
 {
-	return &t->buckets[four_tuple_hash(&t->hash_key, tuple) &
-			   t->bucket_mask];
+	return (uint32_t)four_tuple_hash(&t->hash_key, tuple) & t->bucket_mask;
+}
+
+void flow_table_fetch(const struct flow_table *t, uint32_t bucket,
+		      unsigned step)
+{
+	if (step == 0)
+		__builtin_prefetch(&t->buckets[bucket]);
+	else if (t->buckets[bucket])
+		fetch_bytes(flow_at(t, t->buckets[bucket] - 1),
+			    sizeof(struct flow));
 }
 
 struct flow *flow_table_find(const struct flow_table *t,
-			     const struct four_tuple *tuple)
+			     const struct four_tuple *tuple, uint32_t bucket)
 {
-	uint32_t link = *bucket_of(t, tuple);
+	uint32_t link = t->buckets[bucket];
 
 	while (link) {
 		struct flow *f = flow_at(t, link - 1);
@@ -62,10 +73,9 @@ struct flow *flow_table_find(const struct flow_table *t,
 }
 
 struct flow *flow_table_add(struct flow_table *t,
-			    const struct four_tuple *tuple)
+			    const struct four_tuple *tuple, uint32_t bucket)
 {
 	uint32_t index = pool_take(&t->flows);
-	uint32_t *bucket = bucket_of(t, tuple);
 	struct flow *f;
 
 	if (index == POOL_NONE)
@@ -73,21 +83,22 @@ struct flow *flow_table_add(struct flow_table *t,
 	f = flow_at(t, index);
 	*f = (struct flow){
 		.tuple = *tuple,
-		.chain = *bucket,
+		.chain = t->buckets[bucket],
 		.listed = true,
 		.live = true,
 	};
-	*bucket = index + 1;
+	t->buckets[bucket] = index + 1;
 	return f;
 }
 
 void flow_table_unlist(struct flow_table *t, struct flow *f)
 {
 	uint32_t index = pool_index(&t->flows, f);
-	uint32_t *link = bucket_of(t, &f->tuple);
+	uint32_t *link;
 
 	if (!f->listed)
 		return;
+	link = &t->buckets[flow_table_bucket(t, &f->tuple)];
 	while (*link != index + 1)
 		link = &flow_at(t, *link - 1)->chain;
 	*link = f->chain;

@@ -53,11 +53,21 @@ struct flow_table {
 bool flow_table_init(struct flow_table *t, const struct mem *mem,
 		     uint32_t count, struct hash_key key);
 void flow_table_fini(struct flow_table *t, const struct mem *mem);
+/* Where a flow of this tuple is listed. Telling that is most of the work of
+ * finding it. */
+uint32_t flow_table_bucket(const struct flow_table *t,
+			   const struct four_tuple *tuple);
+/* bucket: the tuple's. */
 struct flow *flow_table_find(const struct flow_table *t,
-			     const struct four_tuple *tuple);
+			     const struct four_tuple *tuple, uint32_t bucket);
+/* What finding a flow there needs comes into the cache, unless others are
+ * listed before it. Each step needs what the one before it has brought. */
+#define FLOW_FETCH_STEPS 2u
+void flow_table_fetch(const struct flow_table *t, uint32_t bucket,
+		      unsigned step);
 /* A zeroed flow, listed under this tuple, which has none; NULL: full. */
 struct flow *flow_table_add(struct flow_table *t,
-			    const struct four_tuple *tuple);
+			    const struct four_tuple *tuple, uint32_t bucket);
 /* Takes it out of the index only. */
 void flow_table_unlist(struct flow_table *t, struct flow *f);
 /* The first one (f NULL), or the one behind f; NULL: none. f itself may have

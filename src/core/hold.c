@@ -465,6 +465,23 @@ void hold_fetch(const struct hold *h, const struct hold_store *st,
 		chain_fetch(&k->chain, &st->blocks, turn_at(st, before)->start);
 }
 
+void hold_fetch_end(const struct hold *h, const struct hold_store *st,
+		    unsigned step)
+{
+	const struct stock *k;
+
+	if (h->stock == POOL_NONE)
+		return;
+	k = stock_of(h, st);
+	if (step == 0) {
+		__builtin_prefetch(k, 1);
+		return;
+	}
+	if (k->turn_tail != POOL_NONE)
+		__builtin_prefetch(turn_at(st, k->turn_tail), 1);
+	chain_fetch_end(&k->chain, &st->blocks, h->end);
+}
+
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 		  uint32_t turn)
 {

@@ -104,6 +104,10 @@ const struct hold_turn *hold_turn_after(const struct hold *h,
 #define HOLD_FETCH_STEPS 4u
 void hold_fetch(const struct hold *h, const struct hold_store *st,
 		unsigned step);
+/* The same for what the client's next bytes will need: the last turn, and the
+ * place behind the last byte. In two steps. */
+void hold_fetch_end(const struct hold *h, const struct hold_store *st,
+		    unsigned step);
 /* Copies [seq, seq + len), which must be kept; their sum (checksum.h). */
 uint64_t hold_read(const struct hold *h, const struct hold_store *st,
 		   uint32_t seq, uint8_t *out, uint32_t len);

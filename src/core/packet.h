@@ -17,6 +17,13 @@ enum packet_error {
 	PACKET_ERROR_COUNT
 };
 
+/* A packet as it was captured, from its L3 header on: cap_len bytes are
+ * readable, wire_len (>= cap_len) were on the wire. */
+struct packet_bytes {
+	const uint8_t *l3;
+	size_t cap_len, wire_len;
+};
+
 /* Largest IP and TCP header that packet_build() writes. */
 #define PACKET_HEADER_MAX (40 + 20 + TCP_OPTS_MAX)
 

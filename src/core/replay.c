@@ -3,46 +3,15 @@
  * Theory of operation
  *
  * The engine is its tables (replay_new.c) and four doors: captured packets
- * (replay_flows.c), link messages (here), link changes and first contact with
- * a target (replay_links.c), timers (here). Whatever they change is settled
- * (replay_copies.c) and then pulled: messages (replay_links.c), packets
+ * (replay_arrivals.c), link messages (here), link changes and first contact
+ * with a target (replay_links.c), timers (here). Whatever they change is
+ * settled (replay_copies.c) and then pulled: messages (replay_links.c), packets
  * (replay_packets.c), notices (replay_notices.c).
  */
 #include "core/replay_internal.h"
 
 #include "core/check.h"
-
-/* Copies that a connection to this address and port should have. */
-static uint32_t share_of(const struct replay *r, const struct endpoint *online)
-{
-	uint32_t targets = 0;
-
-	for (size_t i = 0; i < r->cfg.mapping_count; i++)
-		targets += replay_is_copied_to(&r->mappings[i], online);
-	return targets * r->cfg.copies;
-}
-
-void replay_on_packet(struct replay *r, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len, uint64_t now_us)
-{
-	struct segment seg;
-	uint32_t share;
-
-	if (r->shut)
-		return;
-	r->now_us = now_us;
-	r->ledger.packets_captured++;
-	if (packet_parse(&seg, l3, cap_len, wire_len) != PACKET_OK ||
-	    seg.payload_cap != seg.payload_len) {
-		r->ledger.packets_malformed++;
-		return;
-	}
-	share = share_of(r, &seg.tuple.dst);
-	if (share == 0)
-		r->ledger.packets_not_ours++;
-	else
-		replay_on_segment(r, &seg, share, now_us);
-}
+#include "core/fetch.h"
 
 static struct copy *copy_of_route(struct replay *r, uint64_t route_id)
 {
@@ -92,12 +61,6 @@ static void on_response(struct replay *r, const struct wire_response *resp,
 	replay_settle(r, c, now_us);
 }
 
-static void fetch(const void *object, size_t bytes)
-{
-	for (size_t at = 0; at < bytes; at += 64)
-		__builtin_prefetch((const uint8_t *)object + at);
-}
-
 /* Their copies are all over the memory, and each step to what a response needs
  * waits for the one before: all of them take each step together. */
 static void fetch_ahead(struct replay *r, const struct wire_response *resps,
@@ -108,17 +71,18 @@ static void fetch_ahead(struct replay *r, const struct wire_response *resps,
 
 	for (size_t i = 0; i < count; i++)
 		if ((uint32_t)resps[i].route_id < r->copies.fresh)
-			fetch(replay_copy_at(r, (uint32_t)resps[i].route_id),
-			      sizeof(struct copy));
+			fetch_bytes(
+				replay_copy_at(r, (uint32_t)resps[i].route_id),
+				sizeof(struct copy));
 	for (size_t i = 0; i < count; i++) {
 		const struct copy *c = copy_of_route(r, resps[i].route_id);
 
 		if (!c)
 			continue;
 		copies[n++] = c;
-		fetch(c->flow, sizeof(*c->flow));
+		fetch_bytes(c->flow, sizeof(*c->flow));
 		if (c->work)
-			fetch(c->work, sizeof(*c->work));
+			fetch_bytes(c->work, sizeof(*c->work));
 	}
 	for (unsigned step = 0; step < HOLD_FETCH_STEPS; step++)
 		for (size_t i = 0; i < n; i++)

@@ -112,9 +112,11 @@ struct replay *replay_new(const struct replay_config *cfg,
 			  const struct mem *mem, uint64_t now_us);
 void replay_free(struct replay *r, const struct mem *mem);
 
-/* A captured packet from its L3 header on, borrowed for the call. */
-void replay_on_packet(struct replay *r, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len, uint64_t now_us);
+/* Captured packets, at most REPLAY_PACKETS, borrowed for the call; what they
+ * need is fetched into the cache together. */
+#define REPLAY_PACKETS 16u
+void replay_on_packets(struct replay *r, const struct packet_bytes *packets,
+		       size_t count, uint64_t now_us);
 /* A message from a link that is up. */
 void replay_on_msg(struct replay *r, unsigned link_id,
 		   const struct wire_msg *msg, uint64_t now_us);

@@ -90,11 +90,12 @@ static void place_flow(struct replay *r, struct flow *f,
 	f->joining_loss = (uint8_t)(f->copied ? LOSS_MIDSTREAM : why);
 }
 
-static struct flow *new_flow(struct replay *r, const struct segment *seg,
-			     uint32_t share, uint64_t now_us)
+static struct flow *new_flow(struct replay *r, const struct arrival *a,
+			     uint64_t now_us)
 {
 	struct ledger_unit *conns = &r->ledger.conns;
-	struct flow *f = flow_table_add(&r->flows, &seg->tuple);
+	const struct segment *seg = &a->seg;
+	struct flow *f = flow_table_add(&r->flows, &seg->tuple, a->bucket);
 	bool sampled;
 
 	/* a connection that was refused is not refused again with every packet
@@ -102,18 +103,18 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	if (!f && !(seg->flags & TCP_SYN))
 		return NULL;
 	conns->captured++;
-	conns->expected += share;
+	conns->expected += a->share;
 	sampled = replay_sample(r);
 	if (!sampled)
-		conns->not_sampled += share;
+		conns->not_sampled += a->share;
 	if (!f) {
 		if (sampled)
-			conns->lost[LOSS_MEMORY] += share;
+			conns->lost[LOSS_MEMORY] += a->share;
 		trace_no_memory(r, seg);
 		replay_tell(r, NOTICE_MEMORY, 0);
 		return NULL;
 	}
-	f->share = share;
+	f->share = a->share;
 	f->last_us = now_us;
 	f->traced = is_traced(r, seg);
 	if (sampled)
@@ -121,10 +122,11 @@ static struct flow *new_flow(struct replay *r, const struct segment *seg,
 	return f;
 }
 
-static struct flow *begin_whole(struct replay *r, const struct segment *seg,
-				uint32_t share, uint64_t now_us)
+static struct flow *begin_whole(struct replay *r, const struct arrival *a,
+				uint64_t now_us)
 {
-	struct flow *f = new_flow(r, seg, share, now_us);
+	const struct segment *seg = &a->seg;
+	struct flow *f = new_flow(r, a, now_us);
 
 	if (!f)
 		return NULL;
@@ -138,15 +140,15 @@ static struct flow *begin_whole(struct replay *r, const struct segment *seg,
 	return f;
 }
 
-static struct flow *begin_midstream(struct replay *r, const struct segment *seg,
-				    uint32_t share, uint64_t now_us)
+static struct flow *begin_midstream(struct replay *r, const struct arrival *a,
+				    uint64_t now_us)
 {
-	struct flow *f = new_flow(r, seg, share, now_us);
+	struct flow *f = new_flow(r, a, now_us);
 
 	if (!f)
 		return NULL;
 	f->joining = f->copied;
-	hold_init(&f->hold, seg->seq);
+	hold_init(&f->hold, a->seg.seq);
 	arm_flow_timer(r, f);
 	return f;
 }
@@ -423,9 +425,11 @@ static void on_live_flow(struct replay *r, struct flow *f,
 	arm_flow_timer(r, f);
 }
 
-static void on_syn(struct replay *r, struct flow *f, const struct segment *seg,
-		   uint32_t share, uint64_t now_us)
+static void on_syn(struct replay *r, struct flow *f, const struct arrival *a,
+		   uint64_t now_us)
 {
+	const struct segment *seg = &a->seg;
+
 	if (f && f->whole && f->iss == seg->seq) {
 		r->ledger.packets_repeated++;
 		return;
@@ -437,23 +441,24 @@ static void on_syn(struct replay *r, struct flow *f, const struct segment *seg,
 		replay_close_flow(r, f, now_us);
 		replay_free_flow_if_done(r, f, now_us);
 	}
-	f = begin_whole(r, seg, share, now_us);
+	f = begin_whole(r, a, now_us);
 	if (f && seg->payload_cap > 0)
 		on_payload(r, f, seg, now_us);
 }
 
-void replay_on_segment(struct replay *r, const struct segment *seg,
-		       uint32_t share, uint64_t now_us)
+void replay_on_arrival(struct replay *r, const struct arrival *a,
+		       uint64_t now_us)
 {
-	struct flow *f = flow_table_find(&r->flows, &seg->tuple);
+	const struct segment *seg = &a->seg;
+	struct flow *f = flow_table_find(&r->flows, &seg->tuple, a->bucket);
 
 	if (seg->flags & TCP_SYN) {
-		on_syn(r, f, seg, share, now_us);
+		on_syn(r, f, a, now_us);
 		return;
 	}
 	if (!f && seg->payload_cap > 0 && seg->flags & TCP_ACK &&
 	    !(seg->flags & TCP_RST))
-		f = begin_midstream(r, seg, share, now_us);
+		f = begin_midstream(r, a, now_us);
 	if (!f)
 		r->ledger.packets_stray++;
 	else if (f->closed)

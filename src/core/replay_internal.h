@@ -22,6 +22,13 @@ enum copy_lists {
 	COPY_LISTS
 };
 
+/* A captured segment to an address and port that is copied. */
+struct arrival {
+	struct segment seg;
+	uint32_t share;	 /* copies that its connection should have */
+	uint32_t bucket; /* of its flow */
+};
+
 /* What a copy needs only while something is under way. */
 struct copy_work {
 	struct session session;
@@ -276,9 +283,8 @@ bool replay_is_copied_to(const struct replay_mapping *m,
 
 /* replay_flows.c */
 
-/* A segment from a client to an address and port that is copied. */
-void replay_on_segment(struct replay *r, const struct segment *seg,
-		       uint32_t share, uint64_t now_us);
+void replay_on_arrival(struct replay *r, const struct arrival *a,
+		       uint64_t now_us);
 
 /* The client ends the connection as far as the copies are concerned. */
 void replay_close_flow(struct replay *r, struct flow *f, uint64_t now_us);

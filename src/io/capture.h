@@ -5,13 +5,13 @@
 #define IO_CAPTURE_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-/* One packet from its L3 header on; l3 is borrowed until the callback returns.
- */
-typedef void capture_cb(void *ctx, const uint8_t *l3, size_t cap_len,
-			size_t wire_len);
+#include "core/packet.h"
+
+/* At most so many packets, borrowed until the callback returns. */
+#define CAPTURE_BATCH 16u
+typedef void capture_cb(void *ctx, const struct packet_bytes *packets,
+			size_t count);
 
 struct capture_stats {
 	uint64_t received;	  /* packets that passed the filter */

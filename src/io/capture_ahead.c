@@ -150,7 +150,7 @@ int capture_ahead_dispatch(struct capture_ahead *a, int budget, capture_cb *cb,
 	while (budget-- > 0 && (len = read_packet(a, &overflows)) > 0) {
 		if (!admit(a, overflows, len))
 			continue;
-		cb(ctx, a->packet, len, len);
+		cb(ctx, &(struct packet_bytes){a->packet, len, len}, 1);
 		given++;
 	}
 	return given;

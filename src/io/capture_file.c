@@ -108,8 +108,11 @@ static void take_packet(struct capture_file *f, capture_cb *cb, void *ctx)
 	if (skip < 0)
 		f->stats.dropped_unusual++;
 	else
-		cb(ctx, f->frame + skip, cap_len - (size_t)skip,
-		   wire_len - (size_t)skip);
+		cb(ctx,
+		   &(struct packet_bytes){f->frame + skip,
+					  cap_len - (size_t)skip,
+					  wire_len - (size_t)skip},
+		   1);
 }
 
 static uint64_t due_us(const struct capture_file *f)

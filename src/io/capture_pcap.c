@@ -53,8 +53,11 @@ static void on_frame(u_char *user, const struct pcap_pkthdr *h,
 		p->stats.dropped_unusual++;
 	else if (p->other_hosts ||
 		 !link_header_other_host(p->dlt, frame, h->caplen))
-		p->cb(p->cb_ctx, frame + skip, h->caplen - (size_t)skip,
-		      h->len - (size_t)skip);
+		p->cb(p->cb_ctx,
+		      &(struct packet_bytes){frame + skip,
+					     h->caplen - (size_t)skip,
+					     h->len - (size_t)skip},
+		      1);
 }
 
 static int live_dispatch(struct capture *c, int budget, uint64_t now_us,

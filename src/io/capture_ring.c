@@ -128,19 +128,32 @@ static void walk_end(struct capture_ring *r)
 	r->walking = false;
 }
 
-/* Whether it was given now, and not before. */
-static bool take_packet(struct capture_ring *r, capture_cb *cb, void *ctx)
+/* false: it was given before. */
+static bool take_packet(struct capture_ring *r, struct packet_bytes *out)
 {
 	const void *at = r->next;
 	const struct tpacket3_hdr *h = at;
-	const uint8_t *l3 = r->next + h->tp_net;
-	bool gave = capture_ahead_gave(&r->ahead, l3, h->tp_snaplen, h->tp_len);
 
-	if (!gave)
-		cb(ctx, l3, h->tp_snaplen, h->tp_len);
+	*out = (struct packet_bytes){r->next + h->tp_net, h->tp_snaplen,
+				     h->tp_len};
 	r->next += h->tp_next_offset;
 	r->left--;
-	return !gave;
+	return !capture_ahead_gave(&r->ahead, out->l3, out->cap_len,
+				   out->wire_len);
+}
+
+/* The next ones of the block; how many were given now, and not before. */
+static int take_some(struct capture_ring *r, int *budget, capture_cb *cb,
+		     void *ctx)
+{
+	struct packet_bytes some[CAPTURE_BATCH];
+	size_t count = 0;
+
+	for (; r->left && *budget > 0 && count < CAPTURE_BATCH; --*budget)
+		count += take_packet(r, &some[count]);
+	if (count > 0)
+		cb(ctx, some, count);
+	return (int)count;
 }
 
 static bool is_empty(void *ring)
@@ -172,8 +185,8 @@ static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
 	int taken = capture_ahead_dispatch(&r->ahead, budget, cb, ctx);
 
 	while (budget > 0 && closed > 0 && walk_begin(r)) {
-		for (; r->left && budget > 0; budget--)
-			taken += take_packet(r, cb, ctx);
+		while (r->left && budget > 0)
+			taken += take_some(r, &budget, cb, ctx);
 		if (r->left)
 			break;
 		walk_end(r);

@@ -216,12 +216,14 @@ static void pump(struct app *a)
 
 /* ---- what goes into the engine ---- */
 
-static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len)
+_Static_assert(CAPTURE_BATCH <= REPLAY_PACKETS, "a batch goes on as it comes");
+
+static void on_packets(void *ctx, const struct packet_bytes *packets,
+		       size_t count)
 {
 	struct app *a = ctx;
 
-	replay_on_packet(a->replay, l3, cap_len, wire_len, clock_us());
+	replay_on_packets(a->replay, packets, count, clock_us());
 }
 
 static void file_end(struct app *a, struct capture *c)
@@ -241,7 +243,7 @@ static void file_end(struct app *a, struct capture *c)
 
 static void take_packets(struct app *a, struct capture *c)
 {
-	int n = c->ops->dispatch(c, CAPTURE_BUDGET, clock_us(), on_packet, a);
+	int n = c->ops->dispatch(c, CAPTURE_BUDGET, clock_us(), on_packets, a);
 
 	if (n == -1 && a->options->file)
 		file_end(a, c);

@@ -45,14 +45,13 @@ struct ear {
 	bool heard;
 };
 
-static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len)
+static void on_packets(void *ctx, const struct packet_bytes *packets,
+		       size_t count)
 {
 	struct ear *ear = ctx;
 
-	(void)l3;
-	(void)cap_len;
-	(void)wire_len;
+	(void)packets;
+	(void)count;
 	ear->heard = true;
 }
 
@@ -84,7 +83,7 @@ static void listen_once(struct ear *ear, uint64_t now_us)
 {
 	for (size_t i = 0; i < ear->count; i++)
 		ear->captures[i]->ops->dispatch(ear->captures[i], 16, now_us,
-						on_packet, ear);
+						on_packets, ear);
 }
 
 /* Until ear has heard something; when only other has, for a little longer. */
@@ -161,7 +160,7 @@ static void look_at_file(struct check *c, const struct tcpcopy_options *o)
 		check_fail(c, "-i with another file", "-i %s: %s", o->file,
 			   why);
 	} else {
-		file->ops->dispatch(file, 1, clock_us(), on_packet, &ear);
+		file->ops->dispatch(file, 1, clock_us(), on_packets, &ear);
 		file->ops->close(file);
 		if (ear.heard)
 			check_ok(c, "-i %s has packets", o->file);

@@ -18,14 +18,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len)
+static void on_packets(void *ctx, const struct packet_bytes *packets,
+		       size_t count)
 {
 	unsigned *sum = ctx;
 
-	ASSERT(wire_len >= cap_len);
-	for (size_t i = 0; i < cap_len; i++)
-		*sum += l3[i];
+	for (const struct packet_bytes *p = packets; p < packets + count; p++) {
+		ASSERT(p->wire_len >= p->cap_len);
+		for (size_t i = 0; i < p->cap_len; i++)
+			*sum += p->l3[i];
+	}
 }
 
 static void play(struct capture *c)
@@ -34,7 +36,7 @@ static void play(struct capture *c)
 	unsigned sum = 0, packets = 0;
 	int n;
 
-	while ((n = c->ops->dispatch(c, 8, now_us, on_packet, &sum)) >= 0 &&
+	while ((n = c->ops->dispatch(c, 8, now_us, on_packets, &sum)) >= 0 &&
 	       packets < PACKETS_MAX) {
 		packets += (unsigned)n;
 		due_us = c->ops->deadline_us(c);

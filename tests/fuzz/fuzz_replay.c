@@ -162,12 +162,20 @@ static size_t build(struct run *run, struct client *c, struct reader *r,
 	return packet_build(out, cap, &seg, 0);
 }
 
+static void take(struct run *run, const uint8_t *l3, size_t cap_len,
+		 size_t wire_len)
+{
+	const struct packet_bytes packet = {l3, cap_len, wire_len};
+
+	replay_on_packets(run->r, &packet, 1, run->now_us);
+}
+
 static void capture(struct run *run, struct client *c, struct reader *r)
 {
 	static uint8_t l3[65536];
 	size_t len = build(run, c, r, l3, sizeof(l3));
 
-	replay_on_packet(run->r, l3, len, len, run->now_us);
+	take(run, l3, len, len);
 }
 
 /* With some of its bytes replaced, and perhaps cut short. */
@@ -181,8 +189,7 @@ static void capture_bent(struct run *run, struct client *c, struct reader *r)
 	if (bytes && at + n <= len)
 		memcpy(l3 + at, bytes, n);
 	run->picture.foreign = true;
-	replay_on_packet(run->r, l3, len - reader_u8(r) % (len + 1), len,
-			 run->now_us);
+	take(run, l3, len - reader_u8(r) % (len + 1), len);
 }
 
 static void capture_any(struct run *run, struct reader *r)
@@ -191,7 +198,7 @@ static void capture_any(struct run *run, struct reader *r)
 
 	n = n < r->left_bytes ? n : r->left_bytes;
 	run->picture.foreign = true;
-	replay_on_packet(run->r, reader_take(r, n), n, n + beyond, run->now_us);
+	take(run, reader_take(r, n), n, n + beyond);
 }
 
 /* --- what comes by the links ---------------------------------------------- */

@@ -359,10 +359,20 @@ static inline const struct ledger *ledger(const struct engine *e)
 	return replay_ledger(e->r);
 }
 
-static inline void client_packet(struct engine *e, const struct client *c,
-				 uint8_t flags, uint32_t seq, uint32_t len)
+static inline void engine_capture(struct engine *e, const uint8_t *l3,
+				  size_t cap_len, size_t wire_len)
 {
-	static uint8_t payload[60000], l3[65536];
+	const struct packet_bytes packet = {l3, cap_len, wire_len};
+
+	replay_on_packets(e->r, &packet, 1, e->now_us);
+}
+
+/* Its length. */
+static inline size_t client_bytes(const struct client *c, uint8_t flags,
+				  uint32_t seq, uint32_t len, uint8_t *l3,
+				  size_t cap)
+{
+	static uint8_t payload[60000];
 	struct segment seg = {
 		.tuple = {c->at, c->online},
 		.seq = seq,
@@ -376,9 +386,18 @@ static inline void client_packet(struct engine *e, const struct client *c,
 	size_t total;
 
 	memset(payload, 'a', len);
-	total = packet_build(l3, sizeof(l3), &seg, 0);
+	total = packet_build(l3, cap, &seg, 0);
 	assert_true(total > 0);
-	replay_on_packet(e->r, l3, total, total, e->now_us);
+	return total;
+}
+
+static inline void client_packet(struct engine *e, const struct client *c,
+				 uint8_t flags, uint32_t seq, uint32_t len)
+{
+	static uint8_t l3[65536];
+	size_t total = client_bytes(c, flags, seq, len, l3, sizeof(l3));
+
+	engine_capture(e, l3, total, total);
 	engine_pull(e);
 }
 

@@ -24,6 +24,7 @@
 #define FRESH_ONES   3u
 #define ONLINE_NET   0u
 #define CLIENT_NET   1u
+#define BLOCK_US     400u /* of a capture that gathers */
 
 struct planned {
 	uint64_t at_us;
@@ -604,6 +605,11 @@ static void capture(struct sim *sim, void *obj, uint64_t arg)
 	copier_on_capture(sim, captured_packet(sim, c, p));
 }
 
+static uint64_t captured_us(const struct sim *sim, uint64_t at_us)
+{
+	return sim_gathers(sim) ? (at_us / BLOCK_US + 1) * BLOCK_US : at_us;
+}
+
 /* What the capture makes of the packet. */
 static void play(struct sim *sim, struct conversation *c, unsigned i)
 {
@@ -621,10 +627,10 @@ static void play(struct sim *sim, struct conversation *c, unsigned i)
 	}
 	if (rng_chance(dice, rates->dup)) {
 		SIM_COVER(sim, capture_doubled);
-		sim_at(sim, at + rng_between(dice, 1, 90), capture, c,
-		       (uint64_t)i << 1 | 1);
+		sim_at(sim, captured_us(sim, at + rng_between(dice, 1, 90)),
+		       capture, c, (uint64_t)i << 1 | 1);
 	}
-	sim_at(sim, at, capture, c, (uint64_t)i << 1);
+	sim_at(sim, captured_us(sim, at), capture, c, (uint64_t)i << 1);
 }
 
 static void play_all(struct sim *sim, struct conversation *c)

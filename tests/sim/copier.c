@@ -32,6 +32,8 @@ struct copier {
 	uint64_t timer_us;
 	bool full[LINKS_MAX]; /* with relay */
 	bool looking;
+	struct packet_bytes batch[REPLAY_PACKETS]; /* not given yet */
+	size_t batch_count;
 };
 
 static void *count_alloc(void *ctx, size_t size_bytes)
@@ -133,10 +135,13 @@ static void start(struct sim *sim, struct copier *c)
 	memset(c->full, 0, sizeof(c->full));
 }
 
+static void give_batch(struct sim *sim);
+
 void copier_restart(struct sim *sim)
 {
 	struct copier *c = sim->copier;
 
+	give_batch(sim);
 	sim_trace(sim, "tcpcopy is killed and starts anew");
 	coverage_add_ledger(sim->coverage, replay_ledger(c->engine));
 	replay_free(c->engine, &c->mem);
@@ -302,6 +307,7 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 {
 	struct copier *c = obj;
 
+	give_batch(sim);
 	if (arg != c->timer)
 		return;
 	c->timer_us = UINT64_MAX;
@@ -310,17 +316,43 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 	settle(sim);
 }
 
+static void give_batch(struct sim *sim)
+{
+	struct copier *c = sim->copier;
+
+	if (c->batch_count == 0)
+		return;
+	if (c->batch_count > 1)
+		SIM_COVER(sim, capture_batches);
+	replay_on_packets(c->engine, c->batch, c->batch_count, sim->now_us);
+	c->batch_count = 0;
+	settle(sim);
+}
+
+static void on_batch(struct sim *sim, void *obj, uint64_t arg)
+{
+	(void)obj;
+	(void)arg;
+	give_batch(sim);
+}
+
 void copier_on_capture(struct sim *sim, const struct sim_packet *pkt)
 {
+	struct copier *c = sim->copier;
+
 	sim_trace_segment(sim, "captured", &pkt->seg);
-	replay_on_packet(sim->copier->engine, pkt->bytes, pkt->cap_len,
-			 pkt->len, sim->now_us);
-	settle(sim);
+	c->batch[c->batch_count++] =
+		(struct packet_bytes){pkt->bytes, pkt->cap_len, pkt->len};
+	if (!sim_gathers(sim) || c->batch_count == REPLAY_PACKETS)
+		give_batch(sim);
+	else if (c->batch_count == 1)
+		sim_at(sim, sim->now_us, on_batch, c, 0);
 }
 
 void copier_on_msg(struct sim *sim, unsigned link_id,
 		   const struct wire_msg *msg)
 {
+	give_batch(sim);
 	check_msg_in(sim, link_id, msg);
 	replay_on_msg(sim->copier->engine, link_id, msg, sim->now_us);
 	settle(sim);
@@ -329,6 +361,7 @@ void copier_on_msg(struct sim *sim, unsigned link_id,
 void copier_on_link(struct sim *sim, unsigned link_id, bool up)
 {
 	sim_trace(sim, "link %u %s", link_id, up ? "up" : "down");
+	give_batch(sim);
 	sim->copier->full[link_id] = false;
 	replay_on_link(sim->copier->engine, link_id, up, sim->now_us);
 	settle(sim);
@@ -338,6 +371,7 @@ void copier_on_link_silence(struct sim *sim, unsigned link_id, bool silent)
 {
 	sim_trace(sim, "link %u %s", link_id,
 		  silent ? "is silent" : "answers again");
+	give_batch(sim);
 	replay_on_link_silence(sim->copier->engine, link_id, silent,
 			       sim->now_us);
 	settle(sim);
@@ -348,6 +382,7 @@ static void on_room(struct sim *sim, void *obj, uint64_t arg)
 	struct copier *c = obj;
 
 	(void)arg;
+	give_batch(sim);
 	c->looking = false;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		if (!c->full[i] || links_room(sim, i) < ROOM_ENOUGH)
@@ -374,6 +409,7 @@ void copier_look_for_room(struct sim *sim)
 void copier_capture_end(struct sim *sim)
 {
 	sim_trace(sim, "capture ends");
+	give_batch(sim);
 	replay_on_capture_end(sim->copier->engine, sim->now_us);
 	settle(sim);
 }
@@ -381,6 +417,7 @@ void copier_capture_end(struct sim *sim)
 void copier_shutdown(struct sim *sim)
 {
 	sim_trace(sim, "shutdown");
+	give_batch(sim);
 	check_shutdown(sim);
 	replay_shutdown(sim->copier->engine, sim->now_us);
 	settle(sim);

@@ -32,6 +32,7 @@
 	X(capture_doubled, "captured packets seen twice")                      \
 	X(capture_reordered, "captured packets out of order")                  \
 	X(capture_noise, "other packets captured")                             \
+	X(capture_batches, "batches of captured packets")                      \
 	X(net_lost, "packets to the target lost")                              \
 	X(net_doubled, "packets to the target doubled")                        \
 	X(net_reordered, "packets to the target reordered")                    \

@@ -49,14 +49,14 @@ struct last {
 	size_t len;
 };
 
-static void keep(void *ctx, const uint8_t *l3, size_t cap_len, size_t wire_len)
+static void keep(void *ctx, const struct packet_bytes *packets, size_t count)
 {
 	struct last *last = ctx;
 
-	(void)wire_len;
-	assert_true(cap_len <= sizeof(last->l3));
-	memcpy(last->l3, l3, cap_len);
-	last->len = cap_len;
+	assert_in_range(count, 1, CAPTURE_BATCH);
+	last->len = packets[count - 1].cap_len;
+	assert_true(last->len <= sizeof(last->l3));
+	memcpy(last->l3, packets[count - 1].l3, last->len);
 }
 
 static bool yes(void *ring)

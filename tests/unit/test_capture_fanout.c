@@ -85,16 +85,21 @@ struct got {
 	unsigned packets, of[PORTS];
 };
 
-static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len)
+static void on_packet(struct got *got, const struct packet_bytes *p)
 {
-	struct got *got = ctx;
-	size_t at = l3[0] >> 4 == 6 ? 40 : (l3[0] & 15) * 4u;
+	size_t at = p->l3[0] >> 4 == 6 ? 40 : (p->l3[0] & 15) * 4u;
 
-	(void)wire_len;
-	assert_true(cap_len >= at + 4);
+	assert_true(p->cap_len >= at + 4);
 	got->packets++;
-	got->of[load_be16(l3 + at) - FIRST_PORT]++;
+	got->of[load_be16(p->l3 + at) - FIRST_PORT]++;
+}
+
+static void on_packets(void *ctx, const struct packet_bytes *packets,
+		       size_t count)
+{
+	assert_in_range(count, 1, CAPTURE_BATCH);
+	for (size_t i = 0; i < count; i++)
+		on_packet(ctx, &packets[i]);
 }
 
 /* By this clock packets are rare, and come by the socket beside the ring; when
@@ -105,7 +110,7 @@ static uint64_t now_us, step_us;
 static void take(struct capture *c, struct got *got)
 {
 	now_us += step_us;
-	assert_true(c->ops->dispatch(c, 1000, now_us, on_packet, got) >= 0);
+	assert_true(c->ops->dispatch(c, 1000, now_us, on_packets, got) >= 0);
 }
 
 /* A knock from each port. What came is taken after each: when others have the

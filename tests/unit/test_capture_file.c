@@ -67,15 +67,18 @@ struct seen {
 	size_t cap_len, wire_len;
 };
 
-static void on_packet(void *ctx, const uint8_t *l3, size_t cap_len,
-		      size_t wire_len)
+static void on_packets(void *ctx, const struct packet_bytes *packets,
+		       size_t count)
 {
 	struct seen *s = ctx;
 
-	assert_int_equal(l3[0], 0x45);
-	s->marks[s->count++ % 16] = l3[1];
-	s->cap_len = cap_len;
-	s->wire_len = wire_len;
+	assert_in_range(count, 1, CAPTURE_BATCH);
+	for (const struct packet_bytes *p = packets; p < packets + count; p++) {
+		assert_int_equal(p->l3[0], 0x45);
+		s->marks[s->count++ % 16] = p->l3[1];
+		s->cap_len = p->cap_len;
+		s->wire_len = p->wire_len;
+	}
 }
 
 /* Runs the file by a clock of our own, jumping from deadline to deadline.
@@ -85,7 +88,7 @@ static uint64_t play(struct capture *c, struct seen *seen)
 	uint64_t now_us = START_US, due_us;
 
 	memset(seen, 0, sizeof(*seen));
-	while (c->ops->dispatch(c, 3, now_us, on_packet, seen) >= 0) {
+	while (c->ops->dispatch(c, 3, now_us, on_packets, seen) >= 0) {
 		due_us = c->ops->deadline_us(c);
 		if (due_us > now_us)
 			now_us = due_us;
@@ -130,15 +133,17 @@ static void test_not_before_time(void **state)
 	end_file();
 	c = open_file(1, 0);
 	assert_int_equal(c->ops->fd(c), -1);
-	assert_int_equal(c->ops->dispatch(c, 9, START_US, on_packet, &seen), 1);
+	assert_int_equal(c->ops->dispatch(c, 9, START_US, on_packets, &seen),
+			 1);
 	assert_int_equal(c->ops->deadline_us(c), START_US + 1000000);
 	assert_int_equal(
-		c->ops->dispatch(c, 9, START_US + 999999, on_packet, &seen), 0);
+		c->ops->dispatch(c, 9, START_US + 999999, on_packets, &seen),
+		0);
 	assert_int_equal(
-		c->ops->dispatch(c, 9, START_US + 1000000, on_packet, &seen),
+		c->ops->dispatch(c, 9, START_US + 1000000, on_packets, &seen),
 		1);
 	assert_int_equal(
-		c->ops->dispatch(c, 9, START_US + 1000000, on_packet, &seen),
+		c->ops->dispatch(c, 9, START_US + 1000000, on_packets, &seen),
 		-1);
 	assert_int_equal(seen.cap_len, FRAME_BYTES);
 	c->ops->close(c);
@@ -155,8 +160,10 @@ static void test_budget(void **state)
 		put_frame(10, 0, i, FRAME_BYTES);
 	end_file();
 	c = open_file(1, 0);
-	assert_int_equal(c->ops->dispatch(c, 2, START_US, on_packet, &seen), 2);
-	assert_int_equal(c->ops->dispatch(c, 9, START_US, on_packet, &seen), 3);
+	assert_int_equal(c->ops->dispatch(c, 2, START_US, on_packets, &seen),
+			 2);
+	assert_int_equal(c->ops->dispatch(c, 9, START_US, on_packets, &seen),
+			 3);
 	c->ops->close(c);
 }
 

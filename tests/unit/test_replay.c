@@ -400,8 +400,7 @@ static void test_not_ours(void **state)
 	c.online.port = 81;
 	client_talk(e, &c, 1);
 	assert_int_equal(ledger(e)->packets_not_ours, 3);
-	replay_on_packet(e->r, garbage, sizeof(garbage), sizeof(garbage),
-			 e->now_us);
+	engine_capture(e, garbage, sizeof(garbage), sizeof(garbage));
 	assert_int_equal(ledger(e)->packets_malformed, 1);
 	c.online.port = 80;
 	client_end(e, &c, TCP_FIN);
@@ -450,6 +449,74 @@ static void test_responses_together(void **state)
 		assert_int_equal(e->conns[i].bytes, 800);
 }
 
+struct batch {
+	uint8_t l3[REPLAY_PACKETS][512];
+	struct packet_bytes packets[REPLAY_PACKETS];
+	size_t count;
+};
+
+static void add(struct batch *b, struct client *c, uint8_t flags, uint32_t len)
+{
+	uint8_t *l3 = b->l3[b->count];
+	size_t total = client_bytes(c, flags, c->seq, len, l3, 512);
+
+	b->packets[b->count++] = (struct packet_bytes){l3, total, total};
+	c->seq += len + (flags & (TCP_SYN | TCP_FIN) ? 1 : 0);
+	c->ack += len; /* and answered so */
+}
+
+static void fill(struct batch *b)
+{
+	struct client a = client_at(1, 5000), c = client_at(2, 5000);
+	struct client foreign = client_at(3, 5000), late = client_at(4, 5000);
+
+	b->count = 0;
+	foreign.online.port = 81;
+	add(b, &a, TCP_SYN, 0);
+	add(b, &a, TCP_ACK, 0);
+	add(b, &c, TCP_SYN, 0);
+	add(b, &a, TCP_ACK | TCP_PSH, 100);
+	add(b, &foreign, TCP_SYN, 0);
+	add(b, &late, TCP_ACK | TCP_PSH, 30); /* from the middle on */
+	add(b, &c, TCP_ACK | TCP_PSH, 70);
+	add(b, &c, TCP_ACK | TCP_PSH, 400);
+	b->packets[b->count++] = (struct packet_bytes){b->l3[0], 10, 40};
+	add(b, &late, TCP_ACK | TCP_PSH, 50);
+	add(b, &c, TCP_ACK, 0);
+	add(b, &a, TCP_ACK | TCP_FIN, 10);
+	a.seq += 100000; /* the same port once more */
+	add(b, &a, TCP_SYN, 0);
+	add(b, &a, TCP_ACK | TCP_PSH, 60);
+	add(b, &late, TCP_ACK | TCP_RST, 0);
+	add(b, &c, TCP_ACK | TCP_FIN, 0);
+	assert_int_equal(b->count, REPLAY_PACKETS);
+}
+
+/* At once or one by one, it comes to the same. */
+static void test_packets_together(void **state)
+{
+	struct engine *e = *state, *single = malloc(sizeof(*single));
+	struct batch *b = malloc(sizeof(*b));
+
+	engine_init(single);
+	engine_start(single);
+	engine_start(e);
+	fill(b);
+	replay_on_packets(e->r, b->packets, b->count, e->now_us);
+	for (size_t i = 0; i < b->count; i++)
+		replay_on_packets(single->r, &b->packets[i], 1, e->now_us);
+	engine_wait(e, 10000000);
+	engine_wait(single, 10000000);
+	assert_int_equal(ledger(e)->turns.answered, 6);
+	assert_int_equal(ledger(e)->bytes.answered, 690);
+	assert_memory_equal(ledger(e), ledger(single), sizeof(struct ledger));
+	assert_int_equal(e->conn_count, single->conn_count);
+	assert_memory_equal(e->conns, single->conns, sizeof(e->conns));
+	engine_end(single);
+	free(single);
+	free(b);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 
@@ -474,6 +541,7 @@ int main(void)
 		TEST(test_a_turn_that_waited_is_sent_again),
 		TEST(test_not_ours),
 		TEST(test_responses_together),
+		TEST(test_packets_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

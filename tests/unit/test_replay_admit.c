@@ -294,7 +294,7 @@ static void client_syn_like(struct engine *e, struct client *c,
 	seg.tuple = (struct four_tuple){c->at, c->online};
 	seg.seq = c->seq++;
 	len = packet_build(l3, sizeof(l3), &seg, 0);
-	replay_on_packet(e->r, l3, len, len, e->now_us);
+	engine_capture(e, l3, len, len);
 	engine_pull(e);
 }
 

@@ -187,7 +187,7 @@ static void client_hello(struct engine *e, struct client *c, uint32_t len)
 	};
 	size_t total = packet_build(l3, sizeof(l3), &seg, 0);
 
-	replay_on_packet(e->r, l3, total, total, e->now_us);
+	engine_capture(e, l3, total, total);
 	engine_pull(e);
 	c->seq += len;
 }
@@ -333,7 +333,7 @@ static void capture(struct engine *e, const struct client *c, uint8_t flags)
 		.tuple = {c->at, c->online}, .seq = c->seq, .flags = flags};
 	size_t total = packet_build(l3, sizeof(l3), &seg, 0);
 
-	replay_on_packet(e->r, l3, total, total, e->now_us);
+	engine_capture(e, l3, total, total);
 }
 
 /* More copies than one client address has ports. */

@@ -23,18 +23,24 @@ static uint64_t word_at(const uint8_t *bytes)
 /* Adds what is no more than 15 bytes. */
 static uint64_t add_rest(uint64_t sum, const uint8_t *bytes, size_t len)
 {
+	uint32_t word;
 	uint16_t half;
 
-	if (len >= 8) {
+	if (len & 8) {
 		sum = add(sum, word_at(bytes));
-		len -= 8;
 		bytes += 8;
 	}
-	for (; len >= 2; len -= 2, bytes += 2) {
+	if (len & 4) {
+		memcpy(&word, bytes, sizeof(word));
+		sum = add(sum, word);
+		bytes += 4;
+	}
+	if (len & 2) {
 		memcpy(&half, bytes, sizeof(half));
 		sum = add(sum, half);
+		bytes += 2;
 	}
-	if (len > 0) {
+	if (len & 1) {
 		uint8_t last[2] = {*bytes, 0};
 
 		memcpy(&half, last, sizeof(half));

@@ -90,8 +90,11 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
 		replay_push_msg(r, c);
 	release_hold(r, c->flow);
-	replay_arm_timer(r, c);
-	replay_push_ready(r, c);
+	/* When it leaves that list its timer is set. It may be held there. */
+	if (c->in_ready)
+		replay_arm_timer(r, c);
+	else
+		replay_push_ready(r, c);
 }
 
 void replay_tell_copies(struct replay *r, struct flow *f,

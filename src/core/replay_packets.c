@@ -102,6 +102,7 @@ static void hold_back(struct replay *r)
 	struct copy *c = copy_list_pop(&r->ready, LIST_READY);
 
 	copy_list_push(&r->held, LIST_READY, c);
+	replay_arm_timer(r, c);
 	replay_trace_hold(r, c, TRACE_NOT_SENT,
 			  r->targets[c->target].up
 				  ? TRACE_HOLD_FULL

@@ -190,8 +190,9 @@ static bool had_all(const struct session *s, uint32_t ack)
 	return s->begun && seq_geq(got, seen);
 }
 
-static enum gate_verdict ask(struct session *s, const struct session_env *env,
-			     const struct step *next, uint64_t now_us)
+static enum gate_verdict ask_gate(struct session *s,
+				  const struct session_env *env,
+				  const struct step *next, uint64_t now_us)
 {
 	struct gate_view view = {
 		.acked = delivered(s),
@@ -208,14 +209,8 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 		.held_since_us = later(s->heard_us, next->at_us),
 		.max_hold_us = env->params->max_hold_us,
 	};
-	enum gate_verdict verdict;
+	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
 
-	if (now_us < next->at_us + s->spread_us) {
-		s->gate_at_us = next->at_us + s->spread_us;
-		session_trace(env, TRACE_HELD, TRACE_HOLD_SPREAD, next->seq);
-		return GATE_SHUT;
-	}
-	verdict = gate_ask(&view, now_us, &s->gate_at_us);
 	if (verdict == GATE_EARLY_QUIET)
 		env->ledger->early_quiet++;
 	else if (verdict == GATE_EARLY_HOLD)
@@ -223,6 +218,22 @@ static enum gate_verdict ask(struct session *s, const struct session_env *env,
 	if (env->trace)
 		trace_gate(env->trace, &view, verdict, next->seq);
 	return verdict;
+}
+
+static enum gate_verdict ask(struct session *s, const struct session_env *env,
+			     const struct step *next, uint64_t now_us)
+{
+	if (now_us < next->at_us + s->spread_us) {
+		s->gate_at_us = next->at_us + s->spread_us;
+		session_trace(env, TRACE_HELD, TRACE_HOLD_SPREAD, next->seq);
+		return GATE_SHUT;
+	}
+	/* Behind a turn that has just been let go there is nothing to ask. */
+	if (!delivered(s) && !env->trace) {
+		s->gate_at_us = UINT64_MAX;
+		return GATE_SHUT;
+	}
+	return ask_gate(s, env, next, now_us);
 }
 
 /* The first turn of a connection that was joined or reopened in the middle

@@ -13,8 +13,9 @@
  * link that has an answer of it. Under load the loop would wake up for a few
  * packets at a time, since they come faster than one by one but slower than
  * they are dealt with. So when the last batch was no small one, the next gets a
- * moment to gather, a longer one if other workers get a part of the packets.
- * What comes one by one, or after a pause, never waits.
+ * moment to gather, a longer one if other workers get a part of the packets or
+ * nothing waits to be injected meanwhile. What comes one by one, or after a
+ * pause, never waits.
  *
  * The engine holds a bounded number of messages: they are pulled at least once
  * every DIVERT_BATCH events, also in the middle of a long read from a link.
@@ -36,10 +37,11 @@
 #define ROUTES_MAX 1048576
 /* After a batch of so many packets the next one, if it comes so soon, has this
  * long to gather, times the workers that share them. */
-#define BUSY_PACKETS   4
-#define BUSY_US	       5000
-#define GATHER_US      250
-#define GATHER_MOST_US 500
+#define BUSY_PACKETS	4
+#define BUSY_US		5000
+#define GATHER_US	400
+#define GATHER_RELAY_US 250 /* while tcpcopies send through us */
+#define GATHER_MOST_US	500
 
 /* ---- the engine's output ---- */
 
@@ -131,9 +133,20 @@ static void on_packets(void *ctx, const struct divert_packet *packets,
 	divert_on_packets(b->app->divert, packets, count, b->now_us, verdicts);
 }
 
-static void let_gather(const struct app *a)
+/* Something has come to be injected since the last call. */
+static bool relays(struct app *a)
 {
-	unsigned us = GATHER_US * a->options->workers;
+	uint64_t relayed = divert_counters(a->divert)->relayed;
+	bool some = relayed != a->relayed;
+
+	a->relayed = relayed;
+	return some;
+}
+
+static void let_gather(struct app *a)
+{
+	unsigned us =
+		(relays(a) ? GATHER_RELAY_US : GATHER_US) * a->options->workers;
 
 	clock_sleep_us(us < GATHER_MOST_US ? us : GATHER_MOST_US);
 }

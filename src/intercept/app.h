@@ -35,6 +35,7 @@ struct app {
 	unsigned since_pull;	     /* events given to the engine */
 	uint64_t batch_us;	     /* the last batch of packets */
 	bool gather;		     /* the next one is to be larger */
+	uint64_t relayed;	     /* packets, when the last one gathered */
 	/* Devices that packets would have left by, and how many of these the
 	 * log has named. */
 	uint32_t seen[APP_DEVICES_MAX];

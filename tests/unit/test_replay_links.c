@@ -570,6 +570,30 @@ static void test_relay_timers_rest_while_a_link_is_full(void **state)
 	assert_true(ledger(e)->packets_resent > 0);
 }
 
+/* Nor for ever: as long after the last word of the target as always. */
+static void test_relay_gives_up_while_a_link_is_full(void **state)
+{
+	struct engine *e = *state;
+	struct client c[2] = {client_at(1, 5000), client_at(2, 5000)};
+
+	e->cfg.relay = true;
+	engine_start(e);
+	for (unsigned i = 0; i < 2; i++) {
+		client_syn(e, &c[i]);
+		client_send(e, &c[i], 100, 0);
+	}
+	engine_wait(e, 1000000);
+	fill_links(e, 7);
+	for (unsigned i = 0; i < 2; i++)
+		client_send(e, &c[i], 100, 100);
+	engine_wait(e, 20000000);
+	engine_respond(e, &e->conns[0], TCP_ACK, 0);
+	engine_wait(e, 20000000);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_TIMEOUT], 1);
+	engine_wait(e, 15000000);
+	assert_int_equal(ledger(e)->turns.lost[LOSS_TIMEOUT], 2);
+}
+
 /* Packets for a link that falls silent go by another one. What it had taken
  * is still in it when it answers again. */
 static void test_relay_when_a_full_link_is_silent(void **state)
@@ -746,6 +770,7 @@ int main(void)
 		TEST(test_the_next_of_a_full_link_that_stood_in),
 		TEST(test_relay_waits_for_room),
 		TEST(test_relay_timers_rest_while_a_link_is_full),
+		TEST(test_relay_gives_up_while_a_link_is_full),
 		TEST(test_relay_when_a_full_link_is_silent),
 		TEST(test_relay_when_full_links_go),
 		TEST(test_relay_of_large_packets),

@@ -41,7 +41,7 @@ def program_runs(pid):
     return None
 
 
-def copy(lab, path, wrap=(), transfer=None):
+def copy(lab, path, wrap=(), transfer=None, args=()):
     """(the copy, the program that sends)"""
     of = {"relay": "intercept", "link": "tcpcopy"}[path]
     relay = ("--relay", TARGET_PORT) if path == "relay" else ()
@@ -51,6 +51,7 @@ def copy(lab, path, wrap=(), transfer=None):
     intercept = lab.start_intercept(
         *relay, wrap=wrap if of == "intercept" else ())
     tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, "--path", path,
+                                *args,
                                 wrap=wrap if of == "tcpcopy" else ())
     return (Copy(online, target, intercept, tcpcopy),
             {"intercept": intercept, "tcpcopy": tcpcopy}[of])
@@ -101,6 +102,22 @@ def test_segments_among_them(lab):
         assert program_runs(sender.pid) > 0
     ledger = copied.exact()
     assert ledger["send"]["sent"] > 0
+    assert counter(ledger, "refused") == 0
+
+
+def test_longer_than_a_page(lab):
+    """Of which the kernel does not take a whole one to run the program on."""
+    for host in (lab.online, lab.target):
+        host.run("ip", "link", "set", "eth0", "mtu", "9000")
+    for device in ("online", "target"):
+        lab.router.run("ip", "link", "set", device, "mtu", "9000")
+    copied, sender = copy(lab, "link", args=("-M", 9000))
+    with runs_counted():
+        lab.load(connections=50, concurrent=50, requests=20,
+                 request_size=6000)
+        assert program_runs(sender.pid) > 0
+    ledger = copied.exact()
+    assert "one by one" not in sender.err()
     assert counter(ledger, "refused") == 0
 
 

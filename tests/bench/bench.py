@@ -43,6 +43,9 @@ def parse(args):
     parser.add_argument("--pin", action="store_true",
                         help="in the loads, too, one core for client and "
                         "online server, another for the target")
+    parser.add_argument("--steer", action="store_true",
+                        help="what arrives at a server is received on its "
+                        "core, as behind a wire, and not on the sender's")
     parser.add_argument("--workers", type=int, default=1, metavar="N",
                         help="of tcpcopy and of intercept (1)")
     parser.add_argument("--tcpcopy-args", type=shlex.split, default=[],
@@ -135,7 +138,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lab_module.remove_leftovers()
     world = World(options.tcpcopy_args, options.intercept_args, options.pin,
-                  options.profiled, options.seconds, options.workers)
+                  options.profiled, options.seconds, options.workers,
+                  options.steer)
     unknown = [p for p in options.path or () if p not in world.paths()]
     if unknown:
         sys.exit(f"bench: this tcpcopy has no --path {unknown[0]}")

@@ -21,12 +21,12 @@ class World:
     """How the programs are to be started; makes labs."""
 
     def __init__(self, tcpcopy_args=(), intercept_args=(), pin=False,
-                 profiled="small", soak_seconds=3600, workers=1):
+                 profiled="small", soak_seconds=3600, workers=1, steer=False):
         self.tcpcopy_args = list(tcpcopy_args)
         self.intercept_args = list(intercept_args)
         self.pin, self.profiled = pin, profiled
         self.soak_seconds = soak_seconds
-        self.workers = workers
+        self.workers, self.steer = workers, steer
         self.build = os.environ.get("TCPCOPY_BUILDDIR", os.getcwd())
         lab_module.Lab.tcpcopy_bin = lab_module.find_program("tcpcopy")
         lab_module.Lab.intercept_bin = lab_module.find_program("intercept")
@@ -51,9 +51,18 @@ class World:
             net.router.run("sysctl", "-qw", *[
                 f"net.bridge.bridge-nf-call-{tables}=0" for tables in
                 ("iptables", "ip6tables", "arptables")], check=False)
+            if self.steer:
+                self._steer(net)
             yield net
         finally:
             net.close()
+
+    def _steer(self, net):
+        """What arrives at a server is received on its side's core."""
+        for host, core in ((net.online, self.cores[0]),
+                           (net.target, self.cores[-1])):
+            host.run("sh", "-c", f"echo {1 << core:x} > "
+                     "/sys/class/net/eth0/queues/rx-0/rps_cpus")
 
     @contextlib.contextmanager
     def side(self, name, always=False):

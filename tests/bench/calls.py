@@ -10,7 +10,7 @@ import time
 import loads
 from usage import pids_for_perf
 
-CALLS = ("epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "recvmmsg",
+CALLS = ("bpf", "epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "recvmmsg",
          "recvmsg", "recvfrom", "sendmmsg", "sendmsg", "sendto", "read",
          "readv", "write", "writev", "getsockopt", "setsockopt",
          "timerfd_settime", "nanosleep", "clock_nanosleep", "futex")

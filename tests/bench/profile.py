@@ -21,7 +21,7 @@ ATTACH_S = 1  # perf does not say when it has begun
 # The first that fits any frame of the stack.
 CALLS = (
     ("sending a packet", r"raw_sendmsg|rawv6_sendmsg|packet_sendmsg|"
-                         r"sendmmsg"),
+                         r"sendmmsg|sys_bpf"),
     ("the verdict", r"netlink_sendmsg|sys_sendto"),
     ("a write to a link", r"tcp_sendmsg|ksys_write|do_writev"),
     ("a read from a link", r"tcp_recvmsg|ksys_read"),
@@ -36,6 +36,7 @@ SENDING = (
     ("the receiver's TCP", r"tcp_v[46]_rcv"),
     ("the receiver's IP", r"ip_rcv|ipv6_rcv|ip_local_deliver"),
     ("the devices between", r"br_|veth_|process_backlog|dev_hard_start"),
+    ("making the frames", r"sys_bpf"),
 )
 
 

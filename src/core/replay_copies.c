@@ -90,7 +90,9 @@ void replay_settle(struct replay *r, struct copy *c, uint64_t now_us)
 	if (s->state == SESSION_DONE && c->registered && !r->cfg.relay)
 		replay_push_msg(r, c);
 	release_hold(r, c->flow);
-	/* When it leaves that list its timer is set. It may be held there. */
+	/* When it leaves that list its timer is set. It may be held there; and
+	 * while nothing can be told, since a link is full, those on it wait
+	 * without one. */
 	if (c->in_ready)
 		replay_arm_timer(r, c);
 	else

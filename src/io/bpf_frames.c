@@ -9,7 +9,12 @@
  * the one packet that it runs on, and has a copy of that given to the frame's
  * device. Its run has one soft interrupt, at its end. The run is what the
  * kernel has for testing programs, which asks for no capability once there is
- * the program. What it runs on is to be a frame; the first one serves.
+ * the program (since 5.19; before that, only without
+ * kernel.unprivileged_bpf_disabled).
+ *
+ * What it runs on is to be a frame; the first one serves, with as many bytes as
+ * the longest has. For the kernel counts what memory a packet takes by what it
+ * was when the run began, and receivers make their windows by that.
  *
  * A packet that runs through tells its protocol to whoever looks at it on the
  * way out, so that a run's frames are all of the same.
@@ -29,10 +34,6 @@
 #include "io/sender_batch.h"
 
 #define ALIGN 64u
-/* Of the first frame: its headers. The kernel takes at most a page less what it
- * needs itself, which can be less than a frame; the program makes it longer. */
-#define BEGIN_BYTES 128u
-
 struct bpf_frames {
 	struct bpf_area *area;
 	size_t area_bytes, step_bytes;
@@ -63,34 +64,55 @@ static uint8_t *frame_at(const struct bpf_frames *f, unsigned i)
 	return (uint8_t *)slot_at(f, i) + BPF_FRAMES_HEAD_BYTES - ETHER_HDR_LEN;
 }
 
-static unsigned same_protocol_until(const struct bpf_frames *f, unsigned from,
+/* Slots that one run can send. */
+struct stretch {
+	unsigned from, to;
+	uint32_t longest_bytes; /* of their frames */
+};
+
+static struct stretch same_protocol(const struct bpf_frames *f, unsigned from,
 				    unsigned to)
 {
 	const uint8_t *first = frame_at(f, from) + 2 * ETHER_ADDR_LEN;
-	unsigned i = from + 1;
+	struct stretch s = {.from = from, .to = from};
 
-	while (i < to && !memcmp(first, frame_at(f, i) + 2 * ETHER_ADDR_LEN,
-				 ETHER_TYPE_LEN))
-		i++;
-	return i;
+	while (s.to < to &&
+	       !memcmp(first, frame_at(f, s.to) + 2 * ETHER_ADDR_LEN,
+		       ETHER_TYPE_LEN)) {
+		uint32_t bytes = slot_at(f, s.to++)->frame_bytes;
+
+		if (bytes > s.longest_bytes)
+			s.longest_bytes = bytes;
+	}
+	return s;
 }
 
-static int run(struct bpf_frames *f, unsigned from, unsigned to)
+static int run(struct bpf_frames *f, const struct stretch *s)
 {
-	uint32_t frame_bytes = slot_at(f, from)->frame_bytes;
-	union bpf_attr attr = {.test = {
-				       .prog_fd = (uint32_t)f->program_fd,
-				       .data_in = (uintptr_t)frame_at(f, from),
-				       .data_size_in = frame_bytes < BEGIN_BYTES
-							       ? frame_bytes
-							       : BEGIN_BYTES,
-				       .repeat = 1,
-			       }};
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = (uint32_t)f->program_fd,
+			.data_in = (uintptr_t)frame_at(f, s->from),
+			.data_size_in = s->longest_bytes,
+			.repeat = 1,
+		}};
 
-	f->area->from = from;
-	f->area->to = to;
+	f->area->from = s->from;
+	f->area->to = s->to;
 	f->area->refused = 0;
 	return bpf(BPF_PROG_TEST_RUN, &attr);
+}
+
+static void count(const struct bpf_frames *f, const struct stretch *s,
+		  struct sender_stats *stats)
+{
+	unsigned refused = f->area->refused;
+	int error = f->area->error;
+
+	stats->sent += s->to - s->from - refused;
+	if (refused)
+		sender_batch_refused(stats, refused,
+				     error < 0 ? -error : ENOBUFS);
 }
 
 unsigned bpf_frames_send(struct bpf_frames *f, unsigned from, unsigned to,
@@ -99,19 +121,15 @@ unsigned bpf_frames_send(struct bpf_frames *f, unsigned from, unsigned to,
 	unsigned at = from;
 
 	while (at < to) {
-		unsigned end = same_protocol_until(f, at, to);
-		int err = run(f, at, end);
+		struct stretch s = same_protocol(f, at, to);
+		int err = run(f, &s);
 
 		if (err) {
 			errno = -err;
 			break;
 		}
-		stats->sent += end - at - f->area->refused;
-		if (f->area->refused)
-			sender_batch_refused(
-				stats, f->area->refused,
-				f->area->error < 0 ? -f->area->error : ENOBUFS);
-		at = end;
+		count(f, &s, stats);
+		at = s.to;
 	}
 	return at - from;
 }

@@ -15,6 +15,10 @@
  * then the frame's Ethernet header, which ends here, and its packet. */
 #define BPF_FRAMES_HEAD_BYTES 32
 
+/* The longest frame. The kernel takes no more than a page to run a program on,
+ * less what it needs itself. */
+#define BPF_FRAMES_MOST_BYTES 3072u
+
 struct bpf_frames;
 
 /*

@@ -6,14 +6,16 @@
  * that for what the kernel is told of the frame. Frames of one packet that
  * follow each other go by the BPF program (bpf_frames.c), if there are some of
  * them; its own frames take slots that follow each other. It knows nothing of
- * a device's MTU nor of segments: such frames, and few, go by the packet
- * socket, in their place among the others. If the kernel ever refuses to run
- * the program, as older ones do without privileges, all go by the socket.
+ * a device's MTU nor of segments, and takes no frame as long as a page: such
+ * ones, and few, go by the packet socket, in their place among the others. If
+ * the kernel ever refuses to run the program, as older ones do without
+ * privileges, all go by the socket.
  */
 #include "io/frame_batch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
@@ -23,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/privileges.h"
 #include "io/bpf_frames.h"
 #include "io/sender_batch.h"
 
@@ -34,7 +37,7 @@
 
 struct frame {
 	unsigned slot;
-	bool simple; /* one packet, no longer than its device takes */
+	bool simple; /* the program can send it: one packet, not too long */
 };
 
 struct frame_batch {
@@ -42,7 +45,8 @@ struct frame_batch {
 	struct bpf_frames *program; /* NULL: there is none */
 	bool runs;		    /* the program, as far as is known */
 	int fd;
-	bool tells; /* the socket has what it is told before each frame */
+	bool tells;  /* the socket has what it is told before each frame */
+	bool untold; /* and will not have it */
 	uint8_t *slots, *own_slots; /* own: not the program's */
 	size_t step_bytes;
 	unsigned used; /* slots, and iov */
@@ -88,7 +92,11 @@ void frame_batch_begin(struct frame_batch *b, uint32_t ifindex, size_t len,
 
 	memset(frame - TOLD_BYTES, 0, TOLD_BYTES);
 	bpf_frames_set(slot_at(b, slot), ifindex, ETHER_HDR_LEN + len);
-	b->frames[i] = (struct frame){slot, len <= mtu_bytes};
+	b->frames[i] = (struct frame){
+		.slot = slot,
+		.simple = len <= mtu_bytes &&
+			  ETHER_HDR_LEN + len <= BPF_FRAMES_MOST_BYTES,
+	};
 	b->packets[i] = 1;
 	b->iov[slot] = (struct iovec){
 		.iov_base = frame - told_bytes,
@@ -161,13 +169,16 @@ static void take_back_segments(struct frame_batch *b)
 static void send_by_socket(struct frame_batch *b, unsigned from, unsigned to,
 			   struct sender_stats *stats)
 {
+	uint64_t refused = stats->refused;
+
 	sender_batch_send(b->fd, b->msgs + from, b->packets + from, to - from,
 			  NULL, stats);
+	if (stats->refused != refused && stats->last_errno == EINVAL)
+		b->untold = true;
 }
 
 void frame_batch_flush(struct frame_batch *b, struct sender_stats *stats)
 {
-	uint64_t refused = stats->refused;
 	unsigned i = 0;
 
 	while (i < b->count) {
@@ -182,8 +193,7 @@ void frame_batch_flush(struct frame_batch *b, struct sender_stats *stats)
 		send_by_socket(b, first, i, stats);
 	}
 	b->count = b->used = 0;
-	if (b->tells && stats->refused != refused &&
-	    stats->last_errno == EINVAL)
+	if (b->tells && b->untold)
 		take_back_segments(b);
 }
 
@@ -205,10 +215,20 @@ static int open_socket(struct frame_batch *b)
 	return 0;
 }
 
+/* Who may not is not to ask: a filter of system calls can end us for it. */
+static bool may_load(void)
+{
+	return privileges_have(CAP_SYS_ADMIN) ||
+	       (privileges_have(CAP_BPF) && privileges_have(CAP_NET_ADMIN));
+}
+
 static int open_slots(struct frame_batch *b)
 {
 	size_t bytes = BPF_FRAMES_HEAD_BYTES + b->cfg.packet_bytes;
-	int err = bpf_frames_open(&b->program, bytes, b->cfg.arrive);
+	int err = -EPERM;
+
+	if (may_load())
+		err = bpf_frames_open(&b->program, bytes, b->cfg.arrive);
 
 	b->runs = !err;
 	if (b->runs) {

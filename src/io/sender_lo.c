@@ -85,6 +85,7 @@ static void give_to_raw(struct sender_lo *l, const uint8_t *l3, size_t len)
 
 	slot = raw->ops->reserve(raw, &cap);
 	if (!slot) {
+		flush_frames(l);
 		raw->ops->flush(raw);
 		slot = raw->ops->reserve(raw, &cap);
 	}

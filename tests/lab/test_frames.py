@@ -5,11 +5,13 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 
 import pytest
 from hosts import CLIENTS6
 from lab import ONLINE_PORT, TARGET_PORT
 from outcome import Copy, counter
+from waiting import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NOT_LOADED = ("setpriv", "--bounding-set", "-bpf,-sys_admin")
@@ -105,16 +107,34 @@ def test_segments_among_them(lab):
     assert counter(ledger, "refused") == 0
 
 
+@pytest.mark.parametrize("size", [700, 768, 772, 1000, 1200])
+def test_room_that_they_take(lab, size):
+    """The receiver's window is made by it, at each new largest segment."""
+    copied, sender = copy(lab, "relay")
+    with runs_counted():
+        load = lab.load_start(connections=100, concurrent=100, requests=3,
+                              request_size=size, think_ms=500)
+        wait_until(lambda: sender.ledger()["inject"]["sent"] >= 300)
+        assert program_runs(sender.pid) > 0
+    windows = [int(text) for text in re.findall(
+        r"rcv_ssthresh:(\d+)", lab.target.run(
+            "ss", "-tinH", "sport", "=", f":{TARGET_PORT}").stdout)]
+    load.done()
+    copied.exact()
+    assert len(windows) == 100
+    assert min(windows) > 20000, sorted(windows)
+
+
 def test_longer_than_a_page(lab):
-    """Of which the kernel does not take a whole one to run the program on."""
+    """Such frames go by the socket, and others among them by the program."""
     for host in (lab.online, lab.target):
         host.run("ip", "link", "set", "eth0", "mtu", "9000")
     for device in ("online", "target"):
         lab.router.run("ip", "link", "set", device, "mtu", "9000")
     copied, sender = copy(lab, "link", args=("-M", 9000))
     with runs_counted():
-        lab.load(connections=50, concurrent=50, requests=20,
-                 request_size=6000)
+        lab.load(connections=100, concurrent=100, requests=20,
+                 request_size="24-6000")
         assert program_runs(sender.pid) > 0
     ledger = copied.exact()
     assert "one by one" not in sender.err()

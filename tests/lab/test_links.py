@@ -64,8 +64,9 @@ def test_another_link_takes_over(lab):
     copy.exact()
     seen = tcp_streams(sniffer.packets(), LINK_PORT)
     records = sorted(filter(None, map(responses, seen)))
-    assert len(records) >= 2 and records[0] >= 150
-    assert records[-1] >= 1500
+    # and the first one may have come back, and then be taken for a while
+    assert len(records) >= 2 and records[-2] >= 150
+    assert records[-1] >= 1000
 
 
 @pytest.mark.parametrize("most", [1, 7])

@@ -34,6 +34,7 @@
 #include "io/sender_batch.h"
 
 #define ALIGN 64u
+
 struct bpf_frames {
 	struct bpf_area *area;
 	size_t area_bytes, step_bytes;

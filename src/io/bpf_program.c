@@ -4,7 +4,8 @@
  *
  *	for (i = area->from; i < area->to && i < SLOTS; i++) {
  *		slot = area + sizeof(*area) + i * STEP;
- *		if (slot->frame_bytes > ROOM)
+ *		length = slot->frame_bytes;
+ *		if (length < ETH_HLEN || length > ROOM)
  *			break;
  *		error = 0;
  *		if (packet->len != length)

@@ -238,8 +238,9 @@ static void route(struct divert *d, const struct arrival *at, uint64_t now_us)
 static enum verdict arrive(struct divert *d, const struct divert_packet *packet,
 			   struct arrival *at)
 {
-	enum packet_error error = packet_parse(
-		&at->seg, packet->l3, packet->cap_len, packet->wire_len);
+	enum packet_error error =
+		packet_parse(&at->seg, packet->bytes.l3, packet->bytes.cap_len,
+			     packet->bytes.wire_len);
 
 	at->is_answer = false;
 	d->counters.packets++;

@@ -8,6 +8,7 @@
 #define CORE_DIVERT_H
 
 #include "core/mem.h"
+#include "core/packet.h"
 #include "core/verdict.h"
 #include "core/wire.h"
 
@@ -55,9 +56,7 @@ struct divert_config {
 
 /* As delivered by the queue. */
 struct divert_packet {
-	const uint8_t *l3;
-	size_t cap_len;	      /* readable */
-	size_t wire_len;      /* in truth, not less */
+	struct packet_bytes bytes;
 	uint32_t out_ifindex; /* by which it would have left; nothing to us */
 };
 

@@ -183,9 +183,7 @@ static void add_packet(struct waiting *w, const struct nfq_message *m)
 {
 	w->ids[w->count] = m->id;
 	w->packets[w->count++] = (struct divert_packet){
-		.l3 = m->l3,
-		.cap_len = m->cap_len,
-		.wire_len = m->wire_len,
+		.bytes = {m->l3, m->cap_len, m->wire_len},
 		.out_ifindex = m->out_ifindex,
 	};
 }

@@ -504,9 +504,8 @@ static void give_both(struct divert *by_one, struct divert *together,
 	enum verdict verdicts[DIVERT_AT_ONCE];
 
 	for (unsigned i = 0; i < b->count; i++)
-		packets[i] = (struct divert_packet){.l3 = b->bytes[i],
-						    .cap_len = b->len[i],
-						    .wire_len = b->len[i]};
+		packets[i] = (struct divert_packet){
+			.bytes = {b->bytes[i], b->len[i], b->len[i]}};
 	divert_on_packets(together, packets, b->count, now_us, verdicts);
 	for (unsigned i = 0; i < b->count; i++)
 		assert_int_equal(verdicts[i],

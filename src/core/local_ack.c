@@ -18,7 +18,8 @@
  * sign of an end. But it fills its packets: one that is as large as another
  * behind which more has come may be followed by more as well, and waits for it
  * until the answer pauses; a smaller one is told at once. If that has waited
- * in vain, only a larger one waits again.
+ * in vain, only a larger one waits again. Who may send much at once is not
+ * acknowledged there, since the next turn does that.
  *
  * Packets of a batch are taken first and settled together. Those that may pause
  * are in a queue by time.
@@ -111,7 +112,8 @@ static bool is_plain(const struct segment *seg)
 bool locals_begins(const struct segment *seg, uint16_t mss_bytes)
 {
 	return mss_bytes > 0 && is_plain(seg) &&
-	       seg->payload_len > LOCAL_ACK_SEGS * mss_bytes;
+	       (seg->payload_len > LOCAL_ACK_SEGS * mss_bytes ||
+		!(seg->flags & TCP_PSH));
 }
 
 uint32_t locals_begin(struct locals *l, struct route *route, uint16_t mss_bytes,
@@ -290,11 +292,19 @@ static bool expects_more(const struct local *s)
 	       (s->full_bytes > 0 && s->last_bytes >= s->full_bytes);
 }
 
+/* It has come to its end, and has not yet filled a large window. */
+static bool has_room(const struct local *s)
+{
+	return !expects_more(s) &&
+	       s->at_once_bytes >= LOCAL_ACK_MOST_BYTES / 2 &&
+	       owed_bytes(s) < 2 * LOCAL_ACK_MOST_BYTES;
+}
+
 static void settle(struct locals *l, struct local *s, bool may_ack,
 		   struct local_word *word, uint64_t now_us)
 {
 	*word = (struct local_word){0};
-	if (may_ack && owed_bytes(s) >= s->at_once_bytes)
+	if (may_ack && owed_bytes(s) >= s->at_once_bytes && !has_room(s))
 		set_at_once(s, acknowledge(s, word) * (s->proven ? 1 : 2));
 	if (!expects_more(s) || now_us >= s->untold_us + LOCAL_ACK_PAUSE_US) {
 		word->tell = true;

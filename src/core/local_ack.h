@@ -15,8 +15,9 @@
 #define LOCAL_ACK_PAUSE_US 2000u
 /* Who has sent nothing for so long begins with a small window. */
 #define LOCAL_ACK_RESTART_US 200000u
-#define LOCAL_ACK_MOST_BYTES (128u << 10) /* that wait for more */
-/* An answer is long if a packet of it has more segments than this. */
+#define LOCAL_ACK_MOST_BYTES (256u << 10) /* that wait for more */
+/* An answer is long if a packet of it has more segments than this, or says that
+ * it is not the last. */
 #define LOCAL_ACK_SEGS 4u
 
 struct route;

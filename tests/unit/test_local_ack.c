@@ -140,8 +140,9 @@ static void test_begins_with_a_long_answer(void **state)
 	assert_false(locals_begins(&seg, 0)); /* its SYN did not pass */
 	seg.payload_len--;
 	assert_false(locals_begins(&seg, MSS));
-	seg.payload_len++;
-	seg.flags |= TCP_FIN;
+	seg.flags = TCP_ACK; /* more is to come */
+	assert_true(locals_begins(&seg, MSS));
+	seg.flags = TCP_ACK | TCP_FIN;
 	assert_false(locals_begins(&seg, MSS));
 }
 
@@ -183,6 +184,21 @@ static void test_bounds_of_what_waits(void **state)
 	f->now_us += LOCAL_ACK_RESTART_US;
 	assert_int_equal(take(f, 600 * MSS, MSS, 100) & ACKS, ACKS);
 	assert_acked(f, 600 * MSS);
+}
+
+/* The next turn acknowledges the end of an answer, if there is room. */
+static void test_end_with_room_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(take(f, 0, 200 * MSS, 100), TELLS | ACKS);
+	pass(f, 100, 50, 200 * MSS);
+	assert_int_equal(take(f, 200 * MSS, 300 * MSS, 150), TELLS);
+	assert_int_equal(take(f, 500 * MSS, 290 * MSS, 150), TELLS | ACKS);
+	pass(f, 150, 50, 790 * MSS);
+	assert_int_equal(take(f, 790 * MSS, 290 * MSS, 200), TELLS);
+	assert_int_equal(wait_for_pause(f), ACKS);
+	assert_acked(f, 1079 * MSS);
 }
 
 static void test_batch_is_one(void **state)
@@ -363,6 +379,7 @@ int main(void)
 		T(test_last_segment_is_never_acknowledged),
 		T(test_more_each_time),
 		T(test_bounds_of_what_waits),
+		T(test_end_with_room_waits),
 		T(test_batch_is_one),
 		T(test_full_packets_wait),
 		T(test_without_psh_waits),

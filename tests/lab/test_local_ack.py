@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Long answers that intercept acknowledges itself, by relay: the target gets
+what it would have got from tcpcopy. By raw packets tcpcopy does it all; the
+same is asked of both."""
+import signal
+import time
+
+import pytest
+from hosts import CLIENTS6
+from lab import ONLINE_PORT, TARGET_PORT
+from outcome import assert_covered, counter
+from taps import Sniffer
+from waiting import wait_until
+
+RELAY = ("--path", "relay"), {"intercept": ("--relay", TARGET_PORT)}
+RAW = ("--path", "raw"), {}
+CONNECTIONS, REQUESTS = 8, 30
+
+
+def run(lab, path, answer, v6=False):
+    """Ledgers of both, and the segments that arrived on the target."""
+    args, options = path
+    load = {}
+    if v6:
+        options = {**options, "transfer": f"{ONLINE_PORT}-"
+                                          f"[{lab.target.addr6}]:{TARGET_PORT}"}
+        load = {"to": f"[{lab.online.addr6}]:{ONLINE_PORT}",
+                "source": CLIENTS6}
+    arrived = Sniffer(lab.target, f"dst port {TARGET_PORT}", "any",
+                      ("-s", "120"))
+    tap = lab.tap()
+    copy = lab.copy(*args, **options)
+    lab.load(connections=CONNECTIONS, concurrent=4, requests=REQUESTS,
+             answer_size=answer, **load)
+    ledger = copy.exact()
+    assert tap.count() == 0
+    return (ledger, copy.intercept.ledgers()[-1],
+            segments_of(arrived.packets()))
+
+
+def segments_of(packets):
+    """Of each connection, behind its SYN: (seq, ack, window, flags, bytes),
+    numbers from the first ones on."""
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.inet6 import IPv6
+    syns, found = {}, {}
+    for packet in packets:
+        if TCP not in packet:
+            continue
+        ip = packet[IP] if IP in packet else packet[IPv6]
+        tcp = packet[TCP]
+        length = (ip.len - 4 * ip.ihl if IP in packet else ip.plen)
+        length -= 4 * tcp.dataofs
+        key = ip.src, tcp.sport
+        if tcp.flags.S:
+            syns[key] = tcp.seq + 1
+            continue
+        if key not in syns:
+            continue
+        seen = found.setdefault(key, {"irs": tcp.ack, "segments": []})
+        seen["segments"].append((tcp.seq - syns[key] & 0xffffffff,
+                                 tcp.ack - seen["irs"] & 0xffffffff,
+                                 tcp.window, str(tcp.flags), length))
+    return [seen["segments"] for seen in found.values()]
+
+
+def check(connections, answer):
+    """The window is tcpcopy's, each number the next of what was sent, and
+    what is acknowledged grows up to the last byte, the server's FIN after it,
+    and never says four times the same, by which something would be missing."""
+    assert len(connections) == CONNECTIONS
+    for seen in connections:
+        plain = [s for s in seen if "R" not in s[3]]
+        assert {s[2] for s in plain} == {65535}
+        sent, before, bare = 0, 0, []
+        for seq, ack, _, flags, length in plain:
+            assert seq == sent, plain
+            assert before <= ack <= REQUESTS * answer + 1
+            sent, before = seq + length + ("F" in flags), ack
+            if not length and "F" not in flags:
+                bare.append(ack)
+        assert before >= REQUESTS * answer
+        assert max(bare.count(ack) for ack in bare) < 4
+
+
+@pytest.mark.parametrize("v6", [False, True])
+def test_acknowledged_here(lab, v6):
+    answer = 300_000
+    ledger, intercept, segments = run(lab, RELAY, answer, v6)
+    check(segments, answer)
+    assert counter(intercept, "local_sessions") == CONNECTIONS
+    assert counter(intercept, "local_acks") > 0
+    assert counter(ledger, "responses") < counter(intercept, "routed")
+
+
+def test_ordinary(lab):
+    answer = 300_000
+    _, intercept, segments = run(lab, RAW, answer)
+    check(segments, answer)
+    assert counter(intercept, "local_sessions") == 0
+    assert counter(intercept, "local_acks") == 0
+
+
+def test_short_answers_are_left_alone(lab):
+    _, intercept, segments = run(lab, RELAY, 5000)
+    check(segments, 5000)
+    assert counter(intercept, "local_sessions") == 0
+
+
+def test_one_segment_a_packet(lab):
+    """PSH is in the last one only."""
+    lab.target.run("ip", "link", "set", "eth0", "gso_max_segs", "1")
+    _, intercept, segments = run(lab, RELAY, 300_000)
+    check(segments, 300_000)
+    assert counter(intercept, "local_sessions") == CONNECTIONS
+    assert counter(intercept, "local_acks") > 0
+
+
+def test_a_long_way(lab):
+    """The target's window grows without tcpcopy: what it acknowledges itself
+    is no more than some first packets and each answer's end."""
+    lab.online.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem",
+                   "delay", "20ms", "limit", 10000)
+    _, intercept, segments = run(lab, RELAY, 1_000_000)
+    check(segments, 1_000_000)
+    assert counter(intercept, "local_acks") > 2 * CONNECTIONS * REQUESTS
+
+
+@pytest.mark.parametrize("what", ["intercept", "links", "loss"])
+def test_trouble(lab, what):
+    """The word of an answer's end is lost; the target says it again."""
+    args, options = RELAY
+    tap = lab.tap()
+    copy = lab.copy(*args, **options)
+    load = lab.load_start(connections=20, concurrent=20, requests=60,
+                          answer_size=200_000, think_ms=40)
+    for n in range(3):
+        wait_until(lambda: copy.target_app.totals()["requests"] > 250 * n)
+        if what == "intercept":
+            copy.intercept.signal(signal.SIGKILL)
+            copy.intercept.wait()
+            time.sleep(0.2)
+            copy.intercept = lab.start_intercept(*options["intercept"])
+        elif what == "links":
+            lab.target.run("ss", "-K", "sport", "=", ":36524", check=False)
+        else:
+            lab.online.run("tc", "qdisc", "replace", "dev", "eth0", "root",
+                           "netem", "loss", "3%")
+    load.done()
+    copy.settle()
+    copy.over()
+    ledger, online, target = copy.finish()
+    assert_covered(online, target)
+    assert counter(ledger, "early_quiet") == 0
+    assert tap.count() == 0

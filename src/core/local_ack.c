@@ -112,8 +112,7 @@ static bool is_plain(const struct segment *seg)
 bool locals_begins(const struct segment *seg, uint16_t mss_bytes)
 {
 	return mss_bytes > 0 && is_plain(seg) &&
-	       (seg->payload_len > LOCAL_ACK_SEGS * mss_bytes ||
-		!(seg->flags & TCP_PSH));
+	       (seg->payload_len > mss_bytes || !(seg->flags & TCP_PSH));
 }
 
 uint32_t locals_begin(struct locals *l, struct route *route, uint16_t mss_bytes,

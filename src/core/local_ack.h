@@ -15,10 +15,7 @@
 #define LOCAL_ACK_PAUSE_US 2000u
 /* Who has sent nothing for so long begins with a small window. */
 #define LOCAL_ACK_RESTART_US 200000u
-#define LOCAL_ACK_MOST_BYTES (256u << 10) /* that wait for more */
-/* An answer is long if a packet of it has more segments than this, or says that
- * it is not the last. */
-#define LOCAL_ACK_SEGS 4u
+#define LOCAL_ACK_MOST_BYTES (384u << 10) /* that wait for more */
 
 struct route;
 
@@ -61,7 +58,7 @@ struct local_word {
 bool locals_init(struct locals *l, const struct mem *mem, uint32_t count);
 void locals_fini(struct locals *l, const struct mem *mem);
 
-/* This segment is of a long answer, with which it may begin. */
+/* This packet has several segments or says that more come, and it may begin. */
 bool locals_begins(const struct segment *seg, uint16_t mss_bytes);
 /* The segment is still to be taken. POOL_NONE: no room. */
 uint32_t locals_begin(struct locals *l, struct route *route, uint16_t mss_bytes,

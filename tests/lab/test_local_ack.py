@@ -2,19 +2,22 @@
 """Long answers that intercept acknowledges itself, by relay: the target gets
 what it would have got from tcpcopy. By raw packets tcpcopy does it all; the
 same is asked of both."""
+import os
 import signal
+import sys
 import time
 
 import pytest
 from hosts import CLIENTS6
-from lab import ONLINE_PORT, TARGET_PORT
+from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
 from outcome import assert_covered, counter
+from processes import Process
 from taps import Sniffer
 from waiting import wait_until
 
 RELAY = ("--path", "relay"), {"intercept": ("--relay", TARGET_PORT)}
 RAW = ("--path", "raw"), {}
-CONNECTIONS, REQUESTS = 8, 30
+CONNECTIONS, REQUESTS = 8, 15
 
 
 def run(lab, path, answer, v6=False):
@@ -117,13 +120,21 @@ def test_one_segment_a_packet(lab):
 
 
 def test_a_long_way(lab):
-    """The target's window grows without tcpcopy: what it acknowledges itself
-    is no more than some first packets and each answer's end."""
-    lab.online.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem",
-                   "delay", "20ms", "limit", 10000)
-    _, intercept, segments = run(lab, RELAY, 1_000_000)
+    """The target's window grows without tcpcopy, which acknowledges no more
+    than an answer's end."""
+    late = 36999
+    Process(lab, lab.target, "late_link",
+            [sys.executable, os.path.join(os.path.dirname(__file__),
+                                          "late_link.py"),
+             late, LINK_PORT, 20]).wait_for("ready")
+    lab.target.iptables("-t", "nat", "-A", "PREROUTING", "-p", "tcp",
+                        "--dport", LINK_PORT, "-j", "REDIRECT", "--to-ports",
+                        late, families=(4,))
+    ledger, intercept, segments = run(lab, RELAY, 1_000_000)
     check(segments, 1_000_000)
-    assert counter(intercept, "local_acks") > 2 * CONNECTIONS * REQUESTS
+    answers = CONNECTIONS * REQUESTS
+    assert counter(intercept, "local_acks") > 2 * answers
+    assert counter(ledger, "packets_sent") < 3 * answers
 
 
 @pytest.mark.parametrize("what", ["intercept", "links", "loss"])
@@ -142,10 +153,12 @@ def test_trouble(lab, what):
             time.sleep(0.2)
             copy.intercept = lab.start_intercept(*options["intercept"])
         elif what == "links":
-            lab.target.run("ss", "-K", "sport", "=", ":36524", check=False)
+            lab.target.run("ss", "-K", "sport", "=", f":{LINK_PORT}", check=False)
         else:
-            lab.online.run("tc", "qdisc", "replace", "dev", "eth0", "root",
-                           "netem", "loss", "3%")
+            lab.online.iptables("-I", "INPUT", "-p", "tcp", "--sport",
+                                LINK_PORT, "-m", "statistic", "--mode",
+                                "random", "--probability", "0.01", "-j",
+                                "DROP", families=(4,))
     load.done()
     copy.settle()
     copy.over()

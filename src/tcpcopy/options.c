@@ -22,6 +22,7 @@ enum {
 	OPT_MAX_CPU,
 	OPT_TRACE,
 	OPT_PATH,
+	OPT_NICE,
 	OPT_WORKERS
 };
 
@@ -69,8 +70,9 @@ static const struct opt table[] = {
 	 "and only what pcap-filter(7) EXPR takes"},
 	{OPT_BUFFER, "buffer", "MB",
 	 "capture buffer, 1-4096 (-m / 8, at most 32)"},
+	{OPT_NICE, "nice", "STEPS", NULL},
 	{OPT_WORKERS, "workers", "N",
-	 "processes that share the work, 1-32 (1)"},
+	 "give way, 0-19 (7); processes, 1-32 (1)"},
 	{OPT_PATH, "path", "PATH",
 	 "packets go by auto, link, raw or relay (auto)"},
 	{OPT_DRY_RUN, "dry-run", "FILE",
@@ -91,6 +93,7 @@ static const struct opts_number_row numbers[] = {
 	{'M', "the MTU", 576, 65535, FIELD(mtu_bytes)},
 	{'S', "the MSS", 64, 65495, FIELD(mss_bytes)},
 	{'C', "links", 1, 16, FIELD(links)},
+	{OPT_NICE, "steps", 0, 19, FIELD(nice_steps)},
 	{OPT_WORKERS, "workers", 1, WORKERS_MAX, FIELD(split.count)},
 	{'I', "milliseconds", 1, 3600000, FIELD(skip_idle_ms)},
 	{OPT_BUFFER, "megabytes", 1, 4096, FIELD(buffer_mb)},
@@ -304,6 +307,7 @@ static void set_defaults(struct tcpcopy_options *o)
 		.memory_mb = 512,
 		.mtu_bytes = 1500,
 		.links = 3,
+		.nice_steps = 7,
 		.port = DEFAULT_PORT,
 		.port_last = DEFAULT_PORT,
 		.split = {.count = 1},

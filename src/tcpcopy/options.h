@@ -32,6 +32,7 @@ struct tcpcopy_options {
 	unsigned memory_mb, mtu_bytes, mss_bytes, links, skip_idle_ms;
 	uint16_t port, port_last; /* of intercept's workers */
 	unsigned buffer_mb; /* 0: as memory_mb allows, see plan_memory() */
+	unsigned nice_steps;
 	/* 0: no limit */
 	unsigned max_sessions, max_cpu_percent;
 	uint64_t max_packets, max_megabits; /* a second */

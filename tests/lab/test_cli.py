@@ -61,6 +61,7 @@ TCPCOPY_BAD = [
     *[("--max-rate", value, "") for value in
       ("", "5,6", "5M,6M", "5M,", "1.5M")],
     *[("--max-cpu", value, "1 to 100") for value in ("0", "x", "101")],
+    *[("--nice", value, "0 to 19") for value in ("-1", "x", "20")],
     ("-i", "", ""), ("-i", "/no/such/file", ""), ("-i", "/tmp", ""),
     *[("-a", value, "1 to 1000") for value in
       ("0", "0.5", "1001", "x", "", "-1", "1e2")],

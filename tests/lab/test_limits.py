@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits: over them whole new connections are not copied, and the others go
 on; and copies that come back are not copied again."""
+import os
+
 import pytest
 from hosts import CLIENTS
 from lab import ONLINE_PORT, TARGET_PORT
@@ -242,6 +244,15 @@ def test_own_packets_captured(lab):
     assert ledger["turns"]["answered"] == 250
     assert tcpcopy.err().count("come back as if") == 1
     assert_exact([online.finish()], target.finish())
+
+
+@pytest.mark.parametrize("args,steps", [((), 7), (("--nice", 0), 0)],
+                         ids=["as it is", "not at all"])
+def test_nice(lab, args, steps):
+    """Those who serve real clients come first."""
+    copy = lab.copy(*args)
+    assert os.getpriority(os.PRIO_PROCESS, copy.tcpcopy.pid) == \
+        min(os.getpriority(os.PRIO_PROCESS, 0) + steps, 19)
 
 
 @pytest.mark.parametrize("args,some", [

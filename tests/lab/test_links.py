@@ -147,3 +147,21 @@ def test_garbage_from_the_other_side(lab):
     listener.close()
     sock.close()
     assert target.finish() == []
+
+
+def test_pace(lab):
+    """On a short way bbr does not pace a link."""
+    known = lab.online.run("sysctl", "-n",
+                           "net.ipv4.tcp_available_congestion_control").stdout
+    if "bbr" not in known.split():
+        pytest.skip("this kernel has no bbr")
+    for host in (lab.online, lab.target):
+        host.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=bbr")
+    copy = lab.copy("-C", 2)
+    lab.load(connections=5, requests=5)
+    copy.settle()
+    for host in (lab.online, lab.target):
+        links = host.run("ss", "-HOtni", "state", "established",
+                         f"( sport = :{LINK_PORT} or dport = :{LINK_PORT} )")
+        assert [line.split()[4] for line in links.stdout.splitlines()] == \
+            ["reno"] * 2

@@ -51,6 +51,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.max_packets, 0);
 	assert_int_equal(o.max_megabits, 0);
 	assert_int_equal(o.max_cpu_percent, 0);
+	assert_int_equal(o.nice_steps, 7);
 	assert_null(o.file);
 	assert_null(o.dry_run);
 	assert_true(addr_is_none(&o.trace.addr));
@@ -65,7 +66,7 @@ static void test_numbers(void **state)
 	assert_true(parse(X
 			  "-n 1023 -f 1023 -r 1 -m 1000 -M 9000 -S 1000 -C 16 "
 			  "-t 1.5 -k 7200 --max-hold 0.25 -p 1 --buffer 64 "
-			  "--no-resend"));
+			  "--no-resend --nice 19"));
 	assert_int_equal(o.copies, 1023);
 	assert_int_equal(o.port_slice, 1023);
 	assert_int_equal(o.sample_percent, 1);
@@ -78,6 +79,7 @@ static void test_numbers(void **state)
 	assert_int_equal(o.max_hold_us, 250000);
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.buffer_mb, 64);
+	assert_int_equal(o.nice_steps, 19);
 	assert_false(o.resend);
 	assert_true(parse(X "-m 1048576 -k 604800 --max-hold 86400 "
 			    "--buffer 4096 --stats 86400"));
@@ -261,6 +263,8 @@ static const char *const refused[][2] = {
 	{X "--max-sessions 10000001", "--max-sessions 10000001: sessions"},
 	{X "--max-cpu 0", "--max-cpu 0: the percentage must be 1 to 100"},
 	{X "--max-cpu 101", "--max-cpu 101: the percentage must be 1 to 100"},
+	{X "--nice 20", "--nice 20: steps must be 0 to 19"},
+	{X "--nice -1", "--nice -1: steps must be 0 to 19"},
 	{X "--max-rate 0", "--max-rate 0: packets must be 1 to 100000000"},
 	{X "--max-rate 0M", "--max-rate 0M: megabits must be 1 to 1000000"},
 	{X "--max-rate 1000001M", "--max-rate 1000001M: megabits must be"},

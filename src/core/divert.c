@@ -15,18 +15,26 @@
  * A packet that comes by a link may be injected if it is a plain TCP packet to
  * a port that is served, and of a session that the link's own instance has
  * registered: nobody can say anything in another's name.
+ *
+ * Of sessions of which all packets come that way long answers are acknowledged
+ * and told as a whole (local_ack.c). Their packets are taken first, and settled
+ * when the first message is pulled.
  */
 #include "core/divert.h"
 
 #include "core/check.h"
 #include "core/early.h"
+#include "core/local_ack.h"
 #include "core/packet.h"
 #include "core/router.h"
+#include "core/seq.h"
 #include "core/timers.h"
 
-/* What DIVERT_BATCH events can put out: one message each, or a registration
- * all the early answers, of which each event can have added one. */
-#define OUT_MAX	 (2 * DIVERT_BATCH + EARLY_COUNT)
+/* What DIVERT_BATCH events can put out: one message each and what it finds
+ * untold, or a registration all the early answers, of which each event can have
+ * added one; and what one timer finds paused. */
+#define OUT_MAX	 (3 * DIVERT_BATCH + EARLY_COUNT)
+#define ACKS_MAX (2 * DIVERT_BATCH)
 #define SWEEP_US 1000u /* between two steps of giving up routes */
 /* So many messages back a header is looked for that a packet continues. */
 #define MERGE_REACH 8u
@@ -47,6 +55,12 @@ struct divert {
 	struct out out[OUT_MAX];
 	uint32_t out_first, out_count;
 	uint64_t routes_us; /* next look for routes to give up */
+	struct locals locals;
+	bool *link_locals; /* by link id: they are allowed */
+	uint32_t links_max;
+	uint64_t now_us; /* of the last packets */
+	struct segment acks[ACKS_MAX];
+	uint32_t acks_first, acks_count;
 };
 
 static size_t passlist_bytes(const struct divert *d)
@@ -57,6 +71,11 @@ static size_t passlist_bytes(const struct divert *d)
 static size_t relay_ports_bytes(const struct divert *d)
 {
 	return (d->relay_port_count + 1) * sizeof(d->relay_ports[0]);
+}
+
+static size_t link_locals_bytes(const struct divert *d)
+{
+	return (d->links_max + 1) * sizeof(d->link_locals[0]);
 }
 
 struct divert *divert_new(const struct divert_config *cfg,
@@ -72,12 +91,17 @@ struct divert *divert_new(const struct divert_config *cfg,
 	d->passlist = mem->alloc(mem->ctx, passlist_bytes(d));
 	d->relay_port_count = cfg->relay_port_count;
 	d->relay_ports = mem->alloc(mem->ctx, relay_ports_bytes(d));
+	ASSERT(cfg->locals_max <= ROUTER_LOCALS_MAX);
+	d->links_max = cfg->links_max;
+	d->link_locals = mem->alloc(mem->ctx, link_locals_bytes(d));
 	d->router = router_new(cfg->routes_max, cfg->links_max, &cfg->hash_key,
 			       mem);
-	if (!d->passlist || !d->relay_ports || !d->router) {
+	if (!locals_init(&d->locals, mem, cfg->locals_max) || !d->passlist ||
+	    !d->relay_ports || !d->link_locals || !d->router) {
 		divert_free(d, mem);
 		return NULL;
 	}
+	router_use_locals(d->router, &d->locals);
 	for (size_t i = 0; i < cfg->passlist_count; i++)
 		d->passlist[i] = cfg->passlist[i];
 	for (size_t i = 0; i < cfg->relay_port_count; i++)
@@ -89,6 +113,9 @@ void divert_free(struct divert *d, const struct mem *mem)
 {
 	if (d->router)
 		router_free(d->router, mem);
+	locals_fini(&d->locals, mem);
+	if (d->link_locals)
+		mem->free(mem->ctx, d->link_locals, link_locals_bytes(d));
 	if (d->passlist)
 		mem->free(mem->ctx, d->passlist, passlist_bytes(d));
 	if (d->relay_ports)
@@ -106,10 +133,65 @@ static void emit(struct divert *d, uint32_t link_id, const struct wire_msg *msg)
 	slot->msg = *msg;
 }
 
+static void do_word(struct divert *d, uint32_t local,
+		    const struct local_word *word)
+{
+	struct wire_msg msg = {.type = WIRE_RESPONSE, .response = word->resp};
+	struct router_hit hit;
+	struct four_tuple ends;
+
+	router_tell(d->router, locals_at(&d->locals, local)->route, &hit,
+		    &ends);
+	msg.response.route_id = hit.route_id;
+	if (word->tell && hit.link_id != ROUTER_NO_LINK)
+		emit(d, hit.link_id, &msg);
+	if (!word->ack)
+		return;
+	d->acks[d->acks_count] = word->seg;
+	d->acks[d->acks_count++].tuple = ends;
+	d->counters.local_acks++;
+}
+
+static void settle_locals(struct divert *d)
+{
+	struct local_word word;
+	uint32_t id;
+
+	while ((id = locals_settle(&d->locals, d->acks_count < ACKS_MAX, &word,
+				   d->now_us)) != POOL_NONE)
+		do_word(d, id, &word);
+}
+
+/* Those that have paused, in steps. */
+static void tell_paused(struct divert *d, uint64_t now_us)
+{
+	struct local_word word;
+
+	for (unsigned n = 0; n < DIVERT_BATCH; n++) {
+		uint32_t id = locals_due(&d->locals, d->acks_count < ACKS_MAX,
+					 &word, now_us);
+
+		if (id == POOL_NONE)
+			return;
+		do_word(d, id, &word);
+	}
+}
+
+bool divert_next_ack(struct divert *d, struct segment *ack)
+{
+	if (d->acks_first == d->acks_count) {
+		d->acks_first = d->acks_count = 0;
+		return false;
+	}
+	*ack = d->acks[d->acks_first++];
+	return true;
+}
+
 bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg)
 {
 	struct out *slot = &d->out[d->out_first];
 
+	settle_locals(d);
 	if (d->out_count == 0)
 		return false;
 	*link_id = slot->link_id;
@@ -212,6 +294,63 @@ static void send_response(struct divert *d, const struct segment *seg,
 	emit(d, hit->link_id, &msg);
 }
 
+static void end_local(struct divert *d, const struct router_hit *hit)
+{
+	locals_end(&d->locals, hit->local);
+	router_set_local(hit->route, POOL_NONE);
+}
+
+/* Tells what is untold, so that what comes next stands behind it. */
+static void flush_local(struct divert *d, const struct router_hit *hit)
+{
+	struct local_word word = {0};
+
+	word.tell = locals_flush(&d->locals, hit->local, &word.resp);
+	if (word.tell)
+		do_word(d, hit->local, &word);
+}
+
+static void route_local(struct divert *d, const struct segment *seg,
+			const struct router_hit *hit, uint64_t now_us)
+{
+	d->now_us = now_us;
+	if (hit->link_id != ROUTER_NO_LINK &&
+	    locals_take(&d->locals, hit->local, seg, now_us)) {
+		d->counters.routed++;
+		return;
+	}
+	flush_local(d, hit);
+	send_response(d, seg, hit);
+	if (hit->link_id == ROUTER_NO_LINK ||
+	    seg->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		end_local(d, hit);
+	else
+		locals_skip(&d->locals, hit->local, seg);
+}
+
+/* Not for what an earlier session on the tuple has left behind. */
+static void begin_local(struct divert *d, const struct segment *seg,
+			struct router_hit *hit)
+{
+	if (hit->link_id == ROUTER_NO_LINK || !d->link_locals[hit->link_id] ||
+	    !seq_gt(seg->ack, hit->iss))
+		return;
+	hit->local = locals_begin(&d->locals, hit->route, hit->mss_bytes, seg);
+	router_set_local(hit->route, hit->local);
+	d->counters.local_sessions += hit->local != POOL_NONE;
+}
+
+static void send_answer(struct divert *d, const struct segment *seg,
+			struct router_hit *hit, uint64_t now_us)
+{
+	if (hit->local == POOL_NONE && locals_begins(seg, hit->mss_bytes))
+		begin_local(d, seg, hit);
+	if (hit->local == POOL_NONE)
+		send_response(d, seg, hit);
+	else
+		route_local(d, seg, hit, now_us);
+}
+
 /* A packet that is being judged, in three steps. */
 struct arrival {
 	struct segment seg;
@@ -228,7 +367,7 @@ static void route(struct divert *d, const struct arrival *at, uint64_t now_us)
 	/* A SYN-ACK to another SYN is for a session that has the tuple next,
 	 * and whose registration is on its way. */
 	if (found && !(seg->flags & TCP_SYN && seg->ack != hit.iss + 1))
-		send_response(d, seg, &hit);
+		send_answer(d, seg, &hit, now_us);
 	else if (answers_syn(seg))
 		keep_early(d, seg, now_us);
 	else
@@ -286,7 +425,13 @@ bool divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us)
 {
 	(void)now_us;
+	d->link_locals[link_id] = false;
 	return router_link_up(d->router, link_id, instance);
+}
+
+void divert_allow_local_acks(struct divert *d, unsigned link_id)
+{
+	d->link_locals[link_id] = true;
 }
 
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us)
@@ -368,9 +513,24 @@ static bool is_of_its_family(const uint8_t *l3, const struct four_tuple *ends)
 	       addr_is_v4(&ends->dst.addr) == v4;
 }
 
+/* It will have come to the target before anything of ours that is about it. */
+static void note_passing(struct divert *d, const struct segment *seg,
+			 const struct router_hit *hit)
+{
+	if (seg->flags & TCP_SYN && seg->seq == hit->iss)
+		router_set_mss(hit->route, seg->opts.mss_bytes);
+	if (hit->local == POOL_NONE)
+		return;
+	if (seg->flags & (TCP_SYN | TCP_RST))
+		end_local(d, hit);
+	else
+		locals_pass(&d->locals, hit->local, seg);
+}
+
 bool divert_on_relay(struct divert *d, unsigned link_id,
 		     const struct wire_relay *relay, struct four_tuple *ends)
 {
+	struct router_hit hit;
 	struct segment seg;
 
 	if (!packet_is_plain(relay->l3, relay->len) ||
@@ -384,11 +544,12 @@ bool divert_on_relay(struct divert *d, unsigned link_id,
 		d->counters.relay_unserved++;
 		return false;
 	}
-	if (!router_owns(d->router, link_id, &seg.tuple)) {
+	if (!router_owns(d->router, link_id, &seg.tuple, &hit)) {
 		d->counters.relay_unrouted++;
 		return false;
 	}
 	d->counters.relayed++;
+	note_passing(d, &seg, &hit);
 	*ends = seg.tuple;
 	return true;
 }
@@ -408,6 +569,7 @@ static void sweep(struct divert *d, uint64_t now_us)
 void divert_on_timer(struct divert *d, uint64_t now_us)
 {
 	d->counters.early_expired += early_expire(&d->early, now_us);
+	tell_paused(d, now_us);
 	if (now_us >= d->routes_us)
 		sweep(d, now_us);
 }
@@ -415,8 +577,10 @@ void divert_on_timer(struct divert *d, uint64_t now_us)
 uint64_t divert_deadline_us(const struct divert *d)
 {
 	uint64_t early_us = early_until_us(&d->early);
+	uint64_t paused_us = locals_deadline_us(&d->locals);
+	uint64_t at_us = early_us < d->routes_us ? early_us : d->routes_us;
 
-	return early_us < d->routes_us ? early_us : d->routes_us;
+	return paused_us < at_us ? paused_us : at_us;
 }
 
 const struct divert_counters *divert_counters(const struct divert *d)

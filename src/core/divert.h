@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/packet.h"
+#include "core/segment.h"
 #include "core/verdict.h"
 #include "core/wire.h"
 
@@ -33,6 +34,8 @@
 	X(routes_untold, "routes that their owner did not tell again")         \
 	X(routes_refused, "refused: the tuple has another owner")              \
 	X(routes_full, "refused: table full, or its share of it")              \
+	X(local_sessions, "sessions whose long answers are acknowledged here") \
+	X(local_acks, "ACKs made here, injected or not")                       \
 	X(relayed, "packets of sessions that came by links, injected or not")  \
 	X(relay_malformed, "not injected: not a plain TCP packet")             \
 	X(relay_unserved, "not injected: to a port not named by --relay")      \
@@ -50,7 +53,8 @@ struct divert_config {
 	const uint16_t *relay_ports; /* copied; none: nothing is injected */
 	size_t relay_port_count;
 	uint32_t routes_max;
-	uint32_t links_max; /* link ids are below this */
+	uint32_t links_max;  /* link ids are below this */
+	uint32_t locals_max; /* sessions acknowledged here, at once */
 	struct hash_key hash_key;
 };
 
@@ -78,6 +82,8 @@ void divert_on_packets(struct divert *d, const struct divert_packet *packets,
  * it can do nothing, and is to be closed. */
 bool divert_on_link_up(struct divert *d, unsigned link_id, uint64_t instance,
 		       uint64_t now_us);
+/* The tcpcopy of a link that is up knows WIRE_LOCAL. */
+void divert_allow_local_acks(struct divert *d, unsigned link_id);
 void divert_on_link_down(struct divert *d, unsigned link_id, uint64_t now_us);
 /* A message from a link that is up, but a RELAY. */
 void divert_on_msg(struct divert *d, unsigned link_id,
@@ -95,6 +101,9 @@ uint64_t divert_deadline_us(const struct divert *d);
  * stopped. */
 #define DIVERT_BATCH 256
 bool divert_next_msg(struct divert *d, unsigned *link_id, struct wire_msg *msg);
+/* The next ACK to inject, with the same questions as for a RELAY; behind the
+ * messages, until false. One that is not injected does no harm. */
+bool divert_next_ack(struct divert *d, struct segment *ack);
 
 const struct divert_counters *divert_counters(const struct divert *d);
 /* Routes registered now. */

@@ -30,9 +30,11 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/local_ack.h"
 #include "core/seq.h"
 
 #define NO_OWNER UINT16_MAX
+#define NO_LOCAL UINT16_MAX
 /* Each answer needs its route, but few tables are ever full: buckets for all
  * that fit would mostly be empty, and every page of them touched. */
 #define ROUTES_A_BUCKET 4u
@@ -45,6 +47,8 @@ struct route {
 	uint32_t round; /* the last in which it was told */
 	uint16_t link_id;
 	uint16_t owner; /* in the table of instances, NO_OWNER: free block */
+	uint16_t local; /* NO_LOCAL: none */
+	uint16_t mss_bytes;
 };
 
 _Static_assert(sizeof(struct route) <= 64, "there are very many of them");
@@ -79,6 +83,7 @@ struct router {
 	uint32_t links_max;
 	uint32_t each_max; /* routes of one instance */
 	uint32_t sweep_at; /* next block; POOL_NONE: no sweep */
+	struct locals *locals;
 };
 
 static size_t buckets_bytes(const struct router *rt)
@@ -243,10 +248,18 @@ static struct route *insert(struct router *rt, const struct four_tuple *ends,
 		.chain = *bucket,
 		.round = round,
 		.owner = owner,
+		.local = NO_LOCAL,
 	};
 	*bucket = index + 1;
 	rt->instances[owner].routes++;
 	return r;
+}
+
+static void end_local(struct router *rt, struct route *r)
+{
+	if (r->local != NO_LOCAL)
+		locals_end(rt->locals, r->local);
+	r->local = NO_LOCAL;
 }
 
 static void drop(struct router *rt, struct route *r)
@@ -257,6 +270,7 @@ static void drop(struct router *rt, struct route *r)
 	while (*link != index + 1)
 		link = &route_at(rt, *link - 1)->chain;
 	*link = r->chain;
+	end_local(rt, r);
 	rt->instances[r->owner].routes--;
 	r->owner = NO_OWNER;
 	pool_give(&rt->routes, index);
@@ -288,6 +302,10 @@ enum router_result router_add(struct router *rt, uint32_t link_id,
 		r = insert(rt, &ends, owner, link->round);
 	if (!r)
 		return ROUTER_FULL;
+	if (r->iss != route->iss) { /* what is known is of another one */
+		end_local(rt, r);
+		r->mss_bytes = 0;
+	}
 	r->route_id = route->route_id;
 	r->iss = route->iss;
 	r->round = seq_max(r->round, link->round); /* links race */
@@ -326,27 +344,63 @@ void router_fetch(const struct router *rt, const struct router_look *look)
 		__builtin_prefetch(route_at(rt, *look->bucket - 1));
 }
 
+static inline void fill_hit(const struct router *rt, struct route *r,
+			    struct router_hit *hit)
+{
+	*hit = (struct router_hit){
+		.route_id = r->route_id,
+		.iss = r->iss,
+		.link_id = rt->links[r->link_id].owner == r->owner
+				   ? r->link_id
+				   : rt->instances[r->owner].link_id,
+		.route = r,
+		.local = r->local == NO_LOCAL ? POOL_NONE : r->local,
+		.mss_bytes = r->mss_bytes,
+	};
+}
+
 bool router_find(const struct router *rt, const struct router_look *look,
 		 struct router_hit *hit)
 {
-	const struct route *r = lookup_in(rt, look->bucket, &look->ends);
+	struct route *r = lookup_in(rt, look->bucket, &look->ends);
 
 	if (!r)
 		return false;
-	hit->route_id = r->route_id;
-	hit->iss = r->iss;
-	hit->link_id = rt->links[r->link_id].owner == r->owner
-			       ? r->link_id
-			       : rt->instances[r->owner].link_id;
+	fill_hit(rt, r, hit);
 	return true;
 }
 
-bool router_owns(const struct router *rt, uint32_t link_id,
-		 const struct four_tuple *tuple)
+void router_tell(const struct router *rt, struct route *route,
+		 struct router_hit *hit, struct four_tuple *ends)
 {
-	const struct route *r = lookup(rt, tuple);
+	fill_hit(rt, route, hit);
+	*ends = route->ends;
+}
 
-	return r && r->owner == rt->links[link_id].owner;
+void router_use_locals(struct router *rt, struct locals *locals)
+{
+	rt->locals = locals;
+}
+
+void router_set_local(struct route *route, uint32_t local)
+{
+	route->local = local == POOL_NONE ? NO_LOCAL : (uint16_t)local;
+}
+
+void router_set_mss(struct route *route, uint16_t mss_bytes)
+{
+	route->mss_bytes = mss_bytes;
+}
+
+bool router_owns(const struct router *rt, uint32_t link_id,
+		 const struct four_tuple *tuple, struct router_hit *hit)
+{
+	struct route *r = lookup(rt, tuple);
+
+	if (!r || r->owner != rt->links[link_id].owner)
+		return false;
+	fill_hit(rt, r, hit);
+	return true;
 }
 
 static void begin_round(struct instance *in, struct link *link, uint32_t number)

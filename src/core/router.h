@@ -14,6 +14,7 @@
 #define ROUTER_INSTANCES_MAX 1024u
 #define ROUTER_LINKS_MAX     65535u
 #define ROUTER_NO_LINK	     UINT32_MAX
+#define ROUTER_LOCALS_MAX    65535u
 /* Blocks that one router_expire() looks at. */
 #define ROUTER_SWEEP 4096u
 
@@ -24,10 +25,15 @@ enum router_result {
 	ROUTER_LATE /* a later session of the instance has the tuple */
 };
 
+struct route;
+
 struct router_hit {
+	struct route *route; /* as long as it is there */
 	uint64_t route_id;
 	uint32_t iss;
-	uint32_t link_id; /* or ROUTER_NO_LINK */
+	uint32_t link_id;   /* or ROUTER_NO_LINK */
+	uint32_t local;	    /* see router_set_local() */
+	uint16_t mss_bytes; /* see router_set_mss() */
 };
 
 /* An answer's route, still to be found. Only until the next call that may
@@ -38,6 +44,7 @@ struct router_look {
 };
 
 struct router;
+struct locals;
 
 /* NULL: no memory. Link ids are below links_max <= ROUTER_LINKS_MAX. */
 struct router *router_new(uint32_t routes_max, uint32_t links_max,
@@ -68,7 +75,16 @@ bool router_find(const struct router *rt, const struct router_look *look,
 /* The link's instance has registered the session that this packet, client ->
  * target, belongs to. */
 bool router_owns(const struct router *rt, uint32_t link_id,
-		 const struct four_tuple *tuple);
+		 const struct four_tuple *tuple, struct router_hit *hit);
+/* About one that is there; *ends: client -> target. */
+void router_tell(const struct router *rt, struct route *route,
+		 struct router_hit *hit, struct four_tuple *ends);
+/* What of locals belongs to the route, or POOL_NONE; it ends with the route, or
+ * with the SYN that the route is for. Of at most ROUTER_LOCALS_MAX. */
+void router_use_locals(struct router *rt, struct locals *locals);
+void router_set_local(struct route *route, uint32_t local);
+/* What the client has said in its SYN; 0: not known. */
+void router_set_mss(struct route *route, uint16_t mss_bytes);
 /* The link's instance begins to tell all its routes again, or has told them.
  * true: all of them are told, and router_expire() is to be called soon. */
 bool router_round(struct router *rt, uint32_t link_id,

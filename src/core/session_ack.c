@@ -17,6 +17,10 @@
  * a short time; whoever sends as a rule what the answer needs gets one ACK for
  * it, or none but the next turn's.
  *
+ * intercept does all that itself for long answers by relay (local_ack.c), but
+ * for their last segment, which waits for the next turn or for nothing more to
+ * come.
+ *
  * What has repeated bytes, or was silent for long, has given its window up.
  */
 #include "core/session_internal.h"
@@ -89,6 +93,17 @@ void session_ack_owe(struct session *s, uint32_t bytes, uint64_t now_us)
 	    now_us + SESSION_PAUSE_US < at_us)
 		at_us = now_us + SESSION_PAUSE_US;
 	s->ack_at_us = at_us;
+}
+
+_Static_assert(SESSION_RCV_WND == WIRE_LOCAL_WND, "it speaks for us");
+
+void session_ack_last(struct session *s, uint64_t now_us)
+{
+	if (s->ack_owed_bytes == 0)
+		begin_owing(s, now_us);
+	s->ack_owed_bytes = 1;
+	s->paused_segs = 0;
+	s->ack_at_us = now_us + SESSION_DELAYED_US;
 }
 
 void session_ack_repeated(struct session *s)

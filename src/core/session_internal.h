@@ -56,6 +56,8 @@ void session_on_target_closed(struct session *s, const struct session_env *env,
 void session_ack_init(struct session *s);
 /* So many new bytes have come. */
 void session_ack_owe(struct session *s, uint32_t bytes, uint64_t now_us);
+/* The same, and intercept acknowledges all but the last segment. */
+void session_ack_last(struct session *s, uint64_t now_us);
 /* Bytes that had come before. */
 void session_ack_repeated(struct session *s);
 /* ack_at_us has come. */

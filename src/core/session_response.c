@@ -182,7 +182,10 @@ static void on_data(struct session *s, const struct session_env *env,
 	    now_us - s->sent_us > s->slowest_us)
 		s->slowest_us = now_us - s->sent_us;
 	s->target.rcv_nxt = end;
-	session_ack_owe(s, grown, now_us);
+	if (resp->flags & WIRE_LOCAL)
+		session_ack_last(s, now_us);
+	else
+		session_ack_owe(s, grown, now_us);
 }
 
 /* Our FIN is acknowledged. */

@@ -29,6 +29,8 @@
 
 /* Bits of a HELLO. */
 #define WIRE_FEATURE_RELAY 1u /* intercept takes packets for its host */
+/* It acknowledges answers; tcpcopy knows WIRE_LOCAL. */
+#define WIRE_FEATURE_LOCAL_ACK 2u
 /* Bits 16 to 23: workers of this intercept besides the one that speaks; each
  * has a port of its own. */
 #define WIRE_WORKERS_MAX 256u
@@ -70,12 +72,17 @@ struct wire_route {
 	uint32_t iss; /* of our SYN as it goes to the target */
 };
 
+/* A flag of a RESPONSE: intercept acknowledges all but the last segment. */
+#define WIRE_LOCAL 0x80u
+/* What its ACKs have as window until one of tcpcopy's has passed. */
+#define WIRE_LOCAL_WND 65535u
+
 struct wire_response {
 	uint64_t route_id;
 	uint32_t seq, ack;
 	uint32_t payload_len;
 	uint16_t wnd;
-	uint8_t flags; /* TCP_* */
+	uint8_t flags; /* TCP_*, WIRE_LOCAL */
 	struct tcp_opts opts;
 };
 

@@ -35,6 +35,7 @@
 #include "io/queue_nfq.h"
 
 #define ROUTES_MAX 1048576
+#define LOCALS_MAX 65535
 /* After a batch of so many packets the next one, if it comes so soon, has this
  * long to gather, times the workers that share them. */
 #define BUSY_PACKETS	4
@@ -52,6 +53,7 @@ void app_pull(struct app *a)
 
 	while (divert_next_msg(a->divert, &link_id, &msg))
 		link_server_send(a->server, link_id, &msg);
+	app_pull_acks(a);
 	a->since_pull = 0;
 }
 
@@ -91,8 +93,8 @@ static void name_new_devices(struct app *a)
 
 void app_settle(struct app *a)
 {
-	app_flush_relay(a);
 	app_pull(a);
+	app_flush_relay(a);
 	link_server_flush(a->server);
 	set_divert_timer(a);
 	name_new_devices(a);
@@ -309,6 +311,7 @@ static int open_engine(struct app *a)
 		.relay_port_count = a->options->relay_count,
 		.routes_max = ROUTES_MAX,
 		.links_max = APP_LINKS_MAX,
+		.locals_max = a->options->relay_count ? LOCALS_MAX : 0,
 	};
 
 	random_bytes(cfg.hash_key.b, sizeof(cfg.hash_key.b));

@@ -80,6 +80,8 @@ void app_free_relay(struct app *a);
 /* A packet that has come by a link: injected, or counted. */
 void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 	       uint64_t now_us);
+/* Injects the engine's ACKs, which are ours, as what has come by a link. */
+void app_pull_acks(struct app *a);
 /* Every second: by which way packets are injected may change. */
 void app_look_relay(struct app *a);
 void app_flush_relay(struct app *a);

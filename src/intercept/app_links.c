@@ -29,6 +29,8 @@ static void on_link_up(void *ctx, unsigned link_id)
 				"is room for");
 		return;
 	}
+	if (a->inject && info.features & WIRE_FEATURE_LOCAL_ACK)
+		divert_allow_local_acks(a->divert, link_id);
 	app_fill_status(a, &msg);
 	link_server_send(a->server, link_id, &msg);
 	log_info("link %u up: %s, instance %016" PRIx64, link_id,
@@ -148,8 +150,10 @@ static int open_server(struct app *a)
 		.address = a->options->address,
 		.port = a->options->port,
 		.instance = random_u64(),
-		.features = (a->inject ? WIRE_FEATURE_RELAY : 0) |
-			    wire_workers_feature(a->options->workers),
+		.features =
+			(a->inject ? WIRE_FEATURE_RELAY | WIRE_FEATURE_LOCAL_ACK
+				   : 0) |
+			wire_workers_feature(a->options->workers),
 		.max_records = a->options->records,
 		.links_max = APP_LINKS_MAX,
 		.key = a->options->key,

@@ -8,7 +8,9 @@
 #include <linux/capability.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/privileges.h"
+#include "core/packet.h"
 #include "intercept/app.h"
 #include "io/sender_lo.h"
 
@@ -50,6 +52,16 @@ static bool is_from_outside(struct app *a, const struct four_tuple *ends,
 	       !link_access_is_own_now(a->access, &ends->src.addr);
 }
 
+static uint8_t *reserve(struct sender *s, size_t *cap)
+{
+	uint8_t *slot = s->ops->reserve(s, cap);
+
+	if (slot)
+		return slot;
+	s->ops->flush(s);
+	return s->ops->reserve(s, cap);
+}
+
 static void inject(struct sender *s, const struct wire_relay *relay)
 {
 	size_t cap;
@@ -59,11 +71,7 @@ static void inject(struct sender *s, const struct wire_relay *relay)
 		sender_lo_send(s, relay->l3, relay->len);
 		return;
 	}
-	slot = s->ops->reserve(s, &cap);
-	if (!slot) {
-		s->ops->flush(s);
-		slot = s->ops->reserve(s, &cap);
-	}
+	slot = reserve(s, &cap);
 	memcpy(slot, relay->l3, relay->len);
 	s->ops->commit(s, relay->len);
 }
@@ -85,6 +93,24 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 		return;
 	}
 	inject(a->inject, relay);
+}
+
+void app_pull_acks(struct app *a)
+{
+	struct segment ack;
+	uint64_t now_us;
+	size_t cap;
+
+	while (divert_next_ack(a->divert, &ack)) {
+		now_us = clock_us();
+		if (is_from_outside(a, &ack.tuple, now_us) &&
+		    app_guard_stands(&a->guard, now_us)) {
+			uint8_t *slot = reserve(a->inject, &cap);
+
+			a->inject->ops->commit(
+				a->inject, packet_build(slot, cap, &ack, 0));
+		}
+	}
 }
 
 void app_look_relay(struct app *a)

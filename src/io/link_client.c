@@ -242,6 +242,7 @@ static void link_connect(struct link *l, uint64_t now_us)
 	const struct peer_config cfg = {
 		.role = PEER_CLIENT,
 		.instance = lc->cfg.instance,
+		.features = WIRE_FEATURE_LOCAL_ACK,
 		.max_records = lc->cfg.max_records,
 		.tx_bytes = TX_BYTES,
 	};

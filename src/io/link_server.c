@@ -461,6 +461,7 @@ bool link_server_info(const struct link_server *ls, unsigned link_id,
 	*out = (struct link_info){
 		.remote = l->remote,
 		.instance = peer_remote(l->stream.peer)->instance,
+		.features = peer_remote(l->stream.peer)->features,
 		.stats = *peer_stats(l->stream.peer),
 	};
 	return true;

@@ -39,6 +39,7 @@ struct link_server_events {
 struct link_info {
 	struct endpoint remote;
 	uint64_t instance; /* of the tcpcopy at the other end */
+	uint32_t features; /* WIRE_FEATURE_* of its HELLO */
 	struct peer_stats stats;
 };
 

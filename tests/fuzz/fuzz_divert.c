@@ -72,16 +72,24 @@ static void give_either(struct run *run, unsigned how, const uint8_t *l3,
 /* A packet that can be read, of few different ones. */
 static void give_built(struct run *run, unsigned how, struct reader *r)
 {
-	uint8_t end = reader_u8(r);
+	static const uint8_t bytes[48];
+	uint8_t end = reader_u8(r), at = reader_u8(r);
 	struct segment seg = {
 		.tuple = {.src = small_endpoint(end & 0x10),
 			  .dst = small_endpoint(end)},
-		.ack = reader_u8(r) % 4u,
+		.ack = at % 4u,
 		.flags = reader_u8(r),
 		.opts = {.mss_bytes = 1460},
 	};
-	uint8_t packet[PACKET_HEADER_MAX];
+	uint8_t packet[PACKET_HEADER_MAX + sizeof(bytes)];
 
+	if (end & 0x80) { /* of a long answer, or the request before it */
+		seg.seq = at / 4u * 24u;
+		seg.opts.mss_bytes = 8;
+		seg.payload = bytes;
+		seg.payload_len = seg.payload_cap =
+			end & 0x20 ? 24 : sizeof(bytes);
+	}
 	give_either(run, how, packet,
 		    packet_build(packet, sizeof(packet), &seg, 0));
 }
@@ -112,6 +120,8 @@ static void toggle(struct run *run, unsigned link, uint8_t instance)
 		divert_on_link_down(run->d, link, run->now_us);
 	else
 		divert_on_link_up(run->d, link, instance % 3, run->now_us);
+	if (!run->up[link] && instance % 3)
+		divert_allow_local_acks(run->d, link);
 	run->up[link] = !run->up[link];
 }
 
@@ -131,11 +141,15 @@ static void check(struct run *run)
 	struct wire_msg msg;
 	unsigned link;
 
+	struct segment ack;
+
 	while (divert_next_msg(run->d, &link, &msg)) {
 		ASSERT(link < LINKS && run->up[link]);
 		ASSERT(msg.type == WIRE_RESPONSE ||
 		       msg.type == WIRE_ROUTE_REFUSED);
 	}
+	while (divert_next_ack(run->d, &ack))
+		ASSERT(ack.tuple.dst.port == SERVED && ack.flags == TCP_ACK);
 	ASSERT(c->packets == c->accepted + c->routed + c->early + c->unrouted +
 				     c->malformed + c->no_link);
 	ASSERT(c->merged <= c->routed);
@@ -174,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.relay_port_count = 1,
 		.routes_max = ROUTES_MAX,
 		.links_max = LINKS,
+		.locals_max = 2,
 	};
 	struct run run = {.now_us = 0};
 	struct reader r = reader_of(data, size);

@@ -338,6 +338,35 @@ static void check_ack(struct sim *sim, struct seen_connection *s,
 	s->has_last_ack = true;
 }
 
+/* What tcpcopy could have sent, but never of all that the target has. */
+static bool fits(struct sim *sim, const struct seen_connection *s,
+		 const struct segment *ack)
+{
+	const struct target_connection *t;
+	uint32_t off;
+
+	if (!four_tuple_equal(&s->tuple, &ack->tuple) || !s->established ||
+	    !offset(ack->seq, s->iss + 1, &off) || off > s->sent + s->fin_sent)
+		return false;
+	t = target_find(sim, &ack->tuple, s->iss, s->irs);
+	return t && offset(ack->ack, t->iss + 1, &off) && off > 0 &&
+	       off < target_sent_bytes(t);
+}
+
+/* The tuple's next session may have begun at tcpcopy meanwhile. */
+void check_local_ack(struct sim *sim, const struct segment *ack)
+{
+	const struct seen_connection *s =
+		sim->check->by_tuple[index_of_tuple(&ack->tuple)];
+
+	SIM_COVER(sim, local_acks);
+	while (s && !fits(sim, s, ack))
+		s = s->next;
+	if (!s || ack->flags != TCP_ACK || ack->payload_len > 0 ||
+	    ack->wnd != 65535)
+		sim_fail(sim, "local", "an ACK that nobody would send");
+}
+
 /* Target's bytes that must have been sent before turn k may go. */
 static uint32_t needed_bytes(const struct conversation *c,
 			     const struct target_connection *t, unsigned k)

@@ -78,6 +78,8 @@ void check_new(struct sim *sim);
 /* check.c: as things happen */
 
 /* false: it must not go on. */
+/* intercept acknowledges an answer. */
+void check_local_ack(struct sim *sim, const struct segment *ack);
 bool check_packet_out(struct sim *sim, const struct sim_packet *pkt);
 void check_msg_out(struct sim *sim, const struct wire_msg *msg);
 void check_msg_in(struct sim *sim, unsigned link_id,

@@ -45,6 +45,7 @@
 	X(links_full, "times that a link took no packets")                     \
 	X(large_packets, "packets of several segments by a link")              \
 	X(cut_packets, "of these too long for the target, cut there")          \
+	X(local_acks, "ACKs of answers by intercept")                          \
 	X(link_outages, "times that all links were down for long")             \
 	X(intercept_restarts, "restarts of intercept")                         \
 	X(disarmed, "times that a guard did not stand")                        \

@@ -25,6 +25,7 @@
 #define STATUS_US      250000u
 #define PIECE_BYTES    1280u
 #define GATHER_US      50u
+#define LOCALS_MAX     12u /* few, so that some find no room */
 
 struct one {
 	struct divert *engine;
@@ -58,6 +59,23 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 	settle(sim, o);
 }
 
+static struct one *one_of(struct sim *sim, const struct ip_addr *target);
+
+/* What the guard would not let answer is not said. */
+static void acknowledge(struct sim *sim, struct one *o)
+{
+	struct segment ack;
+
+	while (divert_next_ack(o->engine, &ack)) {
+		if (!sim->p.local_acks || one_of(sim, &ack.tuple.dst.addr) != o)
+			sim_fail(sim, "local", "an ACK from the wrong host");
+		sim_trace_segment(sim, "local", &ack);
+		check_local_ack(sim, &ack);
+		if (!sim->p.guarded || sim->now_us >= o->disarmed_until_us)
+			net_to_target(sim, sim_packet_new(sim, &ack));
+	}
+}
+
 static void settle(struct sim *sim, struct one *o)
 {
 	struct wire_msg msg;
@@ -71,6 +89,7 @@ static void settle(struct sim *sim, struct one *o)
 			links_reply(sim, o->group, number, &msg);
 	}
 	links_pump(sim);
+	acknowledge(sim, o);
 	at = divert_deadline_us(o->engine);
 	if (at == UINT64_MAX || at == o->timer_us)
 		return;
@@ -114,6 +133,7 @@ static void start(struct sim *sim, struct one *o)
 		.relay_port_count = 2,
 		.routes_max = ROUTES_MAX,
 		.links_max = sim->p.links_per_group + 1,
+		.locals_max = sim->p.local_acks ? LOCALS_MAX : 0,
 	};
 
 	for (int i = 0; i < 16; i++)
@@ -367,6 +387,8 @@ void intercept_on_link(struct sim *sim, unsigned group, unsigned number,
 	squat(sim, o);
 	if (up) {
 		divert_on_link_up(o->engine, number, instance, sim->now_us);
+		if (sim->p.local_acks)
+			divert_allow_local_acks(o->engine, number);
 		say_status_on(sim, o, number);
 	} else {
 		divert_on_link_down(o->engine, number, sim->now_us);

@@ -54,6 +54,7 @@ struct profile {
 	unsigned links_per_group;
 	bool relay;	      /* packets go by the links */
 	unsigned relay_bytes; /* the largest of them */
+	bool local_acks;      /* intercept acknowledges long answers */
 	unsigned lo_bytes;    /* MTU of the device that they arrive by */
 	size_t memory_bytes;
 	uint64_t timeout_us, idle_us, max_hold_us;

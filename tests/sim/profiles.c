@@ -266,6 +266,7 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 	p->relay_bytes = coin(&aside) ? 32000 : rng_between(&aside, 1500, 9000);
 	p->lo_bytes = rng_chance(&aside, 300) ? rng_between(&aside, 1280, 16000)
 					      : 65536;
+	p->local_acks = p->relay && rng_chance(&aside, 800);
 	return true;
 }
 

@@ -571,6 +571,25 @@ static void test_a_trickle_is_acknowledged_in_time(void **state)
 	assert_int_equal(until_ack(o), 16);
 }
 
+/* intercept acknowledges all but the last segment. */
+static void test_last_segment_waits(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	for (unsigned i = 0; i < 8; i++) {
+		one_target(o, WIRE_LOCAL, 1, 10 * ONE_MSS);
+		one_after(o, SESSION_DELAYED_US - 1);
+		assert_string_equal(one_out(o, false), "");
+	}
+	one_after(o, 1);
+	one_sends(o, "A 1 a80001");
+	assert_int_equal(session_deadline_us(&o->s, &o->params), UINT64_MAX);
+	/* And what it does not acknowledge is not counted with that. */
+	one_target(o, 0, 1, 2 * ONE_MSS);
+	one_sends(o, "A 1 a82001");
+}
+
 static void test_who_repeats_bytes_has_a_small_window(void **state)
 {
 	struct one_session *o = *state;
@@ -857,6 +876,7 @@ int main(void)
 		TEST(test_rst_to_a_target_that_may_have_our_syn),
 		TEST(test_rst_after_a_reopening_has_no_ack),
 		TEST(test_ack_is_delayed),
+		TEST(test_last_segment_waits),
 		TEST(test_ack_at_once_for_two_segments),
 		TEST(test_acks_of_a_long_answer_get_rarer),
 		TEST(test_a_burst_has_one_ack),

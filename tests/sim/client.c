@@ -21,7 +21,6 @@
 #define PACKETS_MAX  2048u
 #define PACKETS_FEW  256u
 #define REQUESTS_MAX 24u
-#define FRESH_ONES   3u
 #define ONLINE_NET   0u
 #define CLIENT_NET   1u
 #define BLOCK_US     400u /* of a capture that gathers */
@@ -565,7 +564,7 @@ void conversations_new(struct sim *sim)
 	struct conversations *cs = sim_alloc(sim, sizeof(*cs));
 
 	sim->conversations = cs;
-	cs->all = sim_alloc(sim, (sim->p.conversations + FRESH_ONES) *
+	cs->all = sim_alloc(sim, (sim->p.conversations + CONVERSATIONS_FRESH) *
 					 sizeof(*cs->all));
 	while (cs->count < sim->p.conversations)
 		plan_next(sim, cs);
@@ -647,12 +646,12 @@ void conversations_play(struct sim *sim)
 		play_all(sim, &cs->all[n]);
 }
 
-void conversations_add_fresh(struct sim *sim)
+void conversations_add_fresh(struct sim *sim, unsigned count)
 {
 	struct profile troubled = sim->p;
 
 	profile_calm(&sim->p);
-	for (unsigned n = 0; n < FRESH_ONES; n++) {
+	for (unsigned n = 0; n < count; n++) {
 		struct conversation *c = plan_next(sim, sim->conversations);
 
 		c->fresh = true;

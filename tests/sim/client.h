@@ -15,6 +15,8 @@
 #define SIM_TARGET_PORT	   8080u /* for SIM_HTTP_PORT */
 /* Fewer bytes do not tell where in which stream they are from. */
 #define SIM_TELLING_BYTES 8u
+/* Conversations that begin when there are no more faults. */
+#define CONVERSATIONS_FRESH 3u
 
 struct request {
 	uint32_t start, end;	/* in the client's stream */
@@ -92,8 +94,8 @@ struct conversations {
 
 void conversations_new(struct sim *sim);
 void conversations_play(struct sim *sim);
-/* Some more from now on, played. */
-void conversations_add_fresh(struct sim *sim);
+/* So many more from now on, played; in all, CONVERSATIONS_FRESH at most. */
+void conversations_add_fresh(struct sim *sim, unsigned count);
 uint64_t conversations_end_us(const struct conversations *c);
 /* Whether some client speaks from there, ever. */
 bool conversations_use(const struct sim *sim, const struct endpoint *client);

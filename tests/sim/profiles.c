@@ -275,6 +275,8 @@ void profile_calm(struct profile *p)
 	p->spread_us = 2000000;
 	p->late_join = p->tls = p->reuse = p->captured_again = 0;
 	p->uploads = 0;
+	if (p->short_of_memory) /* what piles up is as large as an upload */
+		p->pipelined = 0;
 	p->capture = (struct fault_rates){0};
 	p->closing = p->resetting = 0;
 	p->slow = p->silent = p->shorter = p->longer = 0;

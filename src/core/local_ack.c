@@ -19,7 +19,8 @@
  * behind which more has come may be followed by more as well, and waits for it
  * until the answer pauses; a smaller one is told at once. If that has waited
  * in vain, only a larger one waits again. Who may send much at once is not
- * acknowledged there, since the next turn does that.
+ * acknowledged there, since the next turn does that. Of an answer that trickles
+ * on without end nothing waits long enough for the target to repeat it.
  *
  * Packets of a batch are taken first and settled together. Those that may pause
  * are in a queue by time.
@@ -198,6 +199,8 @@ bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
 		begin_anew(s, false);
 	if (s->told == s->rcv_nxt)
 		s->untold_us = now_us;
+	if (owed_bytes(s) == 0)
+		s->owed_us = now_us;
 	s->heard_us = now_us;
 	s->rcv_nxt += seg->payload_len;
 	s->ack = seg->ack;
@@ -239,6 +242,7 @@ void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
 	if (!seq_gt(seg->ack, s->acked) || seq_gt(seg->ack, s->rcv_nxt))
 		return;
 	s->acked = seg->ack;
+	s->owed_us = s->heard_us;
 	if (s->told == s->rcv_nxt && owed_bytes(s) < 2u * s->mss_bytes)
 		dequeue(l, s);
 }
@@ -275,9 +279,10 @@ static uint32_t acknowledge(struct local *s, struct local_word *word)
 	uint32_t acked = owed_bytes(s) - last;
 
 	s->acked += acked;
+	s->owed_us = s->heard_us;
 	word->ack = true;
 	word->seg = (struct segment){
-		.seq = s->snd_nxt,
+		.seq = s->wnd ? s->snd_nxt : s->ack, /* no probe's */
 		.ack = s->acked,
 		.wnd = s->our_wnd,
 		.flags = TCP_ACK,
@@ -291,20 +296,28 @@ static bool expects_more(const struct local *s)
 	       (s->full_bytes > 0 && s->last_bytes >= s->full_bytes);
 }
 
-/* It has come to its end, and has not yet filled a large window. */
-static bool has_room(const struct local *s)
+/* To the next turn: it has come to its end, and a large window is not full. */
+static bool leaves_it(const struct local *s)
 {
 	return !expects_more(s) &&
 	       s->at_once_bytes >= LOCAL_ACK_MOST_BYTES / 2 &&
 	       owed_bytes(s) < 2 * LOCAL_ACK_MOST_BYTES;
 }
 
+static bool is_late(const struct local *s, uint64_t now_us)
+{
+	return now_us >= s->owed_us + LOCAL_ACK_LATE_US &&
+	       owed_bytes(s) > s->last_bytes;
+}
+
 static void settle(struct locals *l, struct local *s, bool may_ack,
 		   struct local_word *word, uint64_t now_us)
 {
 	*word = (struct local_word){0};
-	if (may_ack && owed_bytes(s) >= s->at_once_bytes && !has_room(s))
+	if (may_ack && owed_bytes(s) >= s->at_once_bytes && !leaves_it(s))
 		set_at_once(s, acknowledge(s, word) * (s->proven ? 1 : 2));
+	else if (may_ack && is_late(s, now_us))
+		acknowledge(s, word);
 	if (!expects_more(s) || now_us >= s->untold_us + LOCAL_ACK_PAUSE_US) {
 		word->tell = true;
 		tell(s, &word->resp);

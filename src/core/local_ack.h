@@ -15,6 +15,8 @@
 #define LOCAL_ACK_PAUSE_US 2000u
 /* Who has sent nothing for so long begins with a small window. */
 #define LOCAL_ACK_RESTART_US 200000u
+/* Nothing but the last packet waits longer. */
+#define LOCAL_ACK_LATE_US    50000u
 #define LOCAL_ACK_MOST_BYTES (384u << 10) /* that wait for more */
 
 struct route;
@@ -29,6 +31,7 @@ struct local {
 	uint32_t full_bytes;   /* the largest that others came behind, or 0 */
 	uint32_t paused_bytes; /* acknowledged since it had paused, or 0 */
 	uint64_t heard_us;     /* the last packet */
+	uint64_t owed_us;      /* the first that is not acknowledged */
 	uint64_t untold_us;    /* the first untold byte */
 	uint32_t prev, next;   /* in the queue of those that may pause */
 	uint32_t touched_next;

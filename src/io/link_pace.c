@@ -28,7 +28,8 @@ static bool is_short(int fd)
 	socklen_t len = sizeof(info);
 
 	return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
-	       len > offsetof(struct tcp_info, tcpi_min_rtt) &&
+	       len >= offsetof(struct tcp_info, tcpi_min_rtt) +
+			       sizeof(info.tcpi_min_rtt) &&
 	       info.tcpi_min_rtt < SHORT_WAY_US;
 }
 

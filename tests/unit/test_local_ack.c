@@ -201,6 +201,39 @@ static void test_end_with_room_waits(void **state)
 	assert_acked(f, 1384 * MSS);
 }
 
+/* No word of its end comes to tcpcopy that would not be followed by another
+ * one; so tcpcopy, who waits for that, never acknowledges. */
+static void test_trickle_is_acknowledged_in_time(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t at = 5 * MSS;
+	uint64_t acked_us = f->now_us;
+
+	take(f, 0, at, 100);
+	for (; f->now_us < T0 + 2000000; at += 20) {
+		f->now_us += 5000;
+		if (take(f, at, 20, 100) & ACKS) {
+			assert_acked(f, at);
+			acked_us = f->now_us;
+		}
+		assert_true(f->now_us - acked_us <= LOCAL_ACK_LATE_US + 5000);
+	}
+}
+
+/* tcpcopy has sent a probe beyond it, which the target has not taken. */
+static void test_closed_window(void **state)
+{
+	struct fixture *f = *state;
+	struct segment seg = segment(5 * MSS, 9 * MSS, TCP_PSH, 100);
+
+	take(f, 0, 5 * MSS, 100);
+	pass(f, 100, 1, 0);
+	seg.wnd = 0;
+	assert_true(locals_take(&f->l, f->id, &seg, f->now_us));
+	assert_true(settle(f) & ACKS);
+	assert_int_equal(f->acked.seq, ISS + 1 + 100);
+}
+
 static void test_batch_is_one(void **state)
 {
 	struct fixture *f = *state;
@@ -380,6 +413,8 @@ int main(void)
 		T(test_more_each_time),
 		T(test_bounds_of_what_waits),
 		T(test_end_with_room_waits),
+		T(test_trickle_is_acknowledged_in_time),
+		T(test_closed_window),
 		T(test_batch_is_one),
 		T(test_full_packets_wait),
 		T(test_without_psh_waits),

@@ -246,7 +246,7 @@ def test_own_packets_captured(lab):
     assert_exact([online.finish()], target.finish())
 
 
-@pytest.mark.parametrize("args,steps", [((), 7), (("--nice", 0), 0)],
+@pytest.mark.parametrize("args,steps", [((), 4), (("--nice", 0), 0)],
                          ids=["as it is", "not at all"])
 def test_nice(lab, args, steps):
     """Those who serve real clients come first."""

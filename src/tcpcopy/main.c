@@ -22,8 +22,8 @@ static int run_one(const struct tcpcopy_options *o)
 	return rc;
 }
 
-/* Whoever serves real clients comes first. What more steps would be than there
- * are, is all of them: this does not fail. */
+/* Whoever serves real clients may come first. What more steps would be than
+ * there are, is all of them: this does not fail. */
 static int run(const struct tcpcopy_options *o)
 {
 	(void)!nice((int)o->nice_steps);

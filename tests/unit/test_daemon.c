@@ -12,9 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../helpers/temp_file.h"
 #include "base/daemon.h"
 
-static char path[] = "/tmp/test-daemon-XXXXXX";
+static char path[TEMP_ROOM];
 
 static long pid_in_file(void)
 {
@@ -140,7 +141,7 @@ static void test_success_reaches_caller(void **state)
 
 static int make_path(void **state)
 {
-	int fd = mkstemp(path);
+	int fd = mkstemp(temp_template(path, "daemon"));
 
 	(void)state;
 	return fd < 0 || close(fd) || unlink(path);

@@ -12,20 +12,20 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "../helpers/temp_file.h"
 #include "core/bytes.h"
 #include "io/link_key.h"
 #include "io/link_seen.h"
 
 #define SEEN_MIN 1000u
 
-static char folder[64], path[96];
+static char folder[TEMP_ROOM], path[TEMP_ROOM + 16];
 static struct opts_fault fault;
 
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(folder, "/tmp/test_link_key-XXXXXX");
-	assert_non_null(mkdtemp(folder));
+	assert_non_null(mkdtemp(temp_template(folder, "link-key")));
 	snprintf(path, sizeof(path), "%s/key", folder);
 	fault.text[0] = '\0';
 	return 0;

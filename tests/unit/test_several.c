@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../helpers/temp_file.h"
+
 #define HOST	    "10.99.0.1"
 #define TRANSFER    "80-10.99.0.1:8080"
 #define PORT	    80
@@ -41,11 +43,11 @@
 static bool have_namespace;
 static pid_t groups[GROUPS]; /* of the programs of the case that runs */
 static unsigned group_count;
-static char folder[] = "/tmp/test-several-XXXXXX";
+static char folder[TEMP_ROOM];
 
 struct program {
 	pid_t pid;
-	char json[64], err[64];
+	char json[TEMP_ROOM + 16], err[TEMP_ROOM + 16];
 	char text[65536]; /* of either, as read last */
 };
 
@@ -68,7 +70,8 @@ static int enter(void **state)
 	int fd;
 
 	(void)state;
-	if (!mkdtemp(folder) || geteuid() != 0 || unshare(CLONE_NEWNET))
+	if (!mkdtemp(temp_template(folder, "several")) || geteuid() != 0 ||
+	    unshare(CLONE_NEWNET))
 		return 0;
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	have_namespace = fd >= 0 && set_lo(fd) && !access(QUEUES, R_OK);

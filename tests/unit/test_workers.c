@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../helpers/temp_file.h"
 #include "base/workers.h"
 
 #define COUNT	3
@@ -424,12 +425,12 @@ static void test_the_head_is_killed(void **state)
 
 /* ---- the watchdog ---- */
 
-static int watched_by(char *path)
+static int watched_by(char path[TEMP_ROOM])
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-	assert_non_null(mkdtemp(path));
+	assert_non_null(mkdtemp(temp_template(path, "workers")));
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	setenv("NOTIFY_SOCKET", at.sun_path, 1);
@@ -439,7 +440,7 @@ static int watched_by(char *path)
 
 static void forget_manager(const char *path, int fd)
 {
-	char name[64];
+	char name[TEMP_ROOM + 8];
 
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
@@ -467,7 +468,7 @@ static bool hears(int fd, const char *what, int within_ms)
 
 static void test_a_hanging_one_is_not_covered_up(void **state)
 {
-	static char path[] = "/tmp/test-workers-XXXXXX";
+	char path[TEMP_ROOM];
 	int fd = watched_by(path);
 	unsigned heard = 0;
 	struct run r;
@@ -488,7 +489,7 @@ static void test_a_hanging_one_is_not_covered_up(void **state)
 
 static void test_all_well_is_said(void **state)
 {
-	static char path[] = "/tmp/test-workers-XXXXXX";
+	char path[TEMP_ROOM];
 	int fd = watched_by(path);
 	struct run r;
 

@@ -26,6 +26,7 @@ int syscalls_restrict(void)
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/count.h"
@@ -161,6 +162,14 @@ static int add_limits(scmp_filter_ctx ctx)
 	return add(ctx, SCMP_ACT_ALLOW, "prlimit64", 1, args);
 }
 
+/* This process's own niceness. */
+static int add_niceness(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp args[] = {is(0, PRIO_PROCESS), is(1, 0)};
+
+	return add(ctx, SCMP_ACT_ALLOW, "setpriority", 2, args);
+}
+
 /* To run the programs that have been loaded, and no more of what it can do. */
 static int add_bpf(scmp_filter_ctx ctx)
 {
@@ -184,6 +193,8 @@ static int fill(scmp_filter_ctx ctx)
 		err = add_sockets(ctx);
 	if (!err)
 		err = add_bpf(ctx);
+	if (!err)
+		err = add_niceness(ctx);
 	return err ? err : add_limits(ctx);
 }
 

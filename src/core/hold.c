@@ -76,6 +76,16 @@ void hold_store_fini(struct hold_store *st, const struct mem *mem)
 	pool_fini(&st->marks, mem);
 }
 
+static bool is_half_full(const struct pool *p)
+{
+	return p->used >= p->count / 2;
+}
+
+bool hold_store_is_half_full(const struct hold_store *st)
+{
+	return is_half_full(&st->blocks.links) || is_half_full(&st->marks);
+}
+
 void hold_init(struct hold *h, uint32_t seq)
 {
 	*h = (struct hold){.end = seq, .stock = POOL_NONE};

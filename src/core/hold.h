@@ -69,6 +69,9 @@ bool hold_store_init(struct hold_store *st, const struct mem *mem,
 		     uint32_t blocks, uint32_t marks);
 void hold_store_fini(struct hold_store *st, const struct mem *mem);
 
+/* At least half of what there is for bytes or for marks is taken. */
+bool hold_store_is_half_full(const struct hold_store *st);
+
 /* Empty; the first byte will be seq. */
 void hold_init(struct hold *h, uint32_t seq);
 void hold_fini(struct hold *h, struct hold_store *st);

@@ -217,6 +217,11 @@ uint32_t replay_flows(const struct replay *r)
 	return r->flows.flows.used;
 }
 
+bool replay_is_half_full(const struct replay *r)
+{
+	return hold_store_is_half_full(&r->store);
+}
+
 uint32_t replay_sessions(const struct replay *r)
 {
 	return (uint32_t)r->ledger.conns.in_flight;

@@ -163,6 +163,9 @@ bool replay_next_notice(struct replay *r, struct replay_notice *notice);
 bool replay_next_trace(struct replay *r, struct trace_event *event,
 		       uint64_t *missed);
 uint64_t replay_deadline_us(const struct replay *r);
+/* Of what there is for bytes and turns that are not copied yet, half is used.
+ */
+bool replay_is_half_full(const struct replay *r);
 
 const struct ledger *replay_ledger(const struct replay *r);
 /* Connections being followed, and copies of them that are not over (those of

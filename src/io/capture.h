@@ -31,6 +31,9 @@ struct capture_ops {
 			capture_cb *cb, void *ctx);
 	/* When the next packet is due (files), UINT64_MAX: when readable. */
 	uint64_t (*deadline_us)(const struct capture *c);
+	/* An eighth of its buffer or more waits to be dispatched, or nobody
+	 * can say. What is not taken now may soon be lost. */
+	bool (*is_behind)(const struct capture *c);
 	void (*stats)(struct capture *c, struct capture_stats *out);
 	void (*close)(struct capture *c);
 };

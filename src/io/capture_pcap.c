@@ -36,6 +36,13 @@ static int live_fd(const struct capture *c)
 	return pcap_get_selectable_fd(((const struct capture_pcap *)c)->pcap);
 }
 
+/* The library does not tell. */
+static bool live_is_behind(const struct capture *c)
+{
+	(void)c;
+	return true;
+}
+
 static uint64_t live_deadline_us(const struct capture *c)
 {
 	(void)c;
@@ -100,6 +107,7 @@ static const struct capture_ops live_ops = {
 	.fd = live_fd,
 	.dispatch = live_dispatch,
 	.deadline_us = live_deadline_us,
+	.is_behind = live_is_behind,
 	.stats = live_stats,
 	.close = live_close,
 };

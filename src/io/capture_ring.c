@@ -175,6 +175,14 @@ static int pending_error(const struct capture_ring *r)
 	return -err;
 }
 
+/* Blocks are filled in order. */
+static bool ring_is_behind(const struct capture *c)
+{
+	const struct capture_ring *r = const_ring_of(c);
+
+	return is_closed(header_of(r, (r->block + r->blocks / 8) % r->blocks));
+}
+
 static int ring_dispatch(struct capture *c, int budget, uint64_t now_us,
 			 capture_cb *cb, void *ctx)
 {
@@ -268,6 +276,7 @@ static const struct capture_ops ring_ops = {
 	.fd = ring_fd,
 	.dispatch = ring_dispatch,
 	.deadline_us = ring_deadline_us,
+	.is_behind = ring_is_behind,
 	.stats = ring_stats,
 	.close = ring_close,
 };

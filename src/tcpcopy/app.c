@@ -243,7 +243,10 @@ static void file_end(struct app *a, struct capture *c)
 
 static void take_packets(struct app *a, struct capture *c)
 {
-	int n = c->ops->dispatch(c, CAPTURE_BUDGET, clock_us(), on_packets, a);
+	int n;
+
+	app_watch_backlog(a, c);
+	n = c->ops->dispatch(c, CAPTURE_BUDGET, clock_us(), on_packets, a);
 
 	if (n == -1 && a->options->file)
 		file_end(a, c);
@@ -372,6 +375,7 @@ void app_start(struct app *a)
 			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
 	}
 	watch_cpu(a);
+	app_start_nice(a);
 	service_ready(a->service);
 	log_info("%s: %s to %zu %s%s", service_ready_word(a->service),
 		 a->options->file ? "replaying a file" : "copying",
@@ -399,6 +403,8 @@ static int make_handles(struct app *a)
 	a->timer.data = a;
 	uv_timer_init(&a->loop, &a->cpu_timer);
 	a->cpu_timer.data = a;
+	uv_timer_init(&a->loop, &a->nice_timer);
+	a->nice_timer.data = a;
 	uv_check_init(&a->loop, &a->check);
 	a->check.data = a;
 	uv_check_start(&a->check, on_check);
@@ -432,8 +438,9 @@ static int open_all(struct app *a)
 		rc = make_engine(a);
 	if (!rc)
 		rc = app_open_io(a);
-	if (!rc)
-		rc = service_drop_privileges(a->service, -1);
+	if (rc)
+		return rc;
+	rc = service_drop_privileges(a->service, app_open_nice(a));
 	return rc ? rc : app_open_links(a);
 }
 
@@ -444,6 +451,7 @@ static void close_loop(struct app *a)
 	if (a->handles_made) {
 		uv_close((uv_handle_t *)&a->timer, NULL);
 		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
+		uv_close((uv_handle_t *)&a->nice_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
 		uv_close((uv_handle_t *)&a->more, NULL);
 		service_leave_loop(a->service);

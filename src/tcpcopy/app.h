@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "base/niceness.h"
 #include "base/service.h"
 #include "io/capture.h"
 #include "io/link_client.h"
@@ -15,6 +16,7 @@
 #include "io/sender.h"
 #include "tcpcopy/cpu_limit.h"
 #include "tcpcopy/dry_target.h"
+#include "tcpcopy/giving_way.h"
 #include "tcpcopy/plan.h"
 
 struct app;
@@ -35,6 +37,9 @@ struct app {
 	uv_timer_t timer;     /* the engine's and the file's next deadline */
 	uv_timer_t cpu_timer; /* only with --max-cpu */
 	struct cpu_limit cpu;
+	uv_timer_t nice_timer; /* while there may be more steps of --nice */
+	struct niceness niceness;
+	struct giving_way giving_way;
 	uv_check_t check; /* after the events of each turn of the loop */
 	uv_idle_t more;	  /* started: the loop does not wait in its next turn */
 	bool handles_made;
@@ -94,6 +99,13 @@ void app_choose_path(struct app *a);
 bool app_check_relay(struct app *a, unsigned link_id, const char *intercept);
 /* A target is silent. true: that is said, and another way taken. */
 bool app_leave_silent_relay(struct app *a);
+
+/* app_nice.c: before privileges are dropped; the capability to keep, or -1. */
+int app_open_nice(struct app *a);
+/* Captures begin. */
+void app_start_nice(struct app *a);
+/* Before packets are taken from it. */
+void app_watch_backlog(struct app *a, struct capture *c);
 
 /* app_links.c: opens the links, or stands in for them. */
 int app_open_links(struct app *a);

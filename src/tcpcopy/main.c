@@ -4,7 +4,6 @@
 #endif
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "tcpcopy/app.h"
 #include "tcpcopy/check.h"
@@ -22,11 +21,8 @@ static int run_one(const struct tcpcopy_options *o)
 	return rc;
 }
 
-/* Whoever serves real clients may come first. What more steps would be than
- * there are, is all of them: this does not fail. */
 static int run(const struct tcpcopy_options *o)
 {
-	(void)!nice((int)o->nice_steps);
 	return o->split.count > 1 ? several_run(o) : run_one(o);
 }
 

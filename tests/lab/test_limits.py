@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits: over them whole new connections are not copied, and the others go
 on; and copies that come back are not copied again."""
-import os
 
 import pytest
 from hosts import CLIENTS
@@ -244,15 +243,6 @@ def test_own_packets_captured(lab):
     assert ledger["turns"]["answered"] == 250
     assert tcpcopy.err().count("come back as if") == 1
     assert_exact([online.finish()], target.finish())
-
-
-@pytest.mark.parametrize("args,steps", [((), 0), (("--nice", 7), 7)],
-                         ids=["as it is", "seven steps"])
-def test_nice(lab, args, steps):
-    """Those who serve real clients come first, if that is wanted."""
-    copy = lab.copy(*args)
-    assert os.getpriority(os.PRIO_PROCESS, copy.tcpcopy.pid) == \
-        min(os.getpriority(os.PRIO_PROCESS, 0) + steps, 19)
 
 
 @pytest.mark.parametrize("args,some", [

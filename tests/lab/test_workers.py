@@ -49,13 +49,6 @@ def by_worker(ledger, key="records_in"):
     return sums
 
 
-def test_nice(lab):
-    copy = start(lab, "--nice", 3)
-    wanted = min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
-    of = [copy.tcpcopy.pid, *workers(copy.tcpcopy)]
-    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in of] == [wanted] * 3
-
-
 @pytest.mark.parametrize("online,target", [(2, 1), (1, 2), (2, 2), (4, 3)])
 def test_exact(lab, online, target):
     copy = start(lab, online=online, target=target)

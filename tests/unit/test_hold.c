@@ -289,8 +289,14 @@ static void test_full_takes_nothing(void **state)
 	struct fixture *f = *state;
 	uint32_t off = 0;
 
-	while (!put(f, off, 1000, 1, 1).full)
-		off += 1000;
+	for (; !put(f, off, 1000, 1, 1).full; off += 1000) {
+		uint32_t kept = off + 1000;
+
+		if (kept <= (BLOCKS / 2 - 1) * CHAIN_BLOCK_BYTES)
+			assert_false(hold_store_is_half_full(&f->store));
+		if (kept >= BLOCKS / 2 * CHAIN_BLOCK_BYTES)
+			assert_true(hold_store_is_half_full(&f->store));
+	}
 	assert_in_range(off, (BLOCKS - 1) * CHAIN_BLOCK_BYTES - 1000,
 			BLOCKS * CHAIN_BLOCK_BYTES);
 	assert_int_equal(f->hold.end, BASE + off);
@@ -304,8 +310,9 @@ static void test_out_of_marks_takes_nothing(void **state)
 	struct fixture *f = *state;
 	uint32_t off = 0;
 
-	while (!put(f, off, 1, off, 1).full)
-		off++;
+	for (; !put(f, off, 1, off, 1).full; off++)
+		assert_int_equal(hold_store_is_half_full(&f->store),
+				 f->store.marks.used >= MARKS / 2);
 	assert_in_range(off, MARKS - 2, MARKS);
 	assert_int_equal(f->hold.end, BASE + off);
 	assert_true(put(f, off + 5, 1, off, 1).full);

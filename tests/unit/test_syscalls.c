@@ -110,6 +110,11 @@ static void use_clock(void)
 	fail_if(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now));
 }
 
+static void use_niceness(void)
+{
+	fail_if(setpriority(PRIO_PROCESS, 0, 19));
+}
+
 static void try_what_may_fail(void)
 {
 #ifdef WITH_SECCOMP
@@ -125,6 +130,7 @@ static void test_services_work(void **state)
 	assert_allowed(use_sockets);
 	assert_allowed(use_memory);
 	assert_allowed(use_clock);
+	assert_allowed(use_niceness);
 	assert_allowed(try_what_may_fail);
 }
 
@@ -190,6 +196,16 @@ static void signal_others(void)
 	kill(getppid(), 0);
 }
 
+static void slow_others_down(void)
+{
+	setpriority(PRIO_PROCESS, (id_t)getppid(), 19);
+}
+
+static void slow_all_down(void)
+{
+	setpriority(PRIO_USER, 0, 19);
+}
+
 static void raise_limit(void)
 {
 	struct rlimit core = {1, 1};
@@ -214,6 +230,8 @@ static void test_intruders_die(void **state)
 	assert_killed(trace);
 	assert_killed(change_user);
 	assert_killed(signal_others);
+	assert_killed(slow_others_down);
+	assert_killed(slow_all_down);
 	assert_killed(raise_limit);
 	assert_killed(change_modes);
 }

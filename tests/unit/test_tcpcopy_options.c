@@ -51,7 +51,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.max_packets, 0);
 	assert_int_equal(o.max_megabits, 0);
 	assert_int_equal(o.max_cpu_percent, 0);
-	assert_int_equal(o.nice_steps, 0);
+	assert_int_equal(o.nice_steps, 10);
 	assert_null(o.file);
 	assert_null(o.dry_run);
 	assert_true(addr_is_none(&o.trace.addr));

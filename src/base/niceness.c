@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "base/niceness.h"
+
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#include "base/privileges.h"
+
+/* The kernel's way to write a niceness as a limit. */
+static rlim_t limit_of(int niceness)
+{
+	return (rlim_t)(20 - niceness);
+}
+
+/* Now, or for good by who may set limits. */
+static bool limit_allows(rlim_t needed)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NICE, &limit))
+		return false;
+	if (limit.rlim_cur >= needed)
+		return true;
+	limit.rlim_cur = needed;
+	if (limit.rlim_max < needed)
+		limit.rlim_max = needed;
+	return setrlimit(RLIMIT_NICE, &limit) == 0;
+}
+
+enum niceness_right niceness_begin(struct niceness *n)
+{
+	n->start = getpriority(PRIO_PROCESS, 0);
+	if (limit_allows(limit_of(n->start)))
+		return NICENESS_ALWAYS;
+	return privileges_have(CAP_SYS_NICE) ? NICENESS_CAPABILITY
+					     : NICENESS_NEVER;
+}
+
+void niceness_set(const struct niceness *n, unsigned steps)
+{
+	(void)!setpriority(PRIO_PROCESS, 0, n->start + (int)steps);
+}

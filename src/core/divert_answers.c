@@ -153,32 +153,25 @@ void divert_end_local(struct divert *d, const struct router_hit *hit)
 	router_set_local(hit->route, POOL_NONE);
 }
 
-/* Tells what is untold, so that what comes next stands behind it. */
-static void flush_local(struct divert *d, const struct router_hit *hit)
-{
-	struct local_word word = {0};
-
-	word.tell = locals_flush(&d->locals, hit->local, &word.resp);
-	if (word.tell)
-		do_word(d, hit->local, &word);
-}
-
 static void route_local(struct divert *d, const struct segment *seg,
 			const struct router_hit *hit, uint64_t now_us)
 {
+	struct local_word before;
+
 	d->now_us = now_us;
-	if (hit->link_id != ROUTER_NO_LINK &&
-	    locals_take(&d->locals, hit->local, seg, now_us)) {
+	if (hit->link_id == ROUTER_NO_LINK) { /* nobody hears of it */
+		send_response(d, seg, hit);
+		divert_end_local(d, hit);
+		return;
+	}
+	if (locals_take(&d->locals, hit->local, seg, now_us, &before)) {
 		d->counters.routed++;
 		return;
 	}
-	flush_local(d, hit);
+	do_word(d, hit->local, &before);
 	send_response(d, seg, hit);
-	if (hit->link_id == ROUTER_NO_LINK ||
-	    seg->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+	if (seg->flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		divert_end_local(d, hit);
-	else
-		locals_skip(&d->locals, hit->local, seg);
 }
 
 /* Not for what an earlier session on the tuple has left behind. */

@@ -186,14 +186,21 @@ static void learn(struct local *s, const struct segment *seg)
 	s->paused_bytes = 0;
 }
 
-bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
+static void tell(struct local *s, struct wire_response *resp)
+{
+	*resp = (struct wire_response){
+		.seq = s->told,
+		.ack = s->ack,
+		.payload_len = s->rcv_nxt - s->told,
+		.wnd = s->wnd,
+		.flags = TCP_ACK | WIRE_LOCAL | (s->pushed ? TCP_PSH : 0),
+	};
+	s->told = s->rcv_nxt;
+}
+
+static void take(struct locals *l, struct local *s, const struct segment *seg,
 		 uint64_t now_us)
 {
-	struct local *s = at(l, id);
-
-	if (!is_plain(seg) || seg->seq != s->rcv_nxt ||
-	    seq_lt(seg->ack, s->ack))
-		return false;
 	learn(s, seg);
 	if (now_us >= s->heard_us + LOCAL_ACK_RESTART_US)
 		begin_anew(s, false);
@@ -209,12 +216,11 @@ bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
 	s->last_bytes = seg->payload_len;
 	s->pushed = seg->flags & TCP_PSH;
 	touch(l, s);
-	return true;
 }
 
-void locals_skip(struct locals *l, uint32_t id, const struct segment *seg)
+/* It is told as it is, behind what was untold. */
+static void skip(struct locals *l, struct local *s, const struct segment *seg)
 {
-	struct local *s = at(l, id);
 	uint32_t end = seg->seq + seg->payload_len;
 
 	if (seq_geq(seg->ack, s->ack))
@@ -228,6 +234,31 @@ void locals_skip(struct locals *l, uint32_t id, const struct segment *seg)
 	s->last_bytes = s->paused_bytes = 0;
 	s->waited = false;
 	dequeue(l, s);
+}
+
+static void flush(struct locals *l, struct local *s, struct local_word *word)
+{
+	*word = (struct local_word){0};
+	untouch(l, s);
+	if (s->told == s->rcv_nxt)
+		return;
+	word->tell = true;
+	tell(s, &word->resp);
+}
+
+bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
+		 uint64_t now_us, struct local_word *before)
+{
+	struct local *s = at(l, id);
+
+	if (is_plain(seg) && seg->seq == s->rcv_nxt &&
+	    seq_geq(seg->ack, s->ack)) {
+		take(l, s, seg, now_us);
+		return true;
+	}
+	flush(l, s, before);
+	skip(l, s, seg);
+	return false;
 }
 
 void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
@@ -248,29 +279,6 @@ void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
 }
 
 /* ---- what is done ---- */
-
-static void tell(struct local *s, struct wire_response *resp)
-{
-	*resp = (struct wire_response){
-		.seq = s->told,
-		.ack = s->ack,
-		.payload_len = s->rcv_nxt - s->told,
-		.wnd = s->wnd,
-		.flags = TCP_ACK | WIRE_LOCAL | (s->pushed ? TCP_PSH : 0),
-	};
-	s->told = s->rcv_nxt;
-}
-
-bool locals_flush(struct locals *l, uint32_t id, struct wire_response *resp)
-{
-	struct local *s = at(l, id);
-
-	untouch(l, s);
-	if (s->told == s->rcv_nxt)
-		return false;
-	tell(s, resp);
-	return true;
-}
 
 /* Everything but the last segment. Returns how much that is. */
 static uint32_t acknowledge(struct local *s, struct local_word *word)

@@ -71,13 +71,9 @@ void locals_end(struct locals *l, uint32_t id);
 const struct local *locals_at(const struct locals *l, uint32_t id);
 
 /* Takes what continues the stream. false: it is unusual, and is to be told as
- * it is, behind what locals_flush() has; then comes locals_skip(). */
+ * it is, behind what *before tells; its ACK is tcpcopy's business. */
 bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
-		 uint64_t now_us);
-/* true: something is untold, and *resp tells it. */
-bool locals_flush(struct locals *l, uint32_t id, struct wire_response *resp);
-/* The segment has been told by itself; its ACK is tcpcopy's business. */
-void locals_skip(struct locals *l, uint32_t id, const struct segment *seg);
+		 uint64_t now_us, struct local_word *before);
 /* A segment of tcpcopy's passes, without SYN and RST. */
 void locals_pass(struct locals *l, uint32_t id, const struct segment *seg);
 

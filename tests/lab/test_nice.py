@@ -60,12 +60,12 @@ def test_not_while_the_buffer_fills(lab):
 
 def test_not_while_what_it_holds_is_much(lab):
     """A target that does not read leaves an upload's bytes with tcpcopy."""
-    copy = lab.copy("-m", 24)
+    copy = lab.copy("-m", 48, "--buffer", 24)
     pid = copy.tcpcopy.pid
     until_nicest(pid)
     os.kill(copy.target_app.pid, signal.SIGSTOP)
     load = lab.load_start(connections=10, concurrent=10, requests=200,
-                          request_size=10000)
+                          request_size=10000, think_ms=5)
     wait_until(lambda: niceness(pid) == niceness(0), step=0.01,
                what="a turn without giving way")
     os.kill(copy.target_app.pid, signal.SIGCONT)

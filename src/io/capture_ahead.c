@@ -10,10 +10,10 @@
  * here, nor given twice.
  *
  * Order: the socket gives a packet only if everything older has been given. It
- * is turned on in two steps. Its packets are thrown away (WAITING) until there
- * is a moment in which the ring is empty, the socket is, and the ring still is;
- * from then on they are given (ON). When its buffer overflows it is turned off,
- * with what it holds, and the ring gives the rest.
+ * is turned on (ON) in a moment in which the ring is empty, the socket is, and
+ * the ring still is; until there is one (WAITING) it gets nothing, so that it
+ * wakes nobody for what only the ring can give. When its buffer overflows it is
+ * turned off, with what it holds, and the ring gives the rest.
  *
  * The ring may have a packet that the socket has not given: the kernel gives it
  * to the ring first, and a processor that was taken away in between (from a
@@ -24,6 +24,8 @@
  * wait for their blocks.
  *
  * Packets are counted over spans of SPAN_US, or longer ones if nothing comes.
+ * As soon as there are as many as make one dense it is turned off: a load
+ * begins at once, and each packet that is given ahead costs a turn of the loop.
  */
 #include "io/capture_ahead.h"
 
@@ -41,7 +43,7 @@
 #define LATE_MAX      64u
 #define CONTROL_BYTES 64
 
-static void turn_off(struct capture_ahead *a)
+static void shut(struct capture_ahead *a)
 {
 	static struct sock_filter nothing[] = {
 		BPF_STMT(BPF_RET | BPF_K, 0),
@@ -49,13 +51,13 @@ static void turn_off(struct capture_ahead *a)
 	static const struct sock_fprog prog = {.len = 1, .filter = nothing};
 
 	packet_socket_filter(a->fd, &prog);
-	a->state = AHEAD_OFF;
 }
 
-static void turn_on(struct capture_ahead *a)
+static void turn_off(struct capture_ahead *a)
 {
-	if (!packet_socket_filter(a->fd, &a->filter))
-		a->state = AHEAD_WAITING;
+	if (a->state == AHEAD_ON)
+		shut(a);
+	a->state = AHEAD_OFF;
 }
 
 int capture_ahead_open(struct capture_ahead *a,
@@ -68,7 +70,7 @@ int capture_ahead_open(struct capture_ahead *a,
 	a->fd = packet_socket_open();
 	if (a->fd < 0)
 		return a->fd;
-	turn_off(a);
+	shut(a);
 	if (setsockopt(a->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)))
 		return -errno;
 	return packet_socket_start(a->fd, cfg);
@@ -172,14 +174,21 @@ bool capture_ahead_gave(struct capture_ahead *a, const uint8_t *l3,
 	return false;
 }
 
-static void watch_density(struct capture_ahead *a, uint64_t span_us)
+static void watch_density(struct capture_ahead *a, uint64_t now_us)
 {
-	uint64_t each_s = a->span_packets * 1000000ull / span_us;
+	uint64_t span_us = now_us - a->span_us;
+	bool over = span_us >= SPAN_US;
+	uint64_t each_s =
+		a->span_packets * 1000000ull / (over ? span_us : SPAN_US);
 
 	if (a->state != AHEAD_OFF && each_s >= DENSE_EACH_S)
 		turn_off(a);
+	else if (!over)
+		return;
 	else if (a->state == AHEAD_OFF && each_s < RARE_EACH_S)
-		turn_on(a);
+		a->state = AHEAD_WAITING;
+	a->span_us = now_us;
+	a->span_packets = 0;
 }
 
 static void throw_away(struct capture_ahead *a)
@@ -190,24 +199,28 @@ static void throw_away(struct capture_ahead *a)
 		a->overflows = overflows;
 }
 
+static void try_on(struct capture_ahead *a, bool (*is_empty)(void *ring),
+		   void *ring)
+{
+	if (!is_empty(ring) || packet_socket_filter(a->fd, &a->filter))
+		return;
+	throw_away(a);
+	/* What came meanwhile the ring alone may have. */
+	if (!is_empty(ring)) {
+		shut(a);
+		return;
+	}
+	ahead_given_clear(&a->given);
+	ahead_given_clear(&a->late);
+	a->state = AHEAD_ON;
+}
+
 void capture_ahead_pace(struct capture_ahead *a, unsigned packets,
 			uint64_t now_us, bool (*is_empty)(void *ring),
 			void *ring)
 {
-	uint64_t span_us = now_us - a->span_us;
-
 	a->span_packets += packets;
-	if (span_us >= SPAN_US) {
-		watch_density(a, span_us);
-		a->span_us = now_us;
-		a->span_packets = 0;
-	}
-	if (a->state != AHEAD_WAITING || !is_empty(ring))
-		return;
-	throw_away(a);
-	if (!is_empty(ring))
-		return;
-	ahead_given_clear(&a->given);
-	ahead_given_clear(&a->late);
-	a->state = AHEAD_ON;
+	watch_density(a, now_us);
+	if (a->state == AHEAD_WAITING)
+		try_on(a, is_empty, ring);
 }

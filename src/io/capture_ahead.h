@@ -13,7 +13,7 @@
 
 enum ahead_state {
 	AHEAD_OFF,     /* packets are dense: the ring alone gives them */
-	AHEAD_WAITING, /* for the ring to have nothing that is older */
+	AHEAD_WAITING, /* they are rare, but the ring has older ones */
 	AHEAD_ON
 };
 

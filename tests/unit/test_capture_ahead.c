@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -65,13 +66,26 @@ static bool yes(void *ring)
 	return true;
 }
 
+static bool no(void *ring)
+{
+	(void)ring;
+	return false;
+}
+
+/* It has something from the second question on. */
+static bool only_once(void *ring)
+{
+	unsigned *asked = ring;
+
+	return (*asked)++ == 0;
+}
+
 static int give(struct capture_ahead *a, struct last *last)
 {
 	return capture_ahead_dispatch(a, 100, keep, last);
 }
 
-/* Packets are rare, and the ring has none: it gives them. */
-static struct capture_ahead *open_on(uint64_t *now_us)
+static struct capture_ahead *open_off(void)
 {
 	const struct capture_live_config cfg = {.filter = FILTER};
 	struct capture_ahead *a = malloc(sizeof(*a));
@@ -84,9 +98,26 @@ static struct capture_ahead *open_on(uint64_t *now_us)
 						err, sizeof(err)),
 			 0);
 	assert_int_equal(capture_ahead_open(a, &cfg, &prog), 0);
+	assert_int_equal(a->state, AHEAD_OFF);
+	return a;
+}
+
+/* Packets are rare, and the ring has none: it gives them. */
+static struct capture_ahead *open_on(uint64_t *now_us)
+{
+	struct capture_ahead *a = open_off();
+
 	capture_ahead_pace(a, 0, *now_us += LATER, yes, NULL);
 	assert_int_equal(a->state, AHEAD_ON);
 	return a;
+}
+
+/* The loop would wake up for it. */
+static bool is_readable(const struct capture_ahead *a)
+{
+	struct pollfd p = {.fd = a->fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
 }
 
 static void end(struct capture_ahead *a)
@@ -171,12 +202,84 @@ static void test_the_socket_is_left_behind(void **state)
 	end(a);
 }
 
+/* As long as the ring has older ones it gets none, and wakes nobody. */
+static void test_nothing_while_the_ring_has_some(void **state)
+{
+	uint64_t now_us = LATER;
+	unsigned asked = 0;
+	struct capture_ahead *a;
+	struct last last;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	a = open_off();
+	capture_ahead_pace(a, 0, now_us, no, NULL);
+	assert_int_equal(a->state, AHEAD_WAITING);
+	knock();
+	assert_false(is_readable(a));
+	/* one comes to the ring in between */
+	capture_ahead_pace(a, 1, ++now_us, only_once, &asked);
+	assert_int_equal(asked, 2);
+	assert_int_equal(a->state, AHEAD_WAITING);
+	knock();
+	assert_false(is_readable(a));
+	capture_ahead_pace(a, 1, ++now_us, yes, NULL);
+	assert_int_equal(a->state, AHEAD_ON);
+	knock();
+	assert_true(is_readable(a));
+	assert_int_equal(give(a, &last), 1);
+	end(a);
+}
+
+/* That packets are dense is known with the 250th, that they are rare again
+ * 50 ms later. */
+static void test_a_load_begins(void **state)
+{
+	uint64_t now_us = 0;
+	struct capture_ahead *a;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	a = open_on(&now_us);
+	capture_ahead_pace(a, 249, ++now_us, yes, NULL);
+	assert_int_equal(a->state, AHEAD_ON);
+	capture_ahead_pace(a, 1, ++now_us, yes, NULL);
+	assert_int_equal(a->state, AHEAD_OFF);
+	knock();
+	assert_false(is_readable(a));
+	capture_ahead_pace(a, 0, now_us + 49999, yes, NULL);
+	assert_int_equal(a->state, AHEAD_OFF);
+	capture_ahead_pace(a, 0, now_us + 50000, yes, NULL);
+	assert_int_equal(a->state, AHEAD_ON);
+	end(a);
+}
+
+/* As many in a longer time are none. */
+static void test_many_in_a_second(void **state)
+{
+	uint64_t now_us = 0;
+	struct capture_ahead *a;
+
+	(void)state;
+	if (!have_namespace)
+		skip();
+	a = open_on(&now_us);
+	capture_ahead_pace(a, 1000, now_us += LATER, yes, NULL);
+	assert_int_equal(a->state, AHEAD_ON);
+	end(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_given_once),
 		cmocka_unit_test(test_the_socket_is_late),
 		cmocka_unit_test(test_the_socket_is_left_behind),
+		cmocka_unit_test(test_nothing_while_the_ring_has_some),
+		cmocka_unit_test(test_a_load_begins),
+		cmocka_unit_test(test_many_in_a_second),
 	};
 
 	return cmocka_run_group_tests(tests, enter, NULL);

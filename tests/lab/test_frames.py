@@ -6,6 +6,7 @@ import ctypes
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 from hosts import CLIENTS6
@@ -16,15 +17,23 @@ from waiting import wait_until
 HERE = os.path.dirname(os.path.abspath(__file__))
 NOT_LOADED = ("setpriv", "--bounding-set", "-bpf,-sys_admin")
 NOT_RUN = ("/usr/bin/python3", os.path.join(HERE, "without_bpf_runs.py"))
-SYS_BPF = 321
 ENABLE_STATS = 32
+
+
+def call_number(name):
+    """Of a system call; every architecture has numbers of its own."""
+    said = subprocess.run([os.environ.get("CC", "cc"), "-E", "-P", "-"],
+                          input=f"#include <asm/unistd.h>\n__NR_{name}\n",
+                          check=True, capture_output=True, text=True).stdout
+    return int(said.split()[-1])
 
 
 @contextlib.contextmanager
 def runs_counted():
     """While this is open the kernel counts how often it runs programs."""
     attr = ctypes.create_string_buffer(8)  # BPF_STATS_RUN_TIME
-    fd = ctypes.CDLL(None).syscall(SYS_BPF, ENABLE_STATS, attr, len(attr))
+    fd = ctypes.CDLL(None).syscall(call_number("bpf"), ENABLE_STATS, attr,
+                                   len(attr))
     assert fd >= 0
     try:
         yield

@@ -9,15 +9,18 @@
  * socket each of them. IPv4 goes so only while lo_arrival.c has nothing against
  * it. IPv6 is not asked for its source.
  *
- * A SYN goes by the raw sockets. What connection tracking sees first on the way
- * out has its addresses settled there; a frame that began a connection would
- * meet the rules for those that arrive, and one with DNAT would send it away
- * from here.
+ * Where there is NAT (nat_watch.c), a SYN goes by the raw sockets. What
+ * connection tracking sees first on the way out has its addresses settled
+ * there; a frame that begins a connection meets the rules for those that
+ * arrive, and one with DNAT would send it away from here. Rules change: so that
+ * no more than what is on its way at that moment meets new ones, each batch
+ * asks before its first SYN.
  *
  * What is to go by the raw sockets is copied to them. Before one way is taken,
  * what waits for the other leaves, so that packets keep their order. Only SYNs
- * are the last of a batch: no other packet of theirs can follow before they are
- * answered, and one that ends the tuple's last connection is to go first.
+ * that go there are the last of a batch: no other packet of theirs can follow
+ * before they are answered, and one that ends the tuple's last connection is to
+ * go first.
  *
  * Longer packets gain less, and go by the raw sockets, which cut them where
  * lo's MTU has been set lower.
@@ -37,6 +40,7 @@
 #include "base/log.h"
 #include "io/frame_batch.h"
 #include "io/lo_arrival.h"
+#include "io/nat_watch.h"
 #include "io/packet_pieces.h"
 #include "io/sender_raw.h"
 
@@ -48,7 +52,11 @@ struct sender_lo {
 	struct frame_batch *frames;
 	size_t slot_bytes;
 	uint32_t lo_ifindex;
+	struct nat_watch *nat;
+	bool nat_found;		   /* by the last look */
 	bool looked, v4;	   /* IPv4 goes as frames */
+	bool syns;		   /* and so do SYNs, for all that was known */
+	bool asked;		   /* again, for this batch */
 	struct sender_stats own;   /* by frames */
 	struct sender_stats stats; /* of both */
 };
@@ -69,6 +77,7 @@ static uint8_t *lo_reserve(struct sender *s, size_t *cap)
 static void flush_frames(struct sender_lo *l)
 {
 	frame_batch_flush(l->frames, &l->own);
+	l->asked = false;
 }
 
 static void flush_raw(struct sender_lo *l)
@@ -106,6 +115,15 @@ static bool goes_as_frame(const struct sender_lo *l, size_t len, bool v4)
 	return len <= PACKET_PIECE_BYTES && (l->v4 || !v4);
 }
 
+static bool syn_goes_as_frame(struct sender_lo *l)
+{
+	if (l->syns && !l->asked) {
+		l->syns = nat_watch_is_quiet(l->nat);
+		l->asked = true;
+	}
+	return l->syns;
+}
+
 static void make_frame(struct sender_lo *l, uint8_t *l3, size_t len, bool v4)
 {
 	struct ether_header *ether = (void *)(l3 - sizeof(*ether));
@@ -120,11 +138,11 @@ static void lo_commit(struct sender *s, size_t len)
 {
 	struct sender_lo *l = lo_of(s);
 	uint8_t *l3 = frame_batch_packet(l->frames);
-	bool v4 = l3[0] >> 4 == 4;
+	bool v4 = l3[0] >> 4 == 4, frame = goes_as_frame(l, len, v4);
 
-	if (has_syn(l3, v4)) {
+	if (has_syn(l3, v4) && !(frame && syn_goes_as_frame(l))) {
 		give_to_raw(l, l3, len);
-	} else if (goes_as_frame(l, len, v4)) {
+	} else if (frame) {
 		if (l->raw_waits)
 			flush_raw(l);
 		make_frame(l, l3, len, v4);
@@ -171,6 +189,8 @@ static void lo_close(struct sender *s)
 		l->raw->ops->close(l->raw);
 	if (l->arrival)
 		lo_arrival_close(l->arrival);
+	if (l->nat)
+		nat_watch_close(l->nat);
 	if (l->frames)
 		frame_batch_close(l->frames);
 	free(l);
@@ -184,10 +204,26 @@ static const struct sender_ops lo_ops = {
 	.stats = lo_stats,
 };
 
+static void look_at_nat(struct sender_lo *l)
+{
+	const char *found = nat_watch_found(l->nat);
+
+	if (found && (!l->looked || !l->nat_found))
+		log_info("SYNs of --relay are injected by raw sockets: %s",
+			 found);
+	else if (!found && (!l->looked || l->nat_found))
+		log_info("SYNs of --relay are injected as all other packets: "
+			 "there is no NAT");
+	l->nat_found = found != NULL;
+	l->syns = !found;
+}
+
 void sender_lo_look(struct sender *s)
 {
 	struct sender_lo *l = lo_of(s);
 	const char *hindrance = lo_arrival_hindrance(l->arrival);
+
+	look_at_nat(l);
 
 	if (hindrance && (!l->looked || l->v4))
 		log_info("IPv4 packets of --relay are injected by raw "
@@ -214,6 +250,8 @@ static int open_ways(struct sender_lo *l)
 
 	if (!err)
 		err = lo_arrival_open(&l->arrival);
+	if (!err)
+		err = nat_watch_open(&l->nat);
 	if (!err)
 		err = frame_batch_open(&l->frames, &frames);
 	return err;

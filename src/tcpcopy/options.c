@@ -454,7 +454,6 @@ static bool check_workers(const struct tcpcopy_options *o,
 			  struct opts_fault *fault)
 {
 	const char *other = o->file	      ? "-i"
-			    : o->dry_run      ? "--dry-run"
 			    : o->capture_pcap ? "--capture pcap"
 					      : NULL;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tcpcopy/several.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,20 @@ struct several {
 	struct shared *shared;
 };
 
+/* Where a worker's packets of a dry run go; NULL: they are sent. */
+static const char *own_dry_run(const char *path, unsigned index)
+{
+	static char own[PATH_MAX];
+
+	if (!path)
+		return NULL;
+	/* one that is too long is refused as it is, when it is opened */
+	if (snprintf(own, sizeof(own), "%s.%u", path, index) >=
+	    (int)sizeof(own))
+		return path;
+	return own;
+}
+
 static int serve(void *ctx, struct service *s, unsigned index)
 {
 	/* Large, and one a process. */
@@ -34,6 +49,7 @@ static int serve(void *ctx, struct service *s, unsigned index)
 	own.split.index = index;
 	own.groups = several->shared->groups;
 	own.syns = several->shared->syns;
+	own.dry_run = own_dry_run(several->options->dry_run, index);
 	return app_run(&app, &own, s);
 }
 

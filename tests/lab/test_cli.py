@@ -169,7 +169,6 @@ def test_bad_words(lab, name, args):
     (*X, "-i", "file", "--device", "lo"),
     (*X, "-i", "file", "--capture", "ring"),
     (*X, "-i", "file", "--buffer", "2"), (*X, "-i", "file", "--workers", "2"),
-    (*X, "--dry-run", "file", "--workers", "2"),
     (*X, "--capture", "pcap", "--workers", "2"),
     (*X, "--workers", "3", "--max-sessions", "2"),
     (*X, "-c", "2001:db8::1")])

@@ -9,6 +9,7 @@ from hosts import CLIENTS, CLIENTS6
 from lab import LINK_PORT, ONLINE_PORT, TARGET_PORT
 from outcome import (Copy, assert_balanced, assert_exact, assert_whole, counter,
                      lost)
+from taps import read_pcap
 from waiting import wait_until
 
 ENVIRONMENT = 3
@@ -92,6 +93,27 @@ def test_paths(lab, way):
         # each worker by another one of intercept's
         assert len(by_worker(ledger)) == 2
     copy.exact()
+
+
+def test_dry_run(lab):
+    """Each writes what it would send, to a file of its own."""
+    from scapy.layers.inet import TCP
+    online = lab.serve(lab.online, ONLINE_PORT)
+    path = lab.path("dry.pcap")
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "--dry-run", path,
+                                "--workers", 2)
+    lab.load(connections=40, requests=5)
+    wait_until(lambda: tcpcopy.ledger()["turns"]["answered"] == 200)
+    wait_until(lambda: not tcpcopy.ledger()["connections"]["in_flight"])
+    ledger = tcpcopy.finish()
+    assert_balanced(ledger)
+    assert_whole(ledger)
+    assert not os.path.exists(path)
+    files = [read_pcap(f"{path}.{n}") for n in range(2)]
+    first, second = ({p[TCP].sport for p in packets} for packets in files)
+    assert first and second and not first & second
+    assert first | second == {r["port"] for r in online.finish()}
+    assert ledger["packets"]["packets_sent"] == sum(map(len, files))
 
 
 def test_copies_never_share_a_port(lab):

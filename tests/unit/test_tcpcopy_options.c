@@ -303,7 +303,6 @@ static const char *const refused[][2] = {
 	{X "--workers 33", "--workers 33: workers must be 1 to 32"},
 	{X "--workers two", "--workers two: workers must be 1 to 32"},
 	{X "--workers 2 -i f", "--workers: not together with -i"},
-	{X "--workers 2 --dry-run f", "--workers: not together with --dry-run"},
 	{X "--workers 2 --capture pcap",
 	 "--workers: not together with --capture pcap"},
 	{X "--workers 3 --max-sessions 2",

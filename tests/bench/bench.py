@@ -20,7 +20,8 @@ import machine
 import tables
 from world import PATHS, World, lab_module, waiting
 
-OTHERS = ("influence", "limits", "delay", "idle")
+OTHERS = ("influence", "limits", "delay", "idle", "workers")
+NO_PATH = ("workers",)  # nothing is sent: measured once
 ASKED_FOR = ("profile", "calls", "soak")
 FAST = 20
 
@@ -78,13 +79,17 @@ def measure(world, name, path, scale):
     return importlib.import_module(name).measure(world, path, scale)
 
 
+def paths_of(name, paths):
+    return paths[:1] if name in NO_PATH else paths
+
+
 def one_round(world, options, paths, kept):
     scale = FAST if options.fast else 1
     if not options.skip_floors:
         say("floors")
         kept.setdefault("floors", []).append(floors.measure(world, scale))
     for name in options.names:
-        for path in paths:
+        for path in paths_of(name, paths):
             say(f"{name}, {path}")
             try:
                 got = measure(world, name, path, scale)
@@ -146,7 +151,8 @@ def main():
     about, kept = machine.describe(), {}
     for _ in range(options.repeat):
         one_round(world, options, options.path or world.paths(), kept)
-    wanted = len(options.names) * len(options.path or world.paths())
+    wanted = sum(len(paths_of(name, options.path or world.paths()))
+                 for name in options.names)
     found, results = merged(kept)
     show(about, found, results)
     write(options.json, about, options, found, results)

@@ -117,6 +117,21 @@ def idle(results):
           percent(r["exact_percent"])) for _, path, r in results])
 
 
+def workers(results):
+    def row(r):
+        ways = [r[way] for way in ("one", "one_core", "core_each")]
+        return (*[number(way["per_s"]) for way in ways],
+                number(r["times_as_fast"]),
+                "/".join(number(way["us"]) for way in ways),
+                number(max(way["stolen_percent"] for way in ways)),
+                f"{max(way['ring'] for way in ways):,.0f}",
+                percent(min(way["exact_percent"] for way in ways)))
+    return table(
+        ["workers", "one, requests/s", "two on one core", "two on a core each",
+         "these, times one", "CPU µs", "stolen %", "lost ring", "exact %"],
+        [("tcpcopy, dry run", *row(r)) for _, _, r in results])
+
+
 def soak(results):
     def memory(r, who):
         at = r["memory_kb"]

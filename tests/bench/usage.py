@@ -45,7 +45,8 @@ def pids_for_perf(pid):
     return ",".join(map(str, family(pid)))
 
 
-def _tasks_us(pid):
+def own_us(pid):
+    """Without its children."""
     total = 0
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -55,7 +56,7 @@ def _tasks_us(pid):
 
 
 def cpu_us(pid):
-    return sum(map(_tasks_us, family(pid)))
+    return sum(map(own_us, family(pid)))
 
 
 def memory_kb(pid, key="VmRSS"):
@@ -69,7 +70,7 @@ def memory_kb(pid, key="VmRSS"):
 
 
 def ksoftirqd_us():
-    return sum(_tasks_us(pid) for pid in processes()
+    return sum(own_us(pid) for pid in processes()
                if _stat(pid)[0].startswith("ksoftirqd"))
 
 

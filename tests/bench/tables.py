@@ -123,12 +123,14 @@ def workers(results):
         return (*[number(way["per_s"]) for way in ways],
                 number(r["times_as_fast"]),
                 "/".join(number(way["us"]) for way in ways),
+                number(r["core_each"]["waited_us"] / 1000),
                 number(max(way["stolen_percent"] for way in ways)),
                 f"{max(way['ring'] for way in ways):,.0f}",
                 percent(min(way["exact_percent"] for way in ways)))
     return table(
         ["workers", "one, requests/s", "two on one core", "two on a core each",
-         "these, times one", "CPU µs", "stolen %", "lost ring", "exact %"],
+         "these, times one", "CPU µs", "one of these waited ms", "stolen %",
+         "lost ring", "exact %"],
         [("tcpcopy, dry run", *row(r)) for _, _, r in results])
 
 

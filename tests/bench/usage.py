@@ -45,14 +45,23 @@ def pids_for_perf(pid):
     return ",".join(map(str, family(pid)))
 
 
-def own_us(pid):
-    """Without its children."""
+def _of_tasks_us(pid, field):
     total = 0
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             total += int(_read(
-                f"/proc/{pid}/task/{task}/schedstat").split()[0])
+                f"/proc/{pid}/task/{task}/schedstat").split()[field])
     return total / 1e3
+
+
+def own_us(pid):
+    """Without its children."""
+    return _of_tasks_us(pid, 0)
+
+
+def waited_us(pid):
+    """For a core, while it had something to do."""
+    return _of_tasks_us(pid, 1)
 
 
 def cpu_us(pid):

@@ -351,7 +351,8 @@ def test_capabilities(lab):
     net_admin = 1 << 12
     assert effective(copy.tcpcopy.pid) == 0
     assert effective(copy.intercept.pid) == 0
-    assert {effective(pid) for pid in workers(copy.tcpcopy)} == {0}
+    assert {effective(pid) for pid in workers(copy.tcpcopy)} <= \
+        {0, 1 << 23}  # CAP_SYS_NICE, see test_privileges.py
     assert {effective(pid) for pid in workers(copy.intercept)} == {net_admin}
 
 

@@ -322,9 +322,13 @@ void service_become_worker(struct service *s, struct worker *worker)
 	daemon_forget();
 }
 
-void *service_account(const struct service *s)
+/* At once, when it is whole: we may be killed at any time. */
+bool service_give_account(const struct service *s, const void *account,
+			  size_t bytes)
 {
-	return s->worker ? s->worker->account : NULL;
+	if (s->worker)
+		memcpy(s->worker->account, account, bytes);
+	return s->worker != NULL;
 }
 
 const char *service_ready_word(const struct service *s)

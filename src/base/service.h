@@ -105,8 +105,10 @@ void service_ready(const struct service *s);
 /* From now on this process is a worker, in which signals, timers, report and
  * pid file are not ours, but the head's: it is told over worker. */
 void service_become_worker(struct service *s, struct worker *worker);
-/* Where a worker's report goes; NULL: log and JSON file. */
-void *service_account(const struct service *s);
+/* A worker's report: this goes to its head. false: it is no worker, and its
+ * report goes to the log and the JSON file. */
+bool service_give_account(const struct service *s, const void *account,
+			  size_t bytes);
 /* How the log says that the start has succeeded: "ready" is said once. */
 const char *service_ready_word(const struct service *s);
 /* Closes the handles; the loop must run once more. */

@@ -14,7 +14,7 @@ struct workers_spec {
 	const char *program;
 	const struct service_options *options;
 	unsigned count; /* 2 or more */
-	/* Of one worker's account, which reports write to service_account(). */
+	/* Of one worker's account, which is given by service_give_account(). */
 	size_t account_bytes;
 	/* In the process of a worker: serves until it is told to stop. The exit
 	 * code, after one line on stderr unless it is 0. */

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The ledger: what goes into the account, and who gets it. */
-#include <string.h>
-
 #include "tcpcopy/account.h"
 #include "tcpcopy/app.h"
 
@@ -44,16 +42,10 @@ static void fill(struct app *a, struct account *out)
 
 void app_report(struct app *a, bool final)
 {
-	/* Large, and of no use but for a moment. The head gets it when it is
-	 * whole: we may be killed at any time. */
-	static struct account alone;
-	const struct account *own = &alone;
-	void *for_head = service_account(a->service);
+	static struct account account; /* large */
+	const struct account *own = &account;
 
-	fill(a, &alone);
-	if (for_head) {
-		memcpy(for_head, &alone, sizeof(alone));
-		return;
-	}
-	account_report(&a->service->report, &own, 1, NULL, final);
+	fill(a, &account);
+	if (!service_give_account(a->service, &account, sizeof(account)))
+		account_report(&a->service->report, &own, 1, NULL, final);
 }

@@ -47,28 +47,27 @@ struct account {
 struct one {
 	const struct life *life;
 	struct service *service;
+	struct account account;
 	unsigned index;
 	uv_loop_t loop;
 };
 
 static void tell(struct one *o, bool final)
 {
-	struct account *a = service_account(o->service);
-
-	a->reports++;
-	a->pid = (unsigned)getpid();
-	a->final = final;
+	o->account.reports++;
+	o->account.pid = (unsigned)getpid();
+	o->account.final = final;
+	service_give_account(o->service, &o->account, sizeof(o->account));
 }
 
 static void on_report(void *ctx)
 {
 	struct one *o = ctx;
 
-	const struct account *a = service_account(o->service);
-
 	if (o->index == 0 && o->life->act == ACT_CRASH)
 		raise(SIGKILL);
-	if (o->index == 0 && o->life->act == ACT_TIRE && a->reports == 2)
+	if (o->index == 0 && o->life->act == ACT_TIRE &&
+	    o->account.reports == 2)
 		raise(SIGKILL);
 	if (o->index == 0 && o->life->act == ACT_HANG)
 		dprintf(o->life->out, "hangs %d\n", getpid());

@@ -17,6 +17,12 @@ import waiting  # noqa: E402,F401
 PATHS = ("raw", "link", "relay")
 
 
+def _listed(ports):
+    """A port, or iptables' FIRST:LAST, as --relay takes them."""
+    first, _, last = str(ports).partition(":")
+    return ",".join(map(str, range(int(first), int(last or first) + 1)))
+
+
 class World:
     """How the programs are to be started; makes labs."""
 
@@ -90,7 +96,7 @@ class World:
                      f"{lab_module.LINK_PORT + last}"]
         with self.side("target", always_pin):
             lab.rule(port, *balance)
-            serve = ["--relay", port] if path == "relay" else []
+            serve = ["--relay", _listed(port)] if path == "relay" else []
             intercept = lab.start_intercept(*serve, *workers,
                                             *self.intercept_args)
         with self.side("online", always_pin):

@@ -28,16 +28,24 @@ static bool limit_allows(rlim_t needed)
 	return setrlimit(RLIMIT_NICE, &limit) == 0;
 }
 
+/* A user namespace has the capability, and the kernel does not heed it. */
+static bool may_go_down(int from)
+{
+	return from > -20 && setpriority(PRIO_PROCESS, 0, from - 1) == 0 &&
+	       setpriority(PRIO_PROCESS, 0, from) == 0;
+}
+
 enum niceness_right niceness_begin(struct niceness *n)
 {
 	n->start = getpriority(PRIO_PROCESS, 0);
 	if (limit_allows(limit_of(n->start)))
 		return NICENESS_ALWAYS;
-	return privileges_have(CAP_SYS_NICE) ? NICENESS_CAPABILITY
-					     : NICENESS_NEVER;
+	return privileges_have(CAP_SYS_NICE) && may_go_down(n->start)
+		       ? NICENESS_CAPABILITY
+		       : NICENESS_NEVER;
 }
 
-void niceness_set(const struct niceness *n, unsigned steps)
+bool niceness_set(const struct niceness *n, unsigned steps)
 {
-	(void)!setpriority(PRIO_PROCESS, 0, n->start + (int)steps);
+	return setpriority(PRIO_PROCESS, 0, n->start + (int)steps) == 0;
 }

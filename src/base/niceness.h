@@ -4,6 +4,8 @@
 #ifndef BASE_NICENESS_H
 #define BASE_NICENESS_H
 
+#include <stdbool.h>
+
 struct niceness {
 	int start;
 };
@@ -17,7 +19,8 @@ enum niceness_right {
 
 /* Remembers the niceness there is; call it before privileges are dropped. */
 enum niceness_right niceness_begin(struct niceness *n);
-/* What would be more steps than there are is all of them. */
-void niceness_set(const struct niceness *n, unsigned steps);
+/* What would be more steps than there are is all of them. false: it was not
+ * allowed, and nothing has changed. */
+bool niceness_set(const struct niceness *n, unsigned steps);
 
 #endif

@@ -35,7 +35,7 @@ static bool is_shown(const char *dir)
 static bool has_nat(const char *names)
 {
 	while (names) {
-		if (!strncmp(names, "nat\n", 4))
+		if (!strncmp(names, "nat\n", 4) || !strncmp(names, "raw\n", 4))
 			return true;
 		names = strchr(names, '\n');
 		if (names)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whether iptables-legacy has NAT in this network namespace. */
+/* Whether iptables-legacy has one of its tables nat and raw in this network
+ * namespace. */
 #ifndef IO_NAT_LEGACY_H
 #define IO_NAT_LEGACY_H
 

@@ -4,10 +4,13 @@
  *
  * Addresses are translated by chains of nf_tables of the type nat, which
  * iptables makes as well, or by iptables-legacy's table nat. At which hook they
- * are makes no difference here. nf_tables tells of every change of its rules;
- * what changes then is asked a second later at the latest, and not at once,
- * since there are hosts whose rules change all the time. Of iptables-legacy
- * there is no news, so that it is asked each time.
+ * are makes no difference here. What arrives can also be kept from being
+ * tracked, by chains before conntrack or by iptables-legacy's table raw, and
+ * given to SYNPROXY then; a raw socket's packet is tracked before it arrives.
+ * That counts as NAT. nf_tables tells of every change of its rules; what
+ * changes then is asked a second later at the latest, and not at once, since
+ * there are hosts whose rules change all the time. Of iptables-legacy there is
+ * no news, so that it is asked each time.
  */
 #include "io/nat_watch.h"
 
@@ -17,9 +20,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4.h>
 
 #include "io/nat_legacy.h"
 #include "io/netlink.h"
@@ -33,22 +39,52 @@ struct nat_watch {
 	struct nat_legacy legacy;
 };
 
-/* -EEXIST for a chain that translates. */
-static int on_chain(void *ctx, const struct nlmsghdr *nlh)
+static bool is_before_tracking(uint8_t family, const struct nlattr *nest)
 {
 	const struct nlattr *attr;
+	uint32_t hook = UINT32_MAX;
+	int32_t priority = INT32_MAX;
+
+	if (family != NFPROTO_INET && family != NFPROTO_IPV4 &&
+	    family != NFPROTO_IPV6)
+		return false;
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
+			continue;
+		if (mnl_attr_get_type(attr) == NFTA_HOOK_HOOKNUM)
+			hook = ntohl(mnl_attr_get_u32(attr));
+		if (mnl_attr_get_type(attr) == NFTA_HOOK_PRIORITY)
+			priority = (int32_t)ntohl(mnl_attr_get_u32(attr));
+	}
+	return hook == NF_INET_PRE_ROUTING && priority <= NF_IP_PRI_CONNTRACK;
+}
+
+static bool translates(const struct nlattr *type)
+{
+	return mnl_attr_validate(type, MNL_TYPE_NUL_STRING) == 0 &&
+	       !strcmp(mnl_attr_get_str(type), "nat");
+}
+
+/* -EEXIST for a chain that translates, or may keep from being tracked. */
+static int on_chain(void *ctx, const struct nlmsghdr *nlh)
+{
+	const struct nfgenmsg *head = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+	uint8_t family;
 
 	(void)ctx;
 	if (nlh->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) ||
 	    mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
 		return -EBADMSG;
+	family = head->nfgen_family;
 	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
 	{
-		if (mnl_attr_get_type(attr) != NFTA_CHAIN_TYPE)
-			continue;
-		if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
-			return -EBADMSG;
-		if (!strcmp(mnl_attr_get_str(attr), "nat"))
+		if (mnl_attr_get_type(attr) == NFTA_CHAIN_TYPE &&
+		    translates(attr))
+			return -EEXIST;
+		if (mnl_attr_get_type(attr) == NFTA_CHAIN_HOOK &&
+		    is_before_tracking(family, attr))
 			return -EEXIST;
 	}
 	return 0;
@@ -78,7 +114,8 @@ const char *nat_watch_found(struct nat_watch *w)
 		w->nft = ask_nft(w);
 	}
 	if (w->nft == NAT_SOME || legacy == NAT_SOME)
-		return "there is NAT on this host";
+		return "there is NAT on this host, or a rule before "
+		       "connection tracking";
 	if (w->nft == NAT_UNTOLD || legacy == NAT_UNTOLD)
 		return "whether there is NAT is not known";
 	return NULL;

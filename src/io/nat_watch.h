@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whether there is NAT in this network namespace. */
+/* Whether there is NAT in this network namespace, or anything else by which the
+ * first packet of a connection fares otherwise when it only arrives here than
+ * when it is sent from here as well. */
 #ifndef IO_NAT_WATCH_H
 #define IO_NAT_WATCH_H
 

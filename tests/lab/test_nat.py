@@ -16,6 +16,19 @@ NFT = f"""table inet tcnat {{
     }}
 }}"""
 
+SYNPROXY = f"""table ip tcproxy {{
+    chain untracked {{
+        type filter hook prerouting priority raw
+        tcp dport {TARGET_PORT} tcp flags syn notrack
+    }}
+    chain proxy {{
+        type filter hook input priority 0
+        tcp dport {TARGET_PORT} ct state invalid,untracked \\
+            synproxy mss 1460 wscale 7 timestamp sack-perm
+        ct state invalid drop
+    }}
+}}"""
+
 
 def dnat(lab, tool):
     """What arrives for the target goes to a host that does not exist."""
@@ -92,6 +105,27 @@ def test_a_rule_that_sends_away_what_arrives(lab, tool):
     assert "raw sockets: there is NAT" in copy.intercept.err()
     assert syns_by_raw_sockets(lab) >= 50
     assert not away.packets()
+
+
+@pytest.mark.parametrize("how", ["nft", "iptables-legacy"])
+def test_a_rule_before_tracking(lab, how):
+    """SYNPROXY takes what is not tracked; what is injected is."""
+    count_syns(lab)
+    if how == "nft":
+        lab.target.run("nft", SYNPROXY)
+    else:
+        lab.target.run("iptables-legacy", "-w", "-t", "raw", "-A",
+                       "PREROUTING", "-p", "tcp", "--dport", TARGET_PORT,
+                       "--syn", "-j", "CT", "--notrack")
+        lab.target.run("iptables-legacy", "-w", "-A", "INPUT", "-p", "tcp",
+                       "--dport", TARGET_PORT, "-m", "conntrack",
+                       "--ctstate", "INVALID,UNTRACKED", "-j", "SYNPROXY",
+                       "--mss", 1460, "--wscale", 7, "--timestamp",
+                       "--sack-perm")
+    copy = relay(lab)
+    load(lab, connections=50, concurrent=10, requests=10)
+    copy.exact()
+    assert syns_by_raw_sockets(lab) >= 50
 
 
 def under_load(lab):

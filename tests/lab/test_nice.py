@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """--nice: who serves real clients comes first, but not at the copy's price."""
 import os
+import re
 import signal
 
 import pytest
@@ -11,6 +12,11 @@ from waiting import wait_until
 
 def niceness(pid):
     return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def capabilities(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^CapEff:\s*(\w+)$", f.read(), re.M)[1], 16)
 
 
 def until_nicest(pid, steps=10):
@@ -41,6 +47,7 @@ def test_never(lab):
     copy = lab.copy("--nice", 0)
     lab.load(connections=10, concurrent=10, requests=500)
     assert niceness(copy.tcpcopy.pid) == niceness(0)
+    assert not capabilities(copy.tcpcopy.pid)
     copy.exact()
 
 
@@ -85,5 +92,21 @@ def test_where_it_could_not_come_back(lab):
     copy = Copy(online, target, intercept, tcpcopy)
     tcpcopy.wait_for("--nice 10: ")
     lab.load(connections=10, concurrent=10, requests=50)
+    assert niceness(copy.tcpcopy.pid) == niceness(0)
+    copy.exact()
+
+
+def test_in_a_user_namespace(lab):
+    """It has all capabilities there, and none that counts."""
+    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "--dry-run", "/dev/null",
+                                wrap=("unshare", "-Urn"))
+    tcpcopy.wait_for("--nice 10: ")
+    assert niceness(tcpcopy.pid) == niceness(0)
+
+
+def test_with_a_small_buffer(lab):
+    """It must be taken from soon."""
+    copy = lab.copy("--buffer", 1)
+    lab.load(connections=10, concurrent=10, requests=500)
     assert niceness(copy.tcpcopy.pid) == niceness(0)
     copy.exact()

@@ -69,7 +69,8 @@ static void names_are_read(void **state)
 		enum nat_answer answer;
 	} cases[] = {
 		{"", "", NAT_NONE},
-		{"filter\nmangle\nraw\n", "security\n", NAT_NONE},
+		{"filter\nmangle\n", "security\n", NAT_NONE},
+		{"filter\nraw\n", "", NAT_SOME},
 		{"nat\n", "", NAT_SOME},
 		{"filter\nnat\nraw\n", "", NAT_SOME},
 		{"", "filter\nnat\n", NAT_SOME},

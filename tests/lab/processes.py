@@ -9,6 +9,14 @@ import subprocess
 
 from waiting import LabError, wait_until
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def refusing(call, nth, value):
+    """What a program is wrapped in for refusing.py."""
+    return ("/usr/bin/python3", os.path.join(HERE, "refusing.py"), call,
+            str(nth), str(value))
+
 
 class Process:
     """A program in a namespace; its output goes to files."""

@@ -12,11 +12,11 @@ import pytest
 from hosts import CLIENTS6
 from lab import ONLINE_PORT, TARGET_PORT
 from outcome import Copy, counter
+from processes import refusing
 from waiting import wait_until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 NOT_LOADED = ("setpriv", "--bounding-set", "-bpf,-sys_admin")
-NOT_RUN = ("/usr/bin/python3", os.path.join(HERE, "without_bpf_runs.py"))
+NOT_RUN = refusing("bpf", 0, 10)  # BPF_PROG_TEST_RUN
 ENABLE_STATS = 32
 
 

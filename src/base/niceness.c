@@ -2,7 +2,6 @@
 #include "base/niceness.h"
 
 #include <linux/capability.h>
-#include <stdbool.h>
 #include <sys/resource.h>
 
 #include "base/privileges.h"

@@ -8,20 +8,20 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "io/nat_legacy.h"
+#include "../helpers/temp_file.h"
 
-static char dir[] = "/tmp/test_nat_legacy.XXXXXX";
+static char dir[TEMP_ROOM];
 static const char *const names[] = {"protocols", "ip_tables_names",
 				    "ip6_tables_names"};
 
 static const char *path_of(const char *name)
 {
-	static char path[64];
+	static char path[TEMP_ROOM + 32];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
@@ -39,8 +39,7 @@ static void put(const char *name, const char *text)
 static int make(void **state)
 {
 	(void)state;
-	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	return mkdtemp(temp_template(dir, "nat-legacy")) ? 0 : -1;
 }
 
 static int remove_all(void **state)

@@ -96,14 +96,19 @@ uint64_t four_tuple_hash(const struct hash_key *key, const struct four_tuple *t)
 {
 	struct {
 		uint8_t src[4], dst[4];
-		uint16_t ports[2];
-	} v4 = {.ports = {t->src.port, t->dst.port}};
+		uint32_t port;
+	} v4 = {.port = t->dst.port};
+	uint32_t step = port_step(t->src.port);
 
-	if (!addr_is_v4(&t->src.addr) || !addr_is_v4(&t->dst.addr))
-		return keyed_hash(key, t, sizeof(*t));
+	if (!addr_is_v4(&t->src.addr) || !addr_is_v4(&t->dst.addr)) {
+		struct four_tuple rest = *t;
+
+		rest.src.port = 0;
+		return keyed_hash(key, &rest, sizeof(rest)) + step;
+	}
 	memcpy(v4.src, t->src.addr.b + sizeof(v4_prefix), sizeof(v4.src));
 	memcpy(v4.dst, t->dst.addr.b + sizeof(v4_prefix), sizeof(v4.dst));
-	return keyed_hash(key, &v4, sizeof(v4));
+	return keyed_hash(key, &v4, sizeof(v4)) + step;
 }
 
 static char *put_number(char *to, unsigned value, unsigned base)

@@ -113,13 +113,16 @@ static bool looks_like_ours(const struct segment *seg)
 static bool is_copy_of_ours(const struct replay *r, const struct segment *seg,
 			    uint32_t *target)
 {
-	uint64_t syn = __atomic_load_n(&r->syns[seg->seq % REPLAY_SYNS],
-				       __ATOMIC_RELAXED);
-	uint16_t target_1 = (uint16_t)syn, sent_s = (uint16_t)(syn >> 16);
-	uint16_t age_s = (uint16_t)(r->now_us / 1000000 - sent_s);
+	uint16_t target_1, age_s;
+	uint64_t syn;
 
-	if (!looks_like_ours(seg) || !target_1 || syn >> 32 != seg->seq ||
-	    age_s > SYN_KEPT_S)
+	if (!looks_like_ours(seg))
+		return false;
+	syn = __atomic_load_n(&r->syns[seg->seq % REPLAY_SYNS],
+			      __ATOMIC_RELAXED);
+	target_1 = (uint16_t)syn;
+	age_s = (uint16_t)(r->now_us / 1000000 - (uint16_t)(syn >> 16));
+	if (!target_1 || syn >> 32 != seg->seq || age_s > SYN_KEPT_S)
 		return false;
 	*target = target_1 - 1u;
 	return true;

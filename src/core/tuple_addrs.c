@@ -30,21 +30,20 @@ void tuple_addrs_fini(struct tuple_addrs *a, const struct mem *mem)
 	pool_fini(&a->records, mem);
 }
 
-static uint32_t *bucket_of(const struct tuple_addrs *a, uint32_t target,
-			   const struct ip_addr *addr)
+static uint32_t hash_of(const struct tuple_addrs *a, uint32_t target,
+			const struct ip_addr *addr)
 {
 	uint8_t key[sizeof(*addr) + sizeof(target)];
 
 	memcpy(key, addr, sizeof(*addr));
 	memcpy(key + sizeof(*addr), &target, sizeof(target));
-	return &a->buckets[keyed_hash(&a->hash_key, key, sizeof(key)) &
-			   a->bucket_mask];
+	return (uint32_t)keyed_hash(&a->hash_key, key, sizeof(key));
 }
 
 uint32_t tuple_addrs_find(const struct tuple_addrs *a, uint32_t target,
 			  const struct ip_addr *addr)
 {
-	uint32_t link = *bucket_of(a, target, addr);
+	uint32_t link = a->buckets[hash_of(a, target, addr) & a->bucket_mask];
 
 	while (link) {
 		const struct tuple_addr *r = tuple_addrs_at(a, link - 1);
@@ -60,13 +59,15 @@ uint32_t tuple_addrs_add(struct tuple_addrs *a, uint32_t target,
 			 const struct ip_addr *addr)
 {
 	uint32_t id = pool_take(&a->records);
-	uint32_t *bucket = bucket_of(a, target, addr);
+	uint32_t hash = hash_of(a, target, addr);
+	uint32_t *bucket = &a->buckets[hash & a->bucket_mask];
 
 	if (id == POOL_NONE)
 		return POOL_NONE;
 	*tuple_addrs_at(a, id) = (struct tuple_addr){
 		.addr = *addr,
 		.target = (uint16_t)target,
+		.hash = hash,
 		.chain = *bucket,
 		.rested = {POOL_NONE, POOL_NONE},
 	};
@@ -77,7 +78,7 @@ uint32_t tuple_addrs_add(struct tuple_addrs *a, uint32_t target,
 void tuple_addrs_remove(struct tuple_addrs *a, uint32_t id)
 {
 	const struct tuple_addr *r = tuple_addrs_at(a, id);
-	uint32_t *link = bucket_of(a, r->target, &r->addr);
+	uint32_t *link = &a->buckets[r->hash & a->bucket_mask];
 
 	while (*link != id + 1)
 		link = &tuple_addrs_at(a, *link - 1)->chain;

@@ -22,6 +22,7 @@ struct tuple_addr {
 	struct ip_addr addr;
 	uint16_t target;
 	uint16_t used[SPANS]; /* ports that a search must leave out */
+	uint32_t hash;	      /* to begin with, for the places of its ports */
 	uint32_t chain;
 	uint32_t tuples;
 	struct tuple_list rested; /* those that may be taken again */

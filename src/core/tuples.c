@@ -3,11 +3,12 @@
  * Theory of operation
  *
  * One entry for each tuple that is live or remembered, found by a chained
- * hash over (client, target). Entries not live stand in a list in the order in
- * which they were released, so that the head has lingered longest; it is
- * forgotten when its linger is over or when an entry is needed. Those that may
- * be taken again stand in a second such list, of their address
- * (tuple_addrs.c), so that the oldest of an address is known at once.
+ * hash: an address's towards a target, and from there on its ports (addr.h).
+ * Entries not live stand in a list in the order in which they were released, so
+ * that the head has lingered longest; it is forgotten when its linger is over
+ * or when an entry is needed. Those that may be taken again stand in a second
+ * such list, of their address (tuple_addrs.c), so that the oldest of an address
+ * is known at once.
  *
  * A search walks the ports of its own slice first and the others after that
  * (tuple_ports.c). An address counts its used ports: one that has none left is
@@ -56,7 +57,6 @@ struct tuples {
 	struct tuple_ports ports;
 	size_t range_cursor; /* the address that was found last */
 	uint32_t addr_cursor;
-	struct hash_key hash_key;
 };
 
 static uint32_t pow2_above(uint32_t n)
@@ -82,7 +82,6 @@ struct tuples *tuples_new(const struct tuples_config *cfg,
 		return NULL;
 	t->bucket_mask = pow2_above(cfg->count / TUPLES_A_BUCKET) - 1;
 	t->rested = (struct tuple_list){POOL_NONE, POOL_NONE};
-	t->hash_key = cfg->hash_key;
 	tuple_ports_init(&t->ports, cfg->port_slice, cfg->port_count,
 			 cfg->barred_ports, cfg->barred_port_count,
 			 &cfg->split);
@@ -118,10 +117,9 @@ static struct tuple_addr *addr_of(const struct tuples *t, const struct entry *e)
 
 static uint32_t *bucket_of(const struct tuples *t, uint32_t addr, uint32_t port)
 {
-	uint32_t key[2] = {addr, port};
+	uint32_t hash = tuple_addrs_at(&t->addrs, addr)->hash;
 
-	return &t->buckets[keyed_hash(&t->hash_key, key, sizeof(key)) &
-			   t->bucket_mask];
+	return &t->buckets[(hash + port_step((uint16_t)port)) & t->bucket_mask];
 }
 
 static uint32_t lookup(const struct tuples *t, uint32_t addr, uint32_t port)
@@ -223,18 +221,21 @@ static bool is_full(const struct tuples *t)
 	       t->rested.oldest == POOL_NONE;
 }
 
+/* addr: the client's record, or POOL_NONE. */
 static struct tuple_claim claim_new(struct tuples *t, uint32_t target,
-				    const struct endpoint *client)
+				    const struct endpoint *client,
+				    uint32_t addr)
 {
 	struct tuple_claim claim = {.id = POOL_NONE};
-	uint32_t addr, *bucket;
+	uint32_t *bucket;
 
 	if (is_full(t))
 		return claim;
-	if (t->entries.used == t->entries.count)
+	if (t->entries.used == t->entries.count) {
 		forget(t, t->rested.oldest);
+		addr = tuple_addrs_find(&t->addrs, target, &client->addr);
+	}
 	claim.id = pool_take(&t->entries);
-	addr = tuple_addrs_find(&t->addrs, target, &client->addr);
 	if (addr == POOL_NONE)
 		addr = tuple_addrs_add(&t->addrs, target, &client->addr);
 	ASSERT(addr != POOL_NONE); /* as many as entries */
@@ -276,7 +277,7 @@ struct tuple_claim tuples_claim(struct tuples *t, uint32_t target,
 	if (addr != POOL_NONE)
 		id = lookup(t, addr, client->port);
 	if (id == POOL_NONE)
-		return claim_new(t, target, client);
+		return claim_new(t, target, client, addr);
 	if (entry_at(t, id)->live || entry_at(t, id)->barred)
 		return none;
 	return claim_again(t, id);
@@ -302,7 +303,7 @@ static struct tuple_claim find_port(struct tuples *t, uint32_t target,
 	do {
 		client.port = tuple_ports_next(&t->ports, span);
 	} while (port_taken(t, addr, client.port));
-	return claim_new(t, target, &client);
+	return claim_new(t, target, &client, addr);
 }
 
 /* The addresses of a search, one after the other, for ever. */

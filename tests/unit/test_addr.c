@@ -242,6 +242,30 @@ static void test_tuple_hash(void **state)
 	check_hash_of((struct four_tuple){c, a});
 }
 
+/* Each second port of a client has the next place, and each its own. */
+static void test_port_steps(void **state)
+{
+	struct endpoint server = {v4("10.0.0.2"), 80};
+	struct four_tuple t = {{v4("10.0.0.1"), 0}, server};
+	struct hash_key key = {{1}};
+	static bool seen[UINT16_MAX + 1];
+
+	(void)state;
+	for (uint32_t port = 0; port <= UINT16_MAX; port++) {
+		assert_in_range(port_step((uint16_t)port), 0, UINT16_MAX);
+		assert_false(seen[port_step((uint16_t)port)]);
+		seen[port_step((uint16_t)port)] = true;
+	}
+	for (uint16_t port = 1023; port < 65534; port++) {
+		uint64_t hash;
+
+		t.src.port = port;
+		hash = four_tuple_hash(&key, &t);
+		t.src.port += 2;
+		assert_true(four_tuple_hash(&key, &t) == hash + 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_keyed_hash),
 		cmocka_unit_test(test_tuple_hash),
+		cmocka_unit_test(test_port_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

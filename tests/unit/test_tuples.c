@@ -292,6 +292,24 @@ static void test_a_full_table_forgets_the_oldest(void **state)
 	end(t);
 }
 
+/* What is forgotten may have been the last of the address that needs room. */
+static void test_a_full_table_forgets_an_addresss_last(void **state)
+{
+	struct tuples *t = make(2, 0);
+	struct endpoint other = client(2, 5000), at, want = client(1, 5001);
+	struct tuple_claim c = claim(t, 5000, T0);
+
+	(void)state;
+	tuples_release(t, c.id, 1, T0);
+	assert_int_not_equal(tuples_claim(t, 0, &other, T0).id, POOL_NONE);
+	c = claim(t, 5001, T0);
+	assert_int_not_equal(c.id, POOL_NONE);
+	at = tuples_client(t, c.id);
+	assert_true(endpoint_equal(&at, &want));
+	assert_int_equal(claim(t, 5001, T0).id, POOL_NONE);
+	end(t);
+}
+
 static void test_several_addresses_one_after_the_other(void **state)
 {
 	struct tuples *t = make(400, 0);
@@ -483,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_the_oldest_is_used_again),
 		cmocka_unit_test(test_the_oldest_is_of_these_addresses),
 		cmocka_unit_test(test_a_full_table_forgets_the_oldest),
+		cmocka_unit_test(test_a_full_table_forgets_an_addresss_last),
 		cmocka_unit_test(test_several_addresses_one_after_the_other),
 		cmocka_unit_test(test_used_up_is_known),
 		cmocka_unit_test(test_only_ports_of_the_pool_are_counted),

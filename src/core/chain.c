@@ -14,6 +14,7 @@
 #include "core/check.h"
 #include "core/checksum.h"
 #include "core/fetch.h"
+#include "core/pool_trim.h"
 #include "core/seq.h"
 
 #define FETCH_BYTES 192u /* a small request has no more */
@@ -40,9 +41,12 @@ bool chain_pool_init(struct chain_pool *blocks, const struct mem *mem,
 		return false;
 	ASSERT(blocks->links.block_bytes == CHAIN_LINK_BYTES);
 	blocks->bytes = mem->alloc(mem->ctx, (size_t)count * CHAIN_BLOCK_BYTES);
-	if (!blocks->bytes)
-		pool_fini(&blocks->links, mem);
-	return blocks->bytes;
+	if (blocks->bytes &&
+	    pool_make_elastic_beside(&blocks->links, mem, blocks->bytes,
+				     CHAIN_BLOCK_BYTES))
+		return true;
+	chain_pool_fini(blocks, mem);
+	return false;
 }
 
 void chain_pool_fini(struct chain_pool *blocks, const struct mem *mem)

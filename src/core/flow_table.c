@@ -2,6 +2,7 @@
 #include "core/flow_table.h"
 
 #include "core/fetch.h"
+#include "core/pool_trim.h"
 
 /* Every packet needs its flow, but few tables are ever full: buckets for all
  * that fit would mostly be empty, and every page of them touched. */
@@ -23,8 +24,10 @@ bool flow_table_init(struct flow_table *t, const struct mem *mem,
 	t->buckets = mem->alloc(mem->ctx, buckets_bytes(t));
 	if (!t->buckets)
 		return false;
-	if (pool_init(&t->flows, mem, sizeof(struct flow), count))
+	if (pool_init(&t->flows, mem, sizeof(struct flow), count) &&
+	    pool_make_elastic(&t->flows, mem))
 		return true;
+	pool_fini(&t->flows, mem);
 	mem->free(mem->ctx, t->buckets, buckets_bytes(t));
 	t->buckets = NULL;
 	return false;

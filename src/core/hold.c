@@ -13,6 +13,7 @@
 #include "core/hold.h"
 
 #include "core/check.h"
+#include "core/pool_trim.h"
 #include "core/seq.h"
 
 /* Kept and without a hole: [start, hold's end). */
@@ -63,7 +64,9 @@ bool hold_store_init(struct hold_store *st, const struct mem *mem,
 	*st = (struct hold_store){0};
 	if (pool_init(&st->stocks, mem, sizeof(struct stock), blocks) &&
 	    chain_pool_init(&st->blocks, mem, blocks) &&
-	    pool_init(&st->marks, mem, sizeof(union mark), marks))
+	    pool_init(&st->marks, mem, sizeof(union mark), marks) &&
+	    pool_make_elastic(&st->stocks, mem) &&
+	    pool_make_elastic(&st->marks, mem))
 		return true;
 	hold_store_fini(st, mem);
 	return false;

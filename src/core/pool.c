@@ -19,9 +19,37 @@ bool pool_init(struct pool *p, const struct mem *mem, size_t block_bytes,
 
 void pool_fini(struct pool *p, const struct mem *mem)
 {
+	const struct pool_runs *runs = &p->runs;
+
 	if (p->blocks)
 		mem->free(mem->ctx, p->blocks, p->block_bytes * p->count);
+	if (runs->of)
+		mem->free(mem->ctx, runs->of, runs->count * sizeof(*runs->of));
 	*p = (struct pool){.free_head = POOL_NONE};
+}
+
+/* A run that was away is touched again, from its first block on. */
+static void take_run(struct pool_runs *runs)
+{
+	uint32_t run = runs->away_head - 1;
+
+	runs->away_head = runs->of[run] & ~POOL_RUN_AWAY;
+	runs->of[run] = 0;
+	runs->away--;
+	runs->again = run << runs->shift;
+	runs->again_end = (run + 1) << runs->shift;
+}
+
+/* One that nobody has given back. */
+static uint32_t take_untouched(struct pool *p)
+{
+	struct pool_runs *runs = &p->runs;
+
+	if (runs->again == runs->again_end && runs->away_head)
+		take_run(runs);
+	if (runs->again < runs->again_end)
+		return runs->again++;
+	return p->fresh < p->count ? p->fresh++ : POOL_NONE;
 }
 
 uint32_t pool_take(struct pool *p)
@@ -32,12 +60,13 @@ uint32_t pool_take(struct pool *p)
 		memcpy(&p->free_head, pool_at(p, index), sizeof(index));
 		if (p->free_head != POOL_NONE)
 			__builtin_prefetch(pool_at(p, p->free_head), 1);
-	} else if (p->fresh < p->count) {
-		index = p->fresh++;
 	} else {
-		return POOL_NONE;
+		index = take_untouched(p);
+		if (index == POOL_NONE)
+			return POOL_NONE;
 	}
-	p->used++;
+	if (++p->used > p->most)
+		p->most = p->used;
 	return index;
 }
 

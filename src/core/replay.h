@@ -111,6 +111,12 @@ struct replay;
 struct replay *replay_new(const struct replay_config *cfg,
 			  const struct mem *mem, uint64_t now_us);
 void replay_free(struct replay *r, const struct mem *mem);
+/* Gives back memory for connections and for what is under way, of which much
+ * less has been needed lately. To be called now and then, always after about
+ * the same time: each call looks at another part of it, and what has been
+ * needed within the last REPLAY_TRIMS calls stays. */
+#define REPLAY_TRIMS 6u
+void replay_trim(struct replay *r, const struct mem *mem);
 
 /* Captured packets, at most REPLAY_PACKETS, borrowed for the call; what they
  * need is fetched into the cache together. */

@@ -128,6 +128,7 @@ struct replay {
 	uint32_t reregister_at; /* copies from here on, POOL_NONE: none */
 	uint64_t reregister_us; /* next batch */
 	uint64_t now_us;	/* of the last event */
+	uint32_t trims;		/* calls */
 	uint16_t ip_id;
 	uint8_t used_link; /* of each group: new sessions take it */
 	uint16_t told;	   /* notices that are given once: bit of type */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What an engine is made of, and how its memory is divided. */
+#include "core/pool_trim.h"
 #include "core/replay_internal.h"
 
 #define COPIES_MAX (1u << 22)
@@ -122,6 +123,8 @@ static bool make_tables(struct replay *r, const struct replay_config *cfg,
 	return r->flow_timers && r->copy_timers && r->tuples &&
 	       pool_init(&r->copies, mem, sizeof(struct copy), n) &&
 	       pool_init(&r->works, mem, sizeof(struct copy_work), n) &&
+	       pool_make_elastic(&r->copies, mem) &&
+	       pool_make_elastic(&r->works, mem) &&
 	       flow_table_init(&r->flows, mem, n, cfg->hash_key) &&
 	       hold_store_init(&r->store, mem,
 			       (uint32_t)(left * 7 / 8 / HOLD_EACH_BYTES),
@@ -154,6 +157,20 @@ struct replay *replay_new(const struct replay_config *cfg,
 	r->next_generation = 1;
 	r->now_us = now_us;
 	return r;
+}
+
+void replay_trim(struct replay *r, const struct mem *mem)
+{
+	struct pool *pools[REPLAY_TRIMS] = {
+		&r->flows.flows,
+		&r->copies,
+		&r->works,
+		&r->store.stocks,
+		&r->store.blocks.links,
+		&r->store.marks,
+	};
+
+	pool_trim(pools[r->trims++ % REPLAY_TRIMS], mem);
 }
 
 void replay_free(struct replay *r, const struct mem *mem)

@@ -27,6 +27,7 @@
 #define PUMP_BATCHES   16u
 #define BATCH_PACKETS  64u
 #define DRAIN_US       1000000u
+#define TRIM_EACH_MS   (2000u / REPLAY_TRIMS)
 /* Of a record at its longest, in a frame of its own. */
 #define MESSAGES_AT_ONCE 256u
 #define MESSAGES_BYTES                                                         \
@@ -298,6 +299,13 @@ static void watch_cpu(struct app *a)
 		       CPU_LIMIT_EACH_MS);
 }
 
+static void on_trim_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	replay_trim(a->replay, &heap_mem);
+}
+
 static void on_check(uv_check_t *check)
 {
 	pump(check->data);
@@ -375,6 +383,8 @@ void app_start(struct app *a)
 			uv_poll_start(&ac->poll, UV_READABLE, on_readable);
 	}
 	watch_cpu(a);
+	uv_timer_start(&a->trim_timer, on_trim_timer, TRIM_EACH_MS,
+		       TRIM_EACH_MS);
 	app_start_nice(a);
 	service_ready(a->service);
 	log_info("%s: %s to %zu %s%s", service_ready_word(a->service),
@@ -403,6 +413,8 @@ static int make_handles(struct app *a)
 	a->timer.data = a;
 	uv_timer_init(&a->loop, &a->cpu_timer);
 	a->cpu_timer.data = a;
+	uv_timer_init(&a->loop, &a->trim_timer);
+	a->trim_timer.data = a;
 	uv_timer_init(&a->loop, &a->nice_timer);
 	a->nice_timer.data = a;
 	uv_check_init(&a->loop, &a->check);
@@ -451,6 +463,7 @@ static void close_loop(struct app *a)
 	if (a->handles_made) {
 		uv_close((uv_handle_t *)&a->timer, NULL);
 		uv_close((uv_handle_t *)&a->cpu_timer, NULL);
+		uv_close((uv_handle_t *)&a->trim_timer, NULL);
 		uv_close((uv_handle_t *)&a->nice_timer, NULL);
 		uv_close((uv_handle_t *)&a->check, NULL);
 		uv_close((uv_handle_t *)&a->more, NULL);

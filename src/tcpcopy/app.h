@@ -37,6 +37,7 @@ struct app {
 	uv_timer_t timer;     /* the engine's and the file's next deadline */
 	uv_timer_t cpu_timer; /* only with --max-cpu */
 	struct cpu_limit cpu;
+	uv_timer_t trim_timer;
 	uv_timer_t nice_timer; /* while there may be more steps of --nice */
 	struct niceness niceness;
 	struct giving_way giving_way;

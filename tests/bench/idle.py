@@ -15,7 +15,7 @@ from world import lab_module, outcome
 
 CONNECTIONS = 100000
 FILES_LEFT = 1000
-QUIET_S = 10
+SETTLE_S, QUIET_S = 5, 10  # memory is given back after some seconds
 
 
 def _share():
@@ -75,10 +75,11 @@ def measure(world, path, scale):
             _open(lab, lab_module.ONLINE_PORT + n,
                   min(share, wanted - n * share))
             copied += _settled(online[n], target[n])
-        after = {who: memory_kb(pid) for who, pid in pids.items()}
+        time.sleep(SETTLE_S)
         meter = Meter(**pids)
         time.sleep(max(QUIET_S // scale, 1))
         used = meter.read()
+        after = {who: memory_kb(pid) for who, pid in pids.items()}
         ledger = tcpcopy.ledger()
     return {"connections": wanted, "copied": copied,
             "exact_percent": 100 * copied / wanted,

@@ -41,8 +41,14 @@ class Process:
 
     def peak_kb(self):
         """The most memory it has had so far."""
+        return self._status_kb("VmHWM:")
+
+    def resident_kb(self):
+        return self._status_kb("VmRSS:")
+
+    def _status_kb(self, key):
         with open(f"/proc/{self.pid}/status") as f:
-            return int(f.read().split("VmHWM:")[1].split()[0])
+            return int(f.read().split(key)[1].split()[0])
 
     def wait(self, timeout=30):
         try:

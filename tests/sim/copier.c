@@ -12,6 +12,8 @@
 #define MTU_BYTES   1500u
 #define SLOT_BYTES  32000u
 #define SHEDDING_US 100000u
+#define TRIM_US	    4000u
+#define PAGE_BYTES  64u /* small, so that few sessions fill some */
 #define LINKS_MAX   8u
 /* A link is full below the first, and takes packets again from the second: to
  * be full often, little of the 64 KiB that there are. */
@@ -28,6 +30,7 @@ struct copier {
 	struct mem mem;
 	size_t memory_bytes;
 	bool made, asked_later;
+	uint64_t *coverage;
 	uint64_t timer; /* the one that is armed */
 	uint64_t timer_us;
 	bool full[LINKS_MAX]; /* with relay */
@@ -50,6 +53,14 @@ static void count_free(void *ctx, void *ptr, size_t size_bytes)
 	(void)ctx;
 	(void)size_bytes;
 	free(ptr);
+}
+
+static void count_discard(void *ctx, void *at, size_t size_bytes)
+{
+	struct copier *c = ctx;
+
+	c->coverage[COVER_memory_given_back]++;
+	memset(at, 0, size_bytes);
 }
 
 static void add_target(struct sim *sim, struct copier *c, unsigned host,
@@ -162,17 +173,33 @@ static void on_shedding(struct sim *sim, void *obj, uint64_t arg)
 		sim_at(sim, sim->now_us + SHEDDING_US, on_shedding, c, 0);
 }
 
+/* No dice: a seed means the same world whether memory is given back or not. */
+static void on_trim(struct sim *sim, void *obj, uint64_t arg)
+{
+	struct copier *c = obj;
+
+	(void)arg;
+	replay_trim(c->engine, &c->mem);
+	sim_at(sim, sim->now_us + TRIM_US * (1 + sim->seed % 16), on_trim, c,
+	       0);
+}
+
 void copier_new(struct sim *sim)
 {
 	struct copier *c = sim_alloc(sim, sizeof(*c));
 
 	sim->copier = c;
-	c->mem = (struct mem){
-		.alloc = count_alloc, .free = count_free, .ctx = c};
+	c->coverage = sim->coverage;
+	c->mem = (struct mem){.alloc = count_alloc,
+			      .free = count_free,
+			      .discard = count_discard,
+			      .page_bytes = PAGE_BYTES,
+			      .ctx = c};
 	configure(sim, c);
 	start(sim, c);
 	if (sim->p.shedding)
 		sim_at(sim, sim->now_us, on_shedding, c, 0);
+	sim_at(sim, sim->now_us, on_trim, c, 0);
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
 	sim->coverage[COVER_few_ports] += sim->p.ports > 0;
 	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;

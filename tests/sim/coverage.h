@@ -57,6 +57,7 @@
 	X(windows_closed, "windows closed by the target")                      \
 	X(resets_sent, "resets sent to the target")                            \
 	X(challenges, "challenge ACKs of the target")                          \
+	X(memory_given_back, "pieces of memory given back")                    \
 	X(time_wait_reused, "SYNs accepted in TIME_WAIT")                      \
 	X(target_closed_first, "connections that the target closed first")     \
 	X(target_reset_first, "connections that the target reset")             \

@@ -92,7 +92,8 @@ void divert_on_msg(struct divert *d, unsigned link_id,
  * say: its ends are in *ends. That the target is an address of this host, and
  * the client is not, is for the caller to see. */
 bool divert_on_relay(struct divert *d, unsigned link_id,
-		     const struct wire_relay *relay, struct four_tuple *ends);
+		     const struct wire_relay *relay, uint64_t now_us,
+		     struct four_tuple *ends);
 void divert_on_timer(struct divert *d, uint64_t now_us);
 uint64_t divert_deadline_us(const struct divert *d);
 /* The next message to send; call until false after each batch of events. No

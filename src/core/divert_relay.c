@@ -29,7 +29,7 @@ static bool is_of_its_family(const uint8_t *l3, const struct four_tuple *ends)
 
 /* It will have come to the target before anything of ours that is about it. */
 static void note_passing(struct divert *d, const struct segment *seg,
-			 const struct router_hit *hit)
+			 const struct router_hit *hit, uint64_t now_us)
 {
 	if (seg->flags & TCP_SYN && seg->seq == hit->iss)
 		router_set_mss(hit->route, seg->opts.mss_bytes);
@@ -38,11 +38,12 @@ static void note_passing(struct divert *d, const struct segment *seg,
 	if (seg->flags & (TCP_SYN | TCP_RST))
 		divert_end_local(d, hit);
 	else
-		locals_pass(&d->locals, hit->local, seg);
+		locals_pass(&d->locals, hit->local, seg, now_us);
 }
 
 bool divert_on_relay(struct divert *d, unsigned link_id,
-		     const struct wire_relay *relay, struct four_tuple *ends)
+		     const struct wire_relay *relay, uint64_t now_us,
+		     struct four_tuple *ends)
 {
 	struct router_hit hit;
 	struct segment seg;
@@ -63,7 +64,7 @@ bool divert_on_relay(struct divert *d, unsigned link_id,
 		return false;
 	}
 	d->counters.relayed++;
-	note_passing(d, &seg, &hit);
+	note_passing(d, &seg, &hit, now_us);
 	*ends = seg.tuple;
 	return true;
 }

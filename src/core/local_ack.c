@@ -5,7 +5,8 @@
  * The rule is the session's (session_ack.c): two segments' worth is
  * acknowledged at once, then as much more each time as the target's window must
  * have grown; short of that when it has paused. What tcpcopy sends passes here,
- * so its ACKs are known.
+ * so its ACKs are known, and how long they mostly take: the end of an answer is
+ * left to the next turn for somewhat longer than that.
  *
  * But the last segment is never acknowledged here. Whatever is told of an
  * answer, or lost on its way to tcpcopy, or forgotten with intercept: its end
@@ -53,11 +54,14 @@ const struct local *locals_at(const struct locals *l, uint32_t id)
 
 /* ---- lists ---- */
 
-static void enqueue(struct locals *l, struct local *s)
+/* It is looked at a pause after that. Since all pauses are the same, who comes
+ * last is due last. */
+static void enqueue(struct locals *l, struct local *s, uint64_t from_us)
 {
 	uint32_t id = pool_index(&l->pool, s);
 
 	s->queued = true;
+	s->due_us = from_us + LOCAL_ACK_PAUSE_US;
 	s->next = POOL_NONE;
 	s->prev = l->tail;
 	if (l->tail == POOL_NONE)
@@ -169,8 +173,14 @@ static void begin_anew(struct local *s, bool proven)
 	s->proven = proven;
 }
 
+/* It waited for our ACK, if what set it going was not something else. */
+static bool was_stalled(const struct local *s, uint64_t now_us)
+{
+	return s->paused_bytes > 0 && now_us < s->paused_us + LOCAL_ACK_GOES_US;
+}
+
 /* What the packet before has turned out to be. */
-static void learn(struct local *s, const struct segment *seg)
+static void learn(struct local *s, const struct segment *seg, uint64_t now_us)
 {
 	bool same_turn = seg->ack == s->ack;
 
@@ -178,7 +188,7 @@ static void learn(struct local *s, const struct segment *seg)
 		s->full_bytes = s->last_bytes;
 	else if (!same_turn && s->waited)
 		s->full_bytes = s->last_bytes + 1;
-	if (same_turn && s->paused_bytes) { /* it went on when it had our ACK */
+	if (same_turn && was_stalled(s, now_us)) {
 		set_at_once(s, s->paused_bytes);
 		s->proven = true;
 	}
@@ -201,7 +211,7 @@ static void tell(struct local *s, struct wire_response *resp)
 static void take(struct locals *l, struct local *s, const struct segment *seg,
 		 uint64_t now_us)
 {
-	learn(s, seg);
+	learn(s, seg, now_us);
 	if (now_us >= s->heard_us + LOCAL_ACK_RESTART_US)
 		begin_anew(s, false);
 	if (s->told == s->rcv_nxt)
@@ -216,6 +226,16 @@ static void take(struct locals *l, struct local *s, const struct segment *seg,
 	s->last_bytes = seg->payload_len;
 	s->pushed = seg->flags & TCP_PSH;
 	touch(l, s);
+}
+
+/* The target takes this for its round trip time, and smooths it so. */
+static void note_delay(struct local *s, uint64_t now_us)
+{
+	uint64_t us = now_us - s->heard_us;
+
+	if (us > LOCAL_ACK_LEAVE_MOST_US)
+		us = LOCAL_ACK_LEAVE_MOST_US;
+	s->usual_us = (s->usual_us * 7 + (uint32_t)us) / 8;
 }
 
 /* It is told as it is, behind what was untold. */
@@ -261,7 +281,8 @@ bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
 	return false;
 }
 
-void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
+void locals_pass(struct locals *l, uint32_t id, const struct segment *seg,
+		 uint64_t now_us)
 {
 	struct local *s = at(l, id);
 
@@ -272,6 +293,7 @@ void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
 	s->our_wnd = seg->wnd;
 	if (!seq_gt(seg->ack, s->acked) || seq_gt(seg->ack, s->rcv_nxt))
 		return;
+	note_delay(s, now_us);
 	s->acked = seg->ack;
 	s->owed_us = s->heard_us;
 	if (s->told == s->rcv_nxt && owed_bytes(s) < 2u * s->mss_bytes)
@@ -281,11 +303,13 @@ void locals_pass(struct locals *l, uint32_t id, const struct segment *seg)
 /* ---- what is done ---- */
 
 /* Everything but the last segment. Returns how much that is. */
-static uint32_t acknowledge(struct local *s, struct local_word *word)
+static uint32_t acknowledge(struct local *s, struct local_word *word,
+			    uint64_t now_us)
 {
 	uint32_t last = (s->last_bytes - 1) % s->mss_bytes + 1;
 	uint32_t acked = owed_bytes(s) - last;
 
+	note_delay(s, now_us);
 	s->acked += acked;
 	s->owed_us = s->heard_us;
 	word->ack = true;
@@ -323,16 +347,17 @@ static void settle(struct locals *l, struct local *s, bool may_ack,
 {
 	*word = (struct local_word){0};
 	if (may_ack && owed_bytes(s) >= s->at_once_bytes && !leaves_it(s))
-		set_at_once(s, acknowledge(s, word) * (s->proven ? 1 : 2));
+		set_at_once(s,
+			    acknowledge(s, word, now_us) * (s->proven ? 1 : 2));
 	else if (may_ack && is_late(s, now_us))
-		acknowledge(s, word);
+		acknowledge(s, word, now_us);
 	if (!expects_more(s) || now_us >= s->untold_us + LOCAL_ACK_PAUSE_US) {
 		word->tell = true;
 		tell(s, &word->resp);
 	}
 	dequeue(l, s);
 	if (s->told != s->rcv_nxt || owed_bytes(s) >= 2u * s->mss_bytes)
-		enqueue(l, s);
+		enqueue(l, s, s->heard_us);
 }
 
 uint32_t locals_settle(struct locals *l, bool may_ack, struct local_word *word,
@@ -345,6 +370,19 @@ uint32_t locals_settle(struct locals *l, bool may_ack, struct local_word *word,
 	untouch(l, at(l, id));
 	settle(l, at(l, id), may_ack, word, now_us);
 	return id;
+}
+
+/* For the next turn to bring the ACK: the answer has come to its end, so that
+ * nothing else is waiting for it, and the target's tail loss probe is not due.
+ * That comes after twice its round trip time, which our ACKs make. */
+static bool may_wait(const struct local *s, uint64_t now_us)
+{
+	uint32_t us = s->usual_us + s->usual_us / 2;
+
+	if (us > LOCAL_ACK_LEAVE_MOST_US)
+		us = LOCAL_ACK_LEAVE_MOST_US;
+	return !expects_more(s) && owed_bytes(s) < s->at_once_bytes &&
+	       now_us < s->heard_us + us;
 }
 
 uint32_t locals_due(struct locals *l, bool may_ack, struct local_word *word,
@@ -362,14 +400,18 @@ uint32_t locals_due(struct locals *l, bool may_ack, struct local_word *word,
 		word->tell = s->waited = true;
 		tell(s, &word->resp);
 	}
-	if (may_ack && owed_bytes(s) >= 2u * s->mss_bytes)
-		s->paused_bytes = acknowledge(s, word);
+	if (owed_bytes(s) < 2u * s->mss_bytes)
+		return id;
+	if (may_wait(s, now_us))
+		enqueue(l, s, now_us);
+	else if (may_ack) {
+		s->paused_bytes = acknowledge(s, word, now_us);
+		s->paused_us = now_us;
+	}
 	return id;
 }
 
 uint64_t locals_deadline_us(const struct locals *l)
 {
-	return l->head == POOL_NONE
-		       ? TIME_NEVER
-		       : at(l, l->head)->heard_us + LOCAL_ACK_PAUSE_US;
+	return l->head == POOL_NONE ? TIME_NEVER : at(l, l->head)->due_us;
 }

@@ -11,8 +11,14 @@
 #include "core/wire.h"
 
 /* So long after its last packet an answer has paused: what is untold is told,
- * what is owed is acknowledged. Less than a tail loss probe takes. */
+ * what is owed is acknowledged, or left to the next turn for a while. Less than
+ * a tail loss probe takes. */
 #define LOCAL_ACK_PAUSE_US 2000u
+/* What is left to the next turn is acknowledged after this, whatever the
+ * target is used to. */
+#define LOCAL_ACK_LEAVE_MOST_US 8000u
+/* Who was waiting for our ACK goes on so soon after it. */
+#define LOCAL_ACK_GOES_US 1000u
 /* Who has sent nothing for so long begins with a small window. */
 #define LOCAL_ACK_RESTART_US 200000u
 /* Nothing but the last packet waits longer. */
@@ -30,9 +36,12 @@ struct local {
 	uint32_t last_bytes;	       /* the packet that came last */
 	uint32_t full_bytes;   /* the largest that others came behind, or 0 */
 	uint32_t paused_bytes; /* acknowledged since it had paused, or 0 */
+	uint64_t paused_us;    /* when that was */
 	uint64_t heard_us;     /* the last packet */
 	uint64_t owed_us;      /* the first that is not acknowledged */
 	uint64_t untold_us;    /* the first untold byte */
+	uint64_t due_us;       /* when it is looked at, if queued */
+	uint32_t usual_us;     /* from a packet to its ACK, smoothed */
 	uint32_t prev, next;   /* in the queue of those that may pause */
 	uint32_t touched_next;
 	uint16_t mss_bytes;
@@ -75,7 +84,8 @@ const struct local *locals_at(const struct locals *l, uint32_t id);
 bool locals_take(struct locals *l, uint32_t id, const struct segment *seg,
 		 uint64_t now_us, struct local_word *before);
 /* A segment of tcpcopy's passes, without SYN and RST. */
-void locals_pass(struct locals *l, uint32_t id, const struct segment *seg);
+void locals_pass(struct locals *l, uint32_t id, const struct segment *seg,
+		 uint64_t now_us);
 
 /* The next session that something came for, settled; POOL_NONE: none. may_ack:
  * there is room for an ACK. */

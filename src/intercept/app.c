@@ -100,15 +100,6 @@ void app_settle(struct app *a)
 	name_new_devices(a);
 }
 
-static void on_divert_timer(uv_timer_t *timer)
-{
-	struct app *a = timer->data;
-
-	a->divert_deadline_us = UINT64_MAX;
-	divert_on_timer(a->divert, clock_us());
-	app_settle(a);
-}
-
 /* ---- the queue ---- */
 
 static void note_device(struct app *a, uint32_t ifindex)
@@ -153,26 +144,46 @@ static void let_gather(struct app *a)
 	clock_sleep_us(us < GATHER_MOST_US ? us : GATHER_MOST_US);
 }
 
+static void judge(struct app *a, uint64_t now_us)
+{
+	struct batch b = {.app = a, .now_us = now_us};
+	int n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packets, &b);
+
+	if (n < 0)
+		log_error("reading the queue: %s", strerror(-n));
+	if (n == 0)
+		return;
+	a->gather = n >= BUSY_PACKETS && n < DIVERT_BATCH;
+	a->batch_us = now_us;
+}
+
 static void on_queue(uv_poll_t *poll, int status, int events)
 {
 	struct app *a = poll->data;
-	struct batch b = {.app = a, .now_us = clock_us()};
-	int n;
+	uint64_t now_us = clock_us();
 
 	(void)events;
-	if (a->gather && b.now_us < a->batch_us + BUSY_US) {
+	if (a->gather && now_us < a->batch_us + BUSY_US) {
 		let_gather(a);
-		b.now_us = clock_us();
+		now_us = clock_us();
 	}
-	n = a->queue->ops->dispatch(a->queue, DIVERT_BATCH, on_packets, &b);
-	if (n < 0)
-		log_error("reading the queue: %s", strerror(-n));
-	a->gather = n >= BUSY_PACKETS && n < DIVERT_BATCH;
-	a->batch_us = b.now_us;
+	judge(a, now_us);
 	app_settle(a);
 	/* libuv has stopped the poll after an error on the socket. */
 	if (status < 0)
 		uv_poll_start(poll, UV_READABLE, on_queue);
+}
+
+/* What seems to have paused may be in the queue: then we were late. */
+static void on_divert_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	a->divert_deadline_us = UINT64_MAX;
+	judge(a, clock_us());
+	app_pull(a);
+	divert_on_timer(a->divert, clock_us());
+	app_settle(a);
 }
 
 static void on_devices(uv_poll_t *poll, int status, int events)

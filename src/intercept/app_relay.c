@@ -81,7 +81,7 @@ void app_relay(struct app *a, unsigned link_id, const struct wire_relay *relay,
 {
 	struct four_tuple ends;
 
-	if (!divert_on_relay(a->divert, link_id, relay, &ends))
+	if (!divert_on_relay(a->divert, link_id, relay, now_us, &ends))
 		return;
 	if (!is_from_outside(a, &ends, now_us)) {
 		a->relay_foreign++;

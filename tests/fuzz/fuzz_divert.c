@@ -52,7 +52,8 @@ static void relay(struct run *run, unsigned link, const uint8_t *l3, size_t len)
 	struct wire_relay msg = {.l3 = l3, .len = (uint16_t)len};
 	struct four_tuple ends;
 
-	if (!run->up[link] || !divert_on_relay(run->d, link, &msg, &ends))
+	if (!run->up[link] ||
+	    !divert_on_relay(run->d, link, &msg, run->now_us, &ends))
 		return;
 	ASSERT(packet_is_plain(l3, len) && ends.dst.port == SERVED);
 	ASSERT(divert_routes(run->d) > 0);

@@ -171,7 +171,7 @@ static inline bool relay(struct divert *d, unsigned link_id,
 	struct wire_relay msg = {.l3 = p->bytes, .len = (uint16_t)p->len};
 	struct four_tuple ends;
 
-	return divert_on_relay(d, link_id, &msg, &ends);
+	return divert_on_relay(d, link_id, &msg, T0, &ends);
 }
 
 #define DIVERT_TEST(f)                                                         \

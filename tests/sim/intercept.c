@@ -203,7 +203,7 @@ static void relay_of_a_stranger(struct sim *sim)
 	if (cut)
 		relay.len = (uint16_t)rng_below(&aside, pkt->len);
 	if (divert_on_relay(one_of(sim, &seg.tuple.dst.addr)->engine,
-			    sim->p.links_per_group, &relay, &ends))
+			    sim->p.links_per_group, &relay, sim->now_us, &ends))
 		sim_fail(sim, "relay", "a stranger's packet was injected");
 }
 
@@ -359,7 +359,7 @@ static void inject(struct sim *sim, struct one *o, unsigned number,
 	struct four_tuple ends;
 	struct segment seg;
 
-	if (!divert_on_relay(o->engine, number, relay, &ends))
+	if (!divert_on_relay(o->engine, number, relay, sim->now_us, &ends))
 		return;
 	packet_parse(&seg, relay->l3, relay->len, relay->len);
 	if (one_of(sim, &ends.dst.addr) != o)

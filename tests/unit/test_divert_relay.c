@@ -42,7 +42,7 @@ static void test_relay_of_own_session(void **state)
 	divert_on_link_up(d, 3, 0xb, T0);
 	assert_false(relay(d, 1, &p));
 	add(d, 1, 1024, 77);
-	assert_true(divert_on_relay(d, 1, &msg, &ends));
+	assert_true(divert_on_relay(d, 1, &msg, T0, &ends));
 	assert_true(endpoint_equal(&ends.src, &client));
 	assert_true(endpoint_equal(&ends.dst, &target));
 	assert_true(relay(d, 2, &p)); /* the instance's, not the link's */

@@ -18,7 +18,7 @@ struct fixture {
 	struct counted_mem mem;
 	struct locals l;
 	uint32_t id;
-	uint64_t now_us;
+	uint64_t now_us, late_us; /* an answer's last pause */
 	struct wire_response told;
 	struct segment acked;
 	struct local_word before; /* of what was not taken */
@@ -76,7 +76,7 @@ static void pass(struct fixture *f, uint32_t at, uint32_t len, uint32_t acked)
 			      .wnd = 999,
 			      .flags = TCP_ACK};
 
-	locals_pass(&f->l, f->id, &seg);
+	locals_pass(&f->l, f->id, &seg, f->now_us);
 }
 
 enum { NOTHING = 0, TELLS = 1, ACKS = 2 };
@@ -199,6 +199,52 @@ static void test_end_with_room_waits(void **state)
 	assert_acked(f, 1384 * MSS);
 }
 
+/* A long answer, and the turn that comes some time after it and acknowledges
+ * it. How many ACKs did not wait for that. */
+static unsigned answer(struct fixture *f, unsigned number, uint64_t turn_us)
+{
+	uint32_t at = (number + 4) * 50 * MSS;
+	uint64_t turn_at_us = f->now_us + turn_us;
+	struct local_word word;
+	unsigned acks = 0;
+
+	assert_int_equal(take(f, at, 50 * MSS, 100 + number), TELLS);
+	while (locals_deadline_us(&f->l) < turn_at_us) {
+		f->now_us = locals_deadline_us(&f->l);
+		assert_int_equal(locals_due(&f->l, true, &word, f->now_us),
+				 f->id);
+		acks += note(f, &word) == ACKS;
+		f->late_us = f->now_us - (turn_at_us - turn_us);
+	}
+	f->now_us = turn_at_us;
+	pass(f, 100 + number, 1, at + 50 * MSS);
+	return acks;
+}
+
+/* The target has learnt that ACKs come late, and sends nothing twice. */
+static void test_end_waits_for_the_usual_time(void **state)
+{
+	struct fixture *f = *state;
+	unsigned number = 0;
+
+	assert_int_equal(take(f, 0, 200 * MSS, 100), TELLS | ACKS);
+	pass(f, 100, 0, 200 * MSS);
+	assert_int_equal(answer(f, number++, 4000), 1);
+	assert_int_equal(f->late_us, LOCAL_ACK_PAUSE_US);
+	while (number < 40)
+		answer(f, number++, 4000);
+	assert_int_equal(answer(f, number++, 4000), 0);
+	assert_int_equal(answer(f, number++, 150000), 1);
+	assert_int_equal(f->late_us, 3 * LOCAL_ACK_PAUSE_US);
+	while (number < 80)
+		assert_int_equal(answer(f, number++, 150000), 1);
+	assert_int_equal(f->late_us, LOCAL_ACK_LEAVE_MOST_US);
+	while (number < 120)
+		answer(f, number++, 100);
+	assert_int_equal(answer(f, number++, 4000), 1);
+	assert_int_equal(f->late_us, LOCAL_ACK_PAUSE_US);
+}
+
 /* No word of its end comes to tcpcopy that would not be followed by another
  * one; so tcpcopy, who waits for that, never acknowledges. */
 static void test_trickle_is_acknowledged_in_time(void **state)
@@ -307,6 +353,19 @@ static void test_stalls_once(void **state)
 	assert_int_equal(locals_at(&f->l, f->id)->at_once_bytes, 3 * MSS);
 }
 
+/* What set it going was not our ACK. */
+static void test_goes_on_later(void **state)
+{
+	struct fixture *f = *state;
+
+	take(f, 0, 5 * MSS, 100);
+	take(f, 5 * MSS, 3 * MSS, 100);
+	assert_int_equal(wait_for_pause(f) & ACKS, ACKS);
+	f->now_us += LOCAL_ACK_GOES_US;
+	assert_int_equal(take(f, 8 * MSS, 3 * MSS, 100) & ACKS, 0);
+	assert_int_equal(locals_at(&f->l, f->id)->at_once_bytes, 8 * MSS);
+}
+
 static void test_ends_without_stall(void **state)
 {
 	struct fixture *f = *state;
@@ -344,7 +403,7 @@ static void test_fin_passes(void **state)
 			      .wnd = 999,
 			      .flags = TCP_FIN | TCP_ACK};
 
-	locals_pass(&f->l, f->id, &fin);
+	locals_pass(&f->l, f->id, &fin, f->now_us);
 	assert_int_equal(take(f, 0, 5 * MSS, 100) & ACKS, ACKS);
 	assert_int_equal(f->acked.seq, ISS + 102);
 }
@@ -410,6 +469,7 @@ int main(void)
 		T(test_more_each_time),
 		T(test_bounds_of_what_waits),
 		T(test_end_with_room_waits),
+		T(test_end_waits_for_the_usual_time),
 		T(test_trickle_is_acknowledged_in_time),
 		T(test_closed_window),
 		T(test_batch_is_one),
@@ -417,6 +477,7 @@ int main(void)
 		T(test_without_psh_waits),
 		T(test_waited_in_vain),
 		T(test_stalls_once),
+		T(test_goes_on_later),
 		T(test_ends_without_stall),
 		T(test_passing_ack),
 		T(test_fin_passes),

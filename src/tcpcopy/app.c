@@ -25,9 +25,11 @@
 
 #define CAPTURE_BUDGET 1024
 #define PUMP_BATCHES   16u
-#define BATCH_PACKETS  64u
-#define DRAIN_US       1000000u
-#define TRIM_EACH_MS   (2000u / REPLAY_TRIMS)
+/* By the links each batch is a write; other senders have fewer slots. */
+#define BATCH_PACKETS 256u
+#define PUMP_PACKETS  1024u
+#define DRAIN_US      1000000u
+#define TRIM_EACH_MS  (2000u / REPLAY_TRIMS)
 /* Of a record at its longest, in a frame of its own. */
 #define MESSAGES_AT_ONCE 256u
 #define MESSAGES_BYTES                                                         \
@@ -167,6 +169,7 @@ static bool drained(const struct app *a)
 /* true: there is more. */
 static bool take_out(struct app *a)
 {
+	unsigned packets = 0, some;
 	uint64_t now_us;
 	bool more = true, told;
 
@@ -174,10 +177,12 @@ static bool take_out(struct app *a)
 	now_us = clock_us();
 	/* What had no room may have some now. */
 	a->sender->ops->flush(a->sender);
-	for (unsigned n = 0; more && n < PUMP_BATCHES; n++) {
+	for (unsigned n = 0; more && n < PUMP_BATCHES && packets < PUMP_PACKETS;
+	     n++) {
 		/* A session's packets go behind its route. */
-		if (send_messages(a, &more))
-			more |= send_packets(a, now_us) > 0;
+		some = send_messages(a, &more) ? send_packets(a, now_us) : 0;
+		more |= some > 0;
+		packets += some;
 		take_dry_answers(a, now_us);
 	}
 	/* What the last packets have left to say. */

@@ -12,7 +12,7 @@
 
 #define DRY_ANSWER_BYTES 128u
 /* Packets that may be given to it before its answers are taken. */
-#define DRY_BATCH 64u
+#define DRY_BATCH 256u
 
 struct dry_target;
 

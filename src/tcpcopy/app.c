@@ -29,7 +29,7 @@
 #define BATCH_PACKETS 256u
 #define PUMP_PACKETS  1024u
 #define DRAIN_US      1000000u
-#define TRIM_EACH_MS  (2000u / REPLAY_TRIMS)
+#define TRIM_EACH_MS  1000u
 /* Of a record at its longest, in a frame of its own. */
 #define MESSAGES_AT_ONCE 256u
 #define MESSAGES_BYTES                                                         \

@@ -59,6 +59,8 @@ void app_pull(struct app *a)
 
 static void on_divert_timer(uv_timer_t *timer);
 
+/* Never at once: a timer that set itself so would be called again before the
+ * loop looks at links and signals, as long as packets come. */
 static void set_divert_timer(struct app *a)
 {
 	uint64_t due = divert_deadline_us(a->divert), now;
@@ -73,7 +75,7 @@ static void set_divert_timer(struct app *a)
 	now = clock_us();
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->divert_timer, on_divert_timer,
-		       due > now ? (due - now + 999) / 1000 : 0, 0);
+		       due > now ? (due - now + 999) / 1000 : 1, 0);
 }
 
 static void name_new_devices(struct app *a)

@@ -6,7 +6,7 @@
  * acknowledged at once, then as much more each time as the target's window must
  * have grown; short of that when it has paused. What tcpcopy sends passes here,
  * so its ACKs are known, and how long they mostly take: the end of an answer is
- * left to the next turn for somewhat longer than that.
+ * left to the next turn for up to twice that.
  *
  * But the last segment is never acknowledged here. Whatever is told of an
  * answer, or lost on its way to tcpcopy, or forgotten with intercept: its end
@@ -373,16 +373,17 @@ uint32_t locals_settle(struct locals *l, bool may_ack, struct local_word *word,
 }
 
 /* For the next turn to bring the ACK: the answer has come to its end, so that
- * nothing else is waiting for it, and the target's tail loss probe is not due.
- * That comes after twice its round trip time, which our ACKs make. */
+ * nothing else is waiting for it, and the target's tail loss probe is not due
+ * when it is looked at again. That comes after twice its round trip time, which
+ * our ACKs make, and two ticks of its clock. */
 static bool may_wait(const struct local *s, uint64_t now_us)
 {
-	uint32_t us = s->usual_us + s->usual_us / 2;
+	uint32_t us = 2 * s->usual_us + LOCAL_ACK_TICKS_US;
 
 	if (us > LOCAL_ACK_LEAVE_MOST_US)
 		us = LOCAL_ACK_LEAVE_MOST_US;
 	return !expects_more(s) && owed_bytes(s) < s->at_once_bytes &&
-	       now_us < s->heard_us + us;
+	       now_us + LOCAL_ACK_PAUSE_US <= s->heard_us + us;
 }
 
 uint32_t locals_due(struct locals *l, bool may_ack, struct local_word *word,

@@ -17,6 +17,9 @@
 /* What is left to the next turn is acknowledged after this, whatever the
  * target is used to. */
 #define LOCAL_ACK_LEAVE_MOST_US 8000u
+/* The two ticks that a target's probe adds to twice its round trip time (2 ms
+ * with HZ=1000), less what we may be late. */
+#define LOCAL_ACK_TICKS_US 500u
 /* Who was waiting for our ACK goes on so soon after it. */
 #define LOCAL_ACK_GOES_US 1000u
 /* Who has sent nothing for so long begins with a small window. */

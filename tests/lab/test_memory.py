@@ -26,7 +26,7 @@ def test_after_a_wave(lab):
     load.done()
     copy.over()
     wait_until(lambda: copy.tcpcopy.resident_kb() - before < wave / 5,
-               what="memory to be given back", step=0.5)
+               timeout=90, what="memory to be given back", step=0.5)
     # What has been given back can be used again.
     lab.load(connections=CONNECTIONS, open_together=True, seed=2)
     copy.exact()

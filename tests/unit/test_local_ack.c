@@ -235,7 +235,7 @@ static void test_end_waits_for_the_usual_time(void **state)
 		answer(f, number++, 4000);
 	assert_int_equal(answer(f, number++, 4000), 0);
 	assert_int_equal(answer(f, number++, 150000), 1);
-	assert_int_equal(f->late_us, 3 * LOCAL_ACK_PAUSE_US);
+	assert_int_equal(f->late_us, 4 * LOCAL_ACK_PAUSE_US);
 	while (number < 80)
 		assert_int_equal(answer(f, number++, 150000), 1);
 	assert_int_equal(f->late_us, LOCAL_ACK_LEAVE_MOST_US);

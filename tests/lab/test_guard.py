@@ -110,7 +110,7 @@ def out_of_memory(family, copy):
     with MemoryGroup(family.lab) as group:
         group.limit(65536)
         group.take(copy.intercept.pid)
-        family.load(connections=300, concurrent=30, seed=7)
+        family.load(connections=3000, concurrent=30, seed=7)
         assert copy.intercept.wait() == -signal.SIGKILL
         assert group.kills() == 1
     family.forge_syns()

@@ -176,7 +176,9 @@ static void on_queue(uv_poll_t *poll, int status, int events)
 		uv_poll_start(poll, UV_READABLE, on_queue);
 }
 
-/* What seems to have paused may be in the queue: then we were late. */
+/* What seems to have paused may be in the queue: then we were late. What comes
+ * from there is settled first, so that those who are due stay in their order.
+ */
 static void on_divert_timer(uv_timer_t *timer)
 {
 	struct app *a = timer->data;

@@ -33,7 +33,7 @@ static uint64_t silent_us(const struct gate_view *v)
 enum gate_verdict gate_ask(const struct gate_view *v, uint64_t now_us,
 			   uint64_t *again_us)
 {
-	uint64_t quiet_at_us = UINT64_MAX, hold_at_us = UINT64_MAX;
+	uint64_t quiet_at_us = UINT64_MAX;
 
 	*again_us = UINT64_MAX;
 	if (!v->acked)
@@ -46,12 +46,10 @@ enum gate_verdict gate_ask(const struct gate_view *v, uint64_t now_us,
 		quiet_at_us = v->quiet_since_us + quiet_us(v);
 	else if (v->got_bytes == 0 && v->pushed && v->had_all)
 		quiet_at_us = v->quiet_since_us + silent_us(v);
-	if (v->max_hold_us < UINT64_MAX - v->held_since_us)
-		hold_at_us = v->held_since_us + v->max_hold_us;
 	if (now_us >= quiet_at_us)
 		return GATE_EARLY_QUIET;
-	if (now_us >= hold_at_us)
+	if (now_us >= v->hold_until_us)
 		return GATE_EARLY_HOLD;
-	*again_us = min_u64(quiet_at_us, hold_at_us);
+	*again_us = min_u64(quiet_at_us, v->hold_until_us);
 	return GATE_SHUT;
 }

@@ -39,8 +39,7 @@ struct gate_view {
 	uint32_t gap_us;  /* client's pause before this turn */
 	uint64_t slowest_us;	 /* answer so far, to its first byte */
 	uint64_t quiet_since_us; /* last response or our last ACK */
-	uint64_t held_since_us;	 /* last response, or the turn's capture */
-	uint64_t max_hold_us;
+	uint64_t hold_until_us; /* not longer than this; UINT64_MAX: for ever */
 };
 
 /* *again_us: when to ask again if nothing happens before (GATE_SHUT only),

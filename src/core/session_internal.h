@@ -5,6 +5,16 @@
 
 #include "core/session.h"
 
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* session.c: life cycle */
 
 void session_change_state(struct session *s, enum session_state state);
@@ -64,6 +74,12 @@ void session_ack_repeated(struct session *s);
 void session_ack_on_timer(struct session *s, uint64_t now_us);
 /* A segment goes that acknowledges all that has come. */
 void session_ack_sent(struct session *s, uint64_t now_us);
+
+/* session_timer.c */
+
+/* When a silent target is given up, UINT64_MAX: it owes nothing. */
+uint64_t session_give_up_us(const struct session *s,
+			    const struct session_params *params);
 
 /* session_output.c */
 

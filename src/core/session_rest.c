@@ -14,6 +14,8 @@
  */
 #include "core/session_rest.h"
 
+#include "core/session_internal.h"
+
 static bool may_rest(const struct session *s)
 {
 	switch ((enum session_state)s->state) {
@@ -46,11 +48,6 @@ static bool anything_due(const struct session *s)
 {
 	return s->rst_left > 0 || s->syn_due || s->ack_due || s->probe_due ||
 	       s->rexmit_due || s->fin_ready || s->fin_sent;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 bool session_put_to_rest(const struct session *s,

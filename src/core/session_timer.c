@@ -35,8 +35,8 @@ static bool waits_for_target(const struct session *s)
 	return false;
 }
 
-static uint64_t give_up_us(const struct session *s,
-			   const struct session_params *params)
+uint64_t session_give_up_us(const struct session *s,
+			    const struct session_params *params)
 {
 	if (s->state == SESSION_TIME_WAIT)
 		return s->progress_us + (s->fin_again ? SESSION_LOSSY_WAIT_US
@@ -47,15 +47,10 @@ static uint64_t give_up_us(const struct session *s,
 	return s->progress_us + params->timeout_us;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint64_t session_deadline_us(const struct session *s,
 			     const struct session_params *params)
 {
-	uint64_t at = give_up_us(s, params);
+	uint64_t at = session_give_up_us(s, params);
 
 	if (s->state == SESSION_WAITING)
 		return at;
@@ -121,6 +116,6 @@ void session_on_timer(struct session *s, const struct session_env *env,
 	}
 	if (s->rto_at_us <= now_us && !s->paused)
 		on_rto(s);
-	if (give_up_us(s, env->params) <= now_us)
+	if (session_give_up_us(s, env->params) <= now_us)
 		give_up(s, env, now_us);
 }

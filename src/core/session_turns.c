@@ -169,11 +169,6 @@ static void lose_turn(struct session *s, const struct session_env *env,
 	note_loss(s, why);
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* What the client did next: a turn, or its end. */
 struct step {
 	uint32_t seq, need_bytes, ack, gap_us;
@@ -188,6 +183,20 @@ static bool had_all(const struct session *s, uint32_t ack)
 	uint32_t got = s->target.rcv_nxt - s->target.irs - 1;
 
 	return s->begun && seq_geq(got, seen);
+}
+
+/* Since the last response or the turn's capture; and not longer than until the
+ * session would be given up, with the turn. */
+static uint64_t hold_until_us(const struct session *s,
+			      const struct session_params *params,
+			      uint64_t at_us)
+{
+	uint64_t since_us = later(s->heard_us, at_us);
+	uint64_t give_up_us = session_give_up_us(s, params);
+
+	if (params->max_hold_us > UINT64_MAX - since_us)
+		return give_up_us;
+	return earlier(since_us + params->max_hold_us, give_up_us);
 }
 
 static enum gate_verdict ask_gate(struct session *s,
@@ -206,8 +215,7 @@ static enum gate_verdict ask_gate(struct session *s,
 		.srtt_us = s->rtt.srtt_us,
 		.gap_us = next->gap_us,
 		.quiet_since_us = later(s->heard_us, s->acked_us),
-		.held_since_us = later(s->heard_us, next->at_us),
-		.max_hold_us = env->params->max_hold_us,
+		.hold_until_us = hold_until_us(s, env->params, next->at_us),
 	};
 	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
 
@@ -319,6 +327,7 @@ static void advance_close(struct session *s, const struct session_env *env,
 		return;
 	if (how == HOLD_FIN) {
 		s->fin_ready = true;
+		s->progress_us = now_us;
 		return;
 	}
 	session_send_rst(s);

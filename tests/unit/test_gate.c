@@ -20,11 +20,14 @@ struct row {
 	uint64_t again_us;
 };
 
-/* Delivered; 100 bytes needed; nothing heard since `at`. */
+/* Delivered; 100 bytes needed; nothing heard since `at`; held for at most
+ * `hold_us` from there. */
 #define SINCE(at, hold_us, ...)                                                \
 	{                                                                      \
 		.acked = true, .need_bytes = 100, .quiet_since_us = (at),      \
-		.held_since_us = (at), .max_hold_us = (hold_us), __VA_ARGS__   \
+		.hold_until_us =                                               \
+			(hold_us) == NEVER ? NEVER : (at) + (hold_us),         \
+		__VA_ARGS__                                                    \
 	}
 #define SHORTER .got_bytes = 99, .pushed = true
 #define NOTHING .pushed = true, .had_all = true

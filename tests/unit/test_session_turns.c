@@ -149,6 +149,30 @@ static void test_unanswered_when_the_next_one_goes(void **state)
 	check_unit(&o->ledger.bytes, 0, 100, 100, NONE);
 }
 
+/* A turn may be held for longer than a target may be silent. */
+static void test_let_go_rather_than_given_up(void **state)
+{
+	struct one_session *o = *state;
+
+	o->params.max_hold_us = 10ull * ONE_TIMEOUT;
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_client(o, 100, 30);
+	one_after(o, ONE_TIMEOUT - 1);
+	one_sends(o, "");
+	one_after(o, 1);
+	one_sends(o, "PA 101+100 a1");
+	assert_int_equal(o->ledger.early_hold, 1);
+	one_target(o, TCP_PSH, 201, 60);
+	check_unit(&o->ledger.turns, 1, 1, 0, NONE);
+	/* and so with the client's end */
+	one_client_ends(o, HOLD_FIN, 100);
+	one_after(o, ONE_TIMEOUT);
+	one_sends(o, "FA 201 a61");
+}
+
 static void test_the_gate_waits_for_as_many_bytes(void **state)
 {
 	struct one_session *o = *state;
@@ -771,6 +795,26 @@ static void test_the_gate_while_paused(void **state)
 	assert_int_equal(o->ledger.early_quiet, 1);
 }
 
+/* All the time that a target has begins anew with its link. */
+static void test_a_pause_and_then_silence(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	session_set_paused(&o->s, true, o->now_us);
+	one_after(o, ONE_TIMEOUT - 1);
+	session_set_paused(&o->s, false, o->now_us);
+	one_after(o, ONE_TIMEOUT - 1);
+	one_sends(o, "");
+	one_after(o, 1);
+	one_sends(o, "PA 101+100 a1");
+	check_unit(&o->ledger.turns, 0, 1, 1, NONE);
+}
+
 static void test_tls_copies_nothing_more(void **state)
 {
 	struct one_session *o = *state;
@@ -841,6 +885,7 @@ int main(void)
 		TEST(test_what_came_before_is_no_answer),
 		TEST(test_answered_before_it_was_delivered),
 		TEST(test_unanswered_when_the_next_one_goes),
+		TEST(test_let_go_rather_than_given_up),
 		TEST(test_the_gate_waits_for_as_many_bytes),
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),
@@ -873,6 +918,7 @@ int main(void)
 		TEST(test_a_quiet_connection_stays),
 		TEST(test_all_delivered_but_not_closed),
 		TEST(test_the_gate_while_paused),
+		TEST(test_a_pause_and_then_silence),
 		TEST(test_tls_copies_nothing_more),
 		TEST(test_not_to_be_opened),
 		TEST(test_gap_and_rejoin),

@@ -2,6 +2,8 @@
 /*
  * What the program does, as the kernel runs it with a packet:
  *
+ *	if (frames arrive)
+ *		csum_level(packet, INC): the receiver need not sum it up
  *	for (i = area->from; i < area->to && i < SLOTS; i++) {
  *		slot = area + sizeof(*area) + i * STEP;
  *		length = slot->frame_bytes;
@@ -118,6 +120,12 @@ static void land(struct code *c, uint32_t jump)
 	c->at[jump].off = (int16_t)(c->count - jump - 1);
 }
 
+static void trust_checksums(struct code *c)
+{
+	set_number(c, ARG2, BPF_CSUM_LEVEL_INC);
+	call(c, BPF_FUNC_csum_level);
+}
+
 static void set_area(struct code *c, int map_fd)
 {
 	put(c, BPF_LD | BPF_DW | BPF_IMM, AREA, BPF_PSEUDO_MAP_VALUE, 0,
@@ -194,6 +202,8 @@ uint32_t bpf_program_make(struct bpf_insn code[BPF_PROGRAM_MAX],
 	uint32_t next, all, beyond, too_short, too_long, failed[2];
 
 	set(&c, PACKET, ARG1);
+	if (cfg->arrive)
+		trust_checksums(&c);
 	set_area(&c, cfg->map_fd);
 	load(&c, INDEX, AREA, offsetof(struct bpf_area, from));
 	next = c.count;

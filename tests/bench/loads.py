@@ -2,6 +2,7 @@
 """The loads, and what a copy of one of them costs."""
 import collections
 import dataclasses
+import time
 
 from usage import Meter, memory_kb
 from world import outcome
@@ -93,13 +94,16 @@ def measure(world, path, load, scale):
                       target_app=copy.target_app.pid)
         with world.side("online"):
             done = lab.load(**options_of(load, scale))
+        ended = time.monotonic()
         copy.settle(load.copies)
+        behind_s = time.monotonic() - ended
         used = meter.read()
         memory = {"tcpcopy": memory_kb(copy.tcpcopy.pid, "VmHWM"),
                   "intercept": memory_kb(copy.intercept.pid, "VmHWM")}
         ledger, divert, online, target = end(copy)
     requests = done["requests"]
     return {"requests": requests, "elapsed_s": done["elapsed_s"],
+            "copied_per_s": requests / (done["elapsed_s"] + behind_s),
             "cpu_us": {who: us / requests for who, us in used.items()
                        if who != "wall"},
             "memory_peak_kb": memory, "drops": drops(ledger, divert),

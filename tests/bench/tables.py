@@ -48,6 +48,7 @@ def _load(name, path, r):
             number(r["cpu_us"]["intercept"]),
             number(r["times_floor"]["intercept"]),
             number(r["cpu_us"]["machine"]),
+            number(r["copied_per_s"]),
             number(r["memory_peak_kb"]["tcpcopy"] / 1024),
             number(r["memory_peak_kb"]["intercept"] / 1024),
             f"{d['ring']}/{d['refused']}/{d['queue']}/{d['links']}",
@@ -57,7 +58,7 @@ def _load(name, path, r):
 def loads(results):
     return table(
         ["load, path", "tcpcopy µs", "× floor", "intercept µs", "× floor",
-         "machine µs", "tcpcopy MiB", "intercept MiB",
+         "machine µs", "copied/s", "tcpcopy MiB", "intercept MiB",
          "lost ring/send/queue/link", "exact %"],
         [_load(*r) for r in results])
 

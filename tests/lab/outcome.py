@@ -34,7 +34,7 @@ class Copy:
                 last, since = have, time.monotonic()
             elif time.monotonic() - since > quiet:
                 return
-            time.sleep(0.1)
+            time.sleep(0.02)
 
     def finish(self, copies=1, quiet=10):
         """Ends everything; returns ledger and both logs."""

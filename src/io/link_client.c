@@ -164,9 +164,10 @@ static const struct link_stream_events stream_events = {
 	.msg = on_msg,
 	.end = on_end,
 	.eof_text = "closed by intercept",
-	.eof_early_text = "closed without an answer: intercept of another "
-			  "kind or with another --key-file, our address not "
-			  "allowed there (see its --allow), or too many links",
+	.eof_early_text = "closed without an answer: the --key-file is not the "
+			  "same on both sides, our address is not allowed "
+			  "there (--allow), it has too many links from here, "
+			  "or it is another program; its log says which",
 };
 
 /* ---- writing ---- */
@@ -371,6 +372,7 @@ void link_client_state(const struct link_client *lc, unsigned link_id,
 	out->number = link_id % lc->cfg.links_each;
 	out->server = lc->servers[out->group];
 	out->up = is_up(l);
+	out->met = l->stream.started;
 	out->features = out->up ? peer_remote(l->stream.peer)->features : 0;
 	out->times_up = l->times_up;
 	out->refused = l->refused;

@@ -38,6 +38,7 @@ struct link_state {
 	unsigned group, number;
 	struct endpoint server;
 	bool up;
+	bool met;	   /* somebody took its last connection */
 	uint32_t features; /* of the intercept, WIRE_FEATURE_*; 0: not up */
 	uint64_t times_up;
 	/* Ended since what came was forged, altered, or of no intercept with

@@ -119,16 +119,20 @@ static void on_failed(void *ctx, unsigned link_id, const char *why)
 {
 	struct app *a = ctx;
 	char text[ENDPOINT_TEXT_MAX];
+	struct link_state state;
+	const char *what;
 
 	intercept_of(a, link_id, text);
+	link_client_state(a->links, link_id, &state);
+	what = state.met ? "takes no link" : "cannot be reached";
 	if (a->ready) {
-		log_warn("intercept at %s cannot be reached: %s", text, why);
+		log_warn("intercept at %s %s: %s", text, what, why);
 	} else if (!a->exit_code) {
-		app_refuse(0,
-			   "intercept at %s cannot be reached: %s: start "
-			   "intercept on the target, or say where it is with "
-			   "-s and -p",
-			   text, why);
+		app_refuse(0, "intercept at %s %s: %s%s", text, what, why,
+			   state.met ? ": \"tcpcopy check\" with these options "
+				       "says more"
+				     : ": start intercept on the target, or "
+				       "say where it is with -s and -p");
 		app_end(a, OPTS_EXIT_ENVIRONMENT);
 	}
 }

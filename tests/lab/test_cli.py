@@ -270,6 +270,17 @@ def test_unreachable_intercept(lab):
     assert "start intercept on the target" in line and "-s and -p" in line
 
 
+def test_intercept_that_takes_no_link(lab):
+    """It was reached: to start it would mend nothing."""
+    key = lab.path("key")
+    lab.target.run(lab.intercept_bin, "--make-key", key)
+    lab.start_intercept("--key-file", key)
+    line = one_line(run(lab, "tcpcopy", *X), ENVIRONMENT)
+    assert f"{lab.target.addr}:{LINK_PORT} takes no link" in line
+    assert "--key-file" in line and "tcpcopy check" in line
+    assert "start intercept" not in line
+
+
 @pytest.mark.parametrize("option", ["-l", "-P", "--json"])
 @pytest.mark.parametrize("name", ["tcpcopy", "intercept"])
 def test_file_that_cannot_be_made(lab, name, option):

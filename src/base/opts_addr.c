@@ -130,12 +130,15 @@ bool opts_prefix(const char *text, struct addr_prefix *out,
 	uint64_t bits;
 	unsigned base;
 
-	if (len >= sizeof(addr))
-		return opts_fail(fault, "%.80s is not an address", text);
-	memcpy(addr, text, len);
-	addr[len] = '\0';
-	if (!opts_addr(addr, &out->addr))
-		return opts_fail(fault, "%.80s is not an address", addr);
+	if (len < sizeof(addr)) {
+		memcpy(addr, text, len);
+		addr[len] = '\0';
+	}
+	if (len >= sizeof(addr) || !opts_addr(addr, &out->addr))
+		return opts_fail(fault,
+				 "%.80s is neither ADDRESS nor "
+				 "ADDRESS/LENGTH",
+				 text);
 	base = addr_is_v4(&out->addr) && !strchr(addr, ':') ? 96 : 0;
 	out->len = 128;
 	if (!slash)

@@ -37,7 +37,8 @@ bool link_key_make(const char *path, struct opts_fault *fault)
 	if (fd < 0)
 		return opts_fail(fault, "%s",
 				 errno == EEXIST ? "is there already, and a "
-						   "key is not overwritten"
+						   "key is not overwritten: "
+						   "name another file"
 						 : strerror(errno));
 	ok = write_text(fd, path, fault);
 	close(fd);
@@ -83,7 +84,9 @@ struct link_key *link_key_load(const char *path, struct opts_fault *fault)
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		opts_fail(fault, "%s", strerror(errno));
+		opts_fail(fault, "%s%s", strerror(errno),
+			  errno == ENOENT ? "; intercept --make-key writes one"
+					  : "");
 		return NULL;
 	}
 	key = sodium_malloc(sizeof(*key));

@@ -32,17 +32,31 @@ static int add_capture(struct app *a, struct capture *c)
 	return 0;
 }
 
+/* libpcap says the name of the file before what is wrong with it. */
+static const char *without_name(const char *reason, const char *path)
+{
+	size_t len = strlen(path);
+
+	return strncmp(reason, path, len) == 0 && reason[len] == ':'
+		       ? reason + len + strspn(reason + len, ": ")
+		       : reason;
+}
+
 static int refuse_capture(const struct app *a, int err, const char *device,
 			  const char *reason)
 {
 	if (err == -EINVAL)
-		return app_refuse(OPTS_EXIT_BAD_INPUT, "--filter %s: %s",
+		return app_refuse(OPTS_EXIT_BAD_INPUT,
+				  "--filter %s: %s; man pcap-filter says how",
 				  a->options->filter ? a->options->filter : "",
 				  reason);
 	if (device) /* one that is there may be of use later */
 		return app_refuse(err == -ENODEV ? OPTS_EXIT_BAD_INPUT
 						 : OPTS_EXIT_ENVIRONMENT,
-				  "--device %s: %s", device, reason);
+				  "--device %s: %s%s", device, reason,
+				  err == -ENODEV ? "; \"ip link\" names those "
+						   "that there are"
+						 : "");
 	return app_refuse(OPTS_EXIT_ENVIRONMENT, "capture: %s", reason);
 }
 
@@ -101,8 +115,9 @@ static int open_file(struct app *a)
 	if (err == -EINVAL)
 		return refuse_capture(a, err, NULL, reason);
 	if (err)
-		return app_refuse(OPTS_EXIT_BAD_INPUT, "-i %s: %s", o->file,
-				  reason);
+		return app_refuse(OPTS_EXIT_BAD_INPUT,
+				  "-i %s: %s; name a pcap or pcapng file",
+				  o->file, without_name(reason, o->file));
 	return add_capture(a, c);
 }
 
@@ -125,8 +140,9 @@ static int open_dry_sender(struct app *a)
 
 	if (!sender_file_open(&a->own, &cfg, reason, sizeof(reason)))
 		return 0;
-	return app_refuse(OPTS_EXIT_BAD_INPUT, "--dry-run %s: %s",
-			  a->options->dry_run, reason);
+	return app_refuse(
+		OPTS_EXIT_BAD_INPUT, "--dry-run %s: %s; name another file",
+		a->options->dry_run, without_name(reason, a->options->dry_run));
 }
 
 static int open_senders(struct app *a)

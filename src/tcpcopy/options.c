@@ -136,9 +136,8 @@ static bool take_local(struct tcpcopy_options *o, const char *value,
 
 	if (!opts_addr(value, &a) || addr_is_loopback(&a) || !opts_is_host(&a))
 		return opts_fail(fault,
-				 "must be an address of this host that "
-				 "targets can reach; once for IPv4, once "
-				 "for IPv6");
+				 "must be the address of one host, and not "
+				 "of loopback; once for IPv4, once for IPv6");
 	if (addr_is_v4(&a))
 		o->local_v4 = a;
 	else

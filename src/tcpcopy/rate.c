@@ -16,8 +16,10 @@ static bool parse_one(uint64_t *packets, uint64_t *megabits, char *item,
 	if (*rate)
 		return opts_fail(fault, "at most one rate of packets and one "
 					"of megabits");
-	return opts_number(item, bits ? "megabits" : "packets", 1,
-			   bits ? RATE_MEGABITS_MAX : RATE_PACKETS_MAX, rate,
+	return opts_number(item,
+			   bits ? "megabits a second (with M)"
+				: "packets a second (megabits with M)",
+			   1, bits ? RATE_MEGABITS_MAX : RATE_PACKETS_MAX, rate,
 			   fault);
 }
 

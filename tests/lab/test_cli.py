@@ -45,7 +45,7 @@ TCPCOPY_BAD = [
     *[("-c", value, "") for value in
       ("", "300.1.1.1", "62.135.x.x", "192.0.2.0/33", "192.0.2.1,",
        "10.0.0.0/7")],
-    *[("-H", value, "an address of this host") for value in
+    *[("-H", value, "the address of one host") for value in
       ("", "x", "127.0.0.1", *NO_HOST)],
     *[(option, value, "not the address of a host")
       for option in ("-c", "-s") for value in NO_HOST],

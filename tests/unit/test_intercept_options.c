@@ -257,7 +257,7 @@ static void test_refusals(void **state)
 		{{"-x", "192.0.2.1,,192.0.2.2"}, "ADDRESS/LENGTH"},
 		{{"-x", "192.0.2.1/33"}, "0 to 32"},
 		{{"-x", "2001:db8::/129"}, "0 to 128"},
-		{{"-x", "example"}, "not an address"},
+		{{"-x", "example"}, "neither ADDRESS nor"},
 		{{"-x", "0.0.0.0/0"}, "every answer"},
 		{{"-x", "::/0"}, "every answer"},
 		{{"--allow", ""}, "ADDRESS/LENGTH"},

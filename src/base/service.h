@@ -34,7 +34,8 @@ enum {
 
 /* The last rows of a program's table. */
 #define SERVICE_OPTIONS                                                        \
-	{'l', "log", "FILE", "log to FILE; SIGHUP opens it again (stderr)"},   \
+	{'l', "log", "FILE",                                                   \
+	 "log to FILE; SIGHUP reopens it (stderr; -d: syslog)"},               \
 		{SERVICE_OPT_LOG_LEVEL, "log-level", "LEVEL",                  \
 		 "error, warn, info or debug (info)"},                         \
 		{SERVICE_OPT_STATS, "stats", "SECONDS",                        \

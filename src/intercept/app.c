@@ -89,7 +89,7 @@ static void name_new_devices(struct app *a)
 			devices_name(a->devices, index, name);
 		else
 			snprintf(name, sizeof(name), "device %" PRIu32, index);
-		log_info("first packet on its way out by %s", name);
+		log_info("queue: the first packet for device %s", name);
 	}
 }
 

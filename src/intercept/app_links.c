@@ -135,8 +135,8 @@ static void on_stranger(void *ctx, const struct endpoint *remote,
 
 	if (a->strangers_said++ >= STRANGERS_SAID_MAX)
 		return;
-	log_info("connection from %s closed: %s",
-		 addr_text(&remote->addr, addr), why);
+	log_info("connection from %s ended: %s", addr_text(&remote->addr, addr),
+		 why);
 }
 
 static void on_links_done(void *ctx)

@@ -66,14 +66,16 @@ static void tell_no_response(const struct app *a, uint32_t target,
 	if (!a->links)
 		return;
 	describe_queue(a, t->groups, queue, sizeof(queue));
-	log_warn("no response of target %s has come back in 5 s, so that only "
-		 "one session a second is opened to it; %u of %u links to its "
-		 "intercept are up, %s. Check on the target: is there the rule "
-		 "\"%s -I OUTPUT -p tcp --sport %u -j NFQUEUE\"; does the "
-		 "server listen; %s",
-		 at, links_up(a, t->groups), links, queue,
-		 v4 ? "iptables" : "ip6tables", t->at.port,
-		 a->sender == a->relay ? by_relay : by_network);
+	log_warn(
+		"no response of target %s has come back in 5 s, so that only "
+		"one session a second is opened to it; %u of %u links to its "
+		"intercept are up, %s. Check on the target: is there the rule "
+		"\"%s -I OUTPUT -p tcp --sport %u -j NFQUEUE\"; does the "
+		"server listen; %s. \"tcpcopy check\" with these options looks "
+		"at all of this",
+		at, links_up(a, t->groups), links, queue,
+		v4 ? "iptables" : "ip6tables", t->at.port,
+		a->sender == a->relay ? by_relay : by_network);
 }
 
 static void tell_limit(enum replay_notice_type type)

@@ -252,6 +252,21 @@ static bool check_workers(const struct options *o, struct opts_fault *fault)
 	return true;
 }
 
+/* What the application says is kept from clients, and what is injected is for
+ * it; who has a link is to be heard, and came by its own address. */
+static bool check_ports(const struct options *o, const char *option,
+			const uint16_t *ports, size_t count,
+			struct opts_fault *fault)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ports[i] >= o->port && ports[i] < o->port + o->workers)
+			return opts_fail(fault,
+					 "%s %u: is the port of the links "
+					 "(-p), and not the application's",
+					 option, ports[i]);
+	return true;
+}
+
 static bool check(const struct options *o, struct opts_fault *fault)
 {
 	if (!check_workers(o, fault))
@@ -270,14 +285,9 @@ static bool check(const struct options *o, struct opts_fault *fault)
 					"--netns: what it prints must be run "
 					"in that namespace (nsenter "
 					"--net=FILE)");
-	for (size_t i = 0; i < o->guard_count; i++)
-		if (o->guard && o->guard_ports[i] >= o->port &&
-		    o->guard_ports[i] < o->port + o->workers)
-			return opts_fail(fault,
-					 "--guard %u: is the port of the links "
-					 "(-p), which must reach tcpcopy",
-					 o->guard_ports[i]);
-	return true;
+	return check_ports(o, "--guard", o->guard_ports,
+			   o->guard ? o->guard_count : 0, fault) &&
+	       check_ports(o, "--relay", o->relay_ports, o->relay_count, fault);
 }
 
 bool options_parse(struct options *o, int argc, char **argv,

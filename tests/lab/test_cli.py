@@ -93,7 +93,9 @@ INTERCEPT_BAD = [
       for value in ("0", "65536", "x", "80,0")],
     *[(option, value, "PORT") for option in ("--guard", "--unguard")
       for value in ("", "80,", ",80")],
-    ("--guard", "40000", "(-p)"),
+    ("--guard", "40000", "(-p)"), ("--relay", "40000", "(-p)"),
+    *[("--relay", value, "1 to 65535") for value in ("0", "65536", "x")],
+    *[("--relay", value, "PORT") for value in ("", "80,")],
     *[("--allow", value, "") for value in
       ("", "x", "192.0.2.1,", "192.0.2.0/33", "2001:db8::/129")],
     *[("--key-file", value, "") for value in

@@ -216,7 +216,7 @@ static void test_workers(void **state)
 		(const char *[]){"--workers", "2", "--guard", "36525", NULL}));
 	assert_string_equal(fault.text,
 			    "--guard 36525: is the port of the links (-p), "
-			    "which must reach tcpcopy");
+			    "and not the application's");
 	options_free(&o);
 }
 
@@ -241,6 +241,7 @@ static void test_refusals(void **state)
 		{{"--guard", "80,"}, "PORT"},
 		{{"--guard", ""}, "PORT"},
 		{{"--guard", "36524"}, "port of the links"},
+		{{"--relay", "36524"}, "port of the links"},
 		{{"--guard", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
 		 "at most 16 ports"},
 		{{"--unguard", "http"}, "1 to 65535"},

@@ -79,6 +79,6 @@ int packet_socket_join(int fd, const struct split *split, uint16_t *group)
 	if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &word, &len))
 		return -errno;
 	*group = (uint16_t)word;
-	prog.len = (unsigned short)split_filter_fanout(code, split->seed);
+	prog.len = (unsigned short)split_filter_fanout(code);
 	return set_option(fd, PACKET_FANOUT_DATA, &prog, sizeof(prog));
 }

@@ -16,6 +16,8 @@
  * Returns how many instructions were written: none if all is ours. */
 size_t split_filter(struct sock_filter *code, const struct split *split);
 /* A whole program: its value modulo the number of workers is the worker. */
-size_t split_filter_fanout(struct sock_filter *code, uint32_t seed);
+size_t split_filter_fanout(struct sock_filter *code);
+/* A whole program for an answer, that goes to the port: 0, it is not ours. */
+size_t split_filter_answer(struct sock_filter *code, const struct split *split);
 
 #endif

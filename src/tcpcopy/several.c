@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/random.h"
 #include "base/workers.h"
 #include "tcpcopy/account.h"
 #include "tcpcopy/app.h"
@@ -19,7 +18,6 @@ struct shared {
 
 struct several {
 	const struct tcpcopy_options *options;
-	uint32_t seed;
 	struct shared *shared;
 };
 
@@ -45,7 +43,6 @@ static int serve(void *ctx, struct service *s, unsigned index)
 	const struct several *several = ctx;
 
 	own = *several->options;
-	own.split.seed = several->seed;
 	own.split.index = index;
 	own.groups = several->shared->groups;
 	own.syns = several->shared->syns;
@@ -86,7 +83,6 @@ int several_run(const struct tcpcopy_options *o)
 	if (at == MAP_FAILED)
 		return app_refuse(OPTS_EXIT_ENVIRONMENT, "no memory");
 	several.shared = at;
-	random_bytes(&several.seed, sizeof(several.seed));
 	rc = workers_run(&spec);
 	munmap(at, sizeof(struct shared));
 	return rc;

@@ -14,14 +14,12 @@
 #include "core/packet.h"
 #include "io/split_filter.h"
 
-#define SEED 0xdeadbeefu
-
 static unsigned owners(unsigned count, uint16_t port, unsigned *owner)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct split s = {SEED, count, i};
+		const struct split s = {count, i};
 
 		if (!split_is_ours(&s, port))
 			continue;
@@ -44,7 +42,7 @@ static void test_a_port_has_one_owner(void **state)
 
 static void test_one_worker_owns_all(void **state)
 {
-	const struct split none = {.count = 0}, one = {SEED, 1, 0};
+	const struct split none = {.count = 0}, one = {1, 0};
 
 	(void)state;
 	for (unsigned port = 0; port < 65536; port++)
@@ -81,7 +79,7 @@ static void test_parts_make_up_the_whole(void **state)
 			uint64_t sum = 0;
 
 			for (unsigned k = 0; k < count; k++) {
-				const struct split s = {SEED, count, k};
+				const struct split s = {count, k};
 				uint64_t part = split_part(&s, wholes[i]);
 
 				assert_true(part <= wholes[i] / count + 1);
@@ -89,7 +87,7 @@ static void test_parts_make_up_the_whole(void **state)
 			}
 			assert_int_equal(sum, wholes[i]);
 		}
-	assert_int_equal(split_part(&(struct split){SEED, 3, 0}, 0), 0);
+	assert_int_equal(split_part(&(struct split){3, 0}, 0), 0);
 }
 
 /* ---- the same as BPF ---- */
@@ -133,13 +131,32 @@ static void assert_as_the_engine(const uint8_t *l3, size_t len, uint16_t port)
 {
 	struct sock_filter code[SPLIT_FILTER_MAX];
 
-	assert_true(split_filter_fanout(code, SEED) <= SPLIT_FILTER_MAX);
-	assert_int_equal(run(code, l3, len), split_hash(SEED, port));
+	assert_true(split_filter_fanout(code) <= SPLIT_FILTER_MAX);
+	assert_int_equal(run(code, l3, len), split_hash(port));
 	for (unsigned count = 1; count <= 5; count++)
 		for (unsigned i = 0; i < count; i++) {
-			const struct split s = {SEED, count, i};
+			const struct split s = {count, i};
 
 			assert_int_equal(passes(&s, l3, len),
+					 split_is_ours(&s, port));
+		}
+}
+
+/* The same packet, the other way. */
+static void assert_answers(uint8_t *l3, size_t len, uint16_t port)
+{
+	uint8_t *ports = l3 + (l3[0] >> 4 == 6 ? 40 : 4 * (l3[0] & 15));
+	struct sock_filter code[SPLIT_FILTER_MAX];
+
+	ports[2] = (uint8_t)(port >> 8);
+	ports[3] = (uint8_t)port;
+	for (unsigned count = 2; count <= 5; count++)
+		for (unsigned i = 0; i < count; i++) {
+			const struct split s = {count, i};
+
+			assert_true(split_filter_answer(code, &s) <=
+				    SPLIT_FILTER_MAX);
+			assert_int_equal(run(code, l3, len) != 0,
 					 split_is_ours(&s, port));
 		}
 }
@@ -154,6 +171,7 @@ static void test_the_kernels_program(void **state)
 			size_t len = build(l3, sizeof(l3), v4, (uint16_t)port);
 
 			assert_as_the_engine(l3, len, (uint16_t)port);
+			assert_answers(l3, len, (uint16_t)port);
 		}
 }
 
@@ -167,12 +185,13 @@ static void test_behind_ip_options(void **state)
 	memset(l3 + 20, 1, 8);
 	l3[0] = 0x47;
 	assert_as_the_engine(l3, len + 8, 4711);
+	assert_answers(l3, len + 8, 4711);
 }
 
 /* What is too short for a port goes to nobody. */
 static void test_cut_off(void **state)
 {
-	const struct split s = {SEED, 2, 0};
+	const struct split s = {2, 0};
 	uint8_t l3[256];
 
 	(void)state;

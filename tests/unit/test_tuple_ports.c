@@ -17,7 +17,7 @@ static const uint16_t barred[] = {8080, FIRST + 1, 8080, 80};
 
 static struct tuple_ports make_part(unsigned count, unsigned index)
 {
-	const struct split split = {.seed = 7, .count = count, .index = index};
+	const struct split split = {.count = count, .index = index};
 	struct tuple_ports p;
 
 	tuple_ports_init(&p, SLICE, 0, barred, 4, &split);

@@ -31,6 +31,7 @@ struct walk {
 	const struct rules_packet *p;
 	struct nft_answer *out;
 	const struct nft_rule *let_go, *unclear; /* the first of them */
+	const struct nft_rule *part; /* sends some to one of our queues */
 	bool some;	 /* a jump on the way here was for some packets only */
 	unsigned *looks; /* that are left */
 };
@@ -100,6 +101,25 @@ static struct queue_said read_queue(const struct nft_rule *rule, unsigned at)
 	return q;
 }
 
+/* Behind rules for some, one for the rest of them may come. */
+static bool is_part(const struct walk *w, const struct queue_said *q)
+{
+	unsigned first = w->p->queue_num, more = w->p->more_queues;
+
+	return more > 0 && !q->bypass && q->first >= first &&
+	       q->last <= first + more;
+}
+
+static void add_queues(struct walk *w, const struct queue_said *q)
+{
+	struct nft_answer *out = w->out;
+
+	if (!w->part || q->first < out->first_queue)
+		out->first_queue = q->first;
+	if (!w->part || q->last > out->last_queue)
+		out->last_queue = q->last;
+}
+
 static enum outcome take_queue(struct walk *w, const struct nft_rule *rule,
 			       unsigned at, enum nft_match m)
 {
@@ -108,12 +128,16 @@ static enum outcome take_queue(struct walk *w, const struct nft_rule *rule,
 
 	if (q.unclear)
 		return take_unclear(w, rule);
+	if (some && is_part(w, &q)) {
+		add_queues(w, &q);
+		w->part = w->part ? w->part : rule;
+		return GO_ON;
+	}
 	if (w->p->queue_num < q.first || w->p->queue_num > q.last)
 		return some ? take_let_go(w, rule, m)
 			    : decide(w, rule, NFT_OTHER_QUEUE);
 	w->out->queue = true;
-	w->out->first_queue = q.first;
-	w->out->last_queue = q.last;
+	add_queues(w, &q);
 	if (q.bypass)
 		return decide(w, rule, NFT_BYPASS);
 	if (w->unclear)
@@ -234,6 +258,8 @@ static struct nft_answer walk_hook(const struct nft *n, size_t at, bool v4,
 		return a;
 	if (w.unclear) {
 		decide(&w, w.unclear, NFT_UNCLEAR);
+	} else if (w.part) {
+		decide(&w, w.part, NFT_SOME_QUEUED);
 	} else if (what == GO_ON && chain->drops && !w.let_go) {
 		a.fate = NFT_DROPPED;
 		snprintf(a.rule, sizeof(a.rule), "policy drop");

@@ -17,7 +17,7 @@ void nft_free(struct nft *n);
 
 enum nft_fate {
 	NFT_NO_RULE,
-	NFT_QUEUED,	 /* all go to our queue */
+	NFT_QUEUED,	 /* all go to our queues */
 	NFT_SOME_QUEUED, /* some may */
 	NFT_BYPASS,	 /* only as long as somebody listens there */
 	NFT_LET_OUT,	 /* the queue's rule comes behind one that lets out */
@@ -34,7 +34,7 @@ struct nft_answer {
 	char table[64];
 };
 
-/* The way of what answer says (sport, exempt, queue_num) through all chains of
+/* The way of what answer says (sport, exempt, queues) through all chains of
  * the hook output. */
 void nft_walk(const struct nft *n, bool v4, const struct rules_packet *answer,
 	      struct nft_answer *out);

@@ -215,6 +215,13 @@ static bool is_other_protocol(const char *word)
 	return is_any_of(word, others);
 }
 
+/* "xt match bpf", while "xt target NFQUEUE" is a verdict. */
+static bool is_xt_match(const struct nft_rule *rule, unsigned at)
+{
+	return !strcmp(nft_word(rule, at), "xt") &&
+	       !strcmp(nft_word(rule, at + 1), "match");
+}
+
 /* The condition at *at, which comes to stand behind it. */
 static enum nft_match match_here(const struct nft_rule *rule, bool v4,
 				 const struct rules_packet *p, unsigned *at)
@@ -252,11 +259,15 @@ enum nft_match nft_rule_match(const struct nft_rule *rule, bool v4,
 	enum nft_match all = NFT_ALL;
 
 	*at = 0;
-	while (*at < rule->count && !is_any_of(rule->words[*at], verdicts)) {
+	while (*at < rule->count && (!is_any_of(rule->words[*at], verdicts) ||
+				     is_xt_match(rule, *at))) {
 		unsigned idle = idle_words(rule, *at);
 
 		if (idle) {
 			*at += idle;
+		} else if (is_xt_match(rule, *at)) {
+			*at += 3;
+			all = NFT_SOME < all ? NFT_SOME : all;
 		} else {
 			enum nft_match m = match_here(rule, v4, p, at);
 

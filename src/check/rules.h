@@ -27,7 +27,8 @@ struct rules_packet {
 	/* Destinations that rules may treat in another way. */
 	const struct addr_prefix *exempt;
 	size_t exempt_count;
-	uint16_t queue_num; /* ours */
+	uint16_t queue_num;   /* ours, */
+	uint16_t more_queues; /* and behind it (nft.h looks at them) */
 };
 
 enum rules_fate {

@@ -32,8 +32,8 @@ static void publish(const struct app_guard *ag)
 	const struct guard *g = &ag->guard;
 
 	if (ag->word)
-		__atomic_store_n(ag->word, g->armed ? g->looked_us : 0,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&ag->word->stood_us,
+				 g->armed ? g->looked_us : 0, __ATOMIC_RELEASE);
 }
 
 static void on_armed(void *ctx, bool armed)
@@ -219,6 +219,8 @@ int app_guard_open(struct app_guard *ag, const struct options *o)
 		return app_refuse("--guard: %s", strerror(-rc));
 	rc = set_up(ag);
 	ag->used = rc == 0;
+	if (ag->used && ag->word)
+		ag->word->by_port = guard_lines_by_port(&ag->lines);
 	return rc;
 }
 
@@ -239,7 +241,7 @@ void app_guard_free(struct app_guard *ag)
 static uint64_t stood_us(const struct app_guard *ag)
 {
 	if (ag->follows)
-		return __atomic_load_n(ag->word, __ATOMIC_ACQUIRE);
+		return __atomic_load_n(&ag->word->stood_us, __ATOMIC_ACQUIRE);
 	return ag->guard.armed ? ag->guard.looked_us : 0;
 }
 
@@ -248,6 +250,11 @@ bool app_guard_stands(const struct app_guard *ag, uint64_t now_us)
 	uint64_t at_us = stood_us(ag);
 
 	return !ag->used || (at_us > 0 && now_us < at_us + LOOK_MAX_US);
+}
+
+bool app_guard_by_port(const struct app_guard *ag)
+{
+	return ag->used && ag->word && ag->word->by_port;
 }
 
 bool app_guard_has(const struct app_guard *ag, uint16_t port)

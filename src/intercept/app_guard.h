@@ -10,13 +10,18 @@
 #include "intercept/guard_lines.h"
 #include "io/guard_watch.h"
 
+/* What the first of several workers, which has the guard, tells the others. */
+struct guard_word {
+	uint64_t stood_us; /* last found all standing, 0: it does not */
+	bool by_port; /* each gets the answers of its ports; before they start
+		       */
+};
+
 struct app_guard {
 	bool used; /* --guard was given, and it stood once */
 	const struct options *options;
-	/* Of several workers the first has the guard, and writes when it last
-	 * found all standing (0: it does not); the others go by that. */
-	bool follows;
-	uint64_t *word; /* NULL: a single process */
+	bool follows;		 /* the word of the first of several workers */
+	struct guard_word *word; /* NULL: a single process */
 	struct guard guard;
 	struct guard_lines lines;
 	struct guard_watch watch;
@@ -45,6 +50,8 @@ void app_guard_free(struct app_guard *ag);
 bool app_guard_stands(const struct app_guard *ag, uint64_t now_us);
 /* Whether it is for that port; without a guard always. */
 bool app_guard_has(const struct app_guard *ag, uint16_t port);
+/* Whether each of several workers gets the answers of its ports. */
+bool app_guard_by_port(const struct app_guard *ag);
 /* What tcpcopies are to know. */
 void app_guard_tell(const struct app_guard *ag, struct wire_status *status);
 #endif

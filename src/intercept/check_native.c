@@ -36,6 +36,7 @@ bool check_native(struct check *c, const struct intercept_doctor *d, bool v4,
 		.exempt = d->o->passlist.items,
 		.exempt_count = d->o->passlist.count,
 		.queue_num = d->o->queue_num,
+		.more_queues = (uint16_t)(d->o->workers - 1),
 	};
 	const char *family = doctor_family_text(v4);
 	char fix[CHECK_TEXT_MAX];

@@ -12,6 +12,11 @@
 
 static const int families[FAMILIES] = {AF_INET, AF_INET6};
 
+static bool is_rule(const struct guard_line *line)
+{
+	return strcmp(line->what, "rule") == 0;
+}
+
 static int take_passlist(struct guard_lines *l, const struct options *o)
 {
 	for (int i = 0; i < FAMILIES; i++) {
@@ -79,6 +84,14 @@ void guard_lines_close(struct guard_lines *l)
 	*l = (struct guard_lines){0};
 }
 
+bool guard_lines_by_port(const struct guard_lines *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (is_rule(l->lines[i]) && !guard_rule_by_port(l->lines[i]))
+			return false;
+	return true;
+}
+
 char *guard_line_text(const struct guard_line *line,
 		      char buf[GUARD_LINE_TEXT_MAX])
 {
@@ -90,8 +103,6 @@ char *guard_line_text(const struct guard_line *line,
 
 const char *guard_line_remedy(const struct guard_line *line, int error)
 {
-	bool is_rule = strcmp(line->what, "rule") == 0;
-
 	switch (error) {
 	case -EBUSY:
 		return "a routing rule stands in front of all places for it: "
@@ -103,7 +114,8 @@ const char *guard_line_remedy(const struct guard_line *line, int error)
 	case -EOPNOTSUPP:
 	case -EPROTONOSUPPORT:
 	case -EINVAL:
-		return is_rule ? "modprobe -a nf_tables nft_queue, or do it "
+		return is_rule(line)
+			       ? "modprobe -a nf_tables nft_queue, or do it "
 				 "by hand (--print-rules)"
 			       : "its kernel must be 4.17 or newer with "
 				 "IP_MULTIPLE_TABLES, or do it by hand "

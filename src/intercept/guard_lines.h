@@ -18,6 +18,9 @@ struct guard_lines {
  * -errno; nothing is left open then. */
 int guard_lines_open(struct guard_lines *l, const struct options *o);
 void guard_lines_close(struct guard_lines *l);
+/* Of several workers each gets the answers of its ports: all rules that were
+ * set up see to that. */
+bool guard_lines_by_port(const struct guard_lines *l);
 
 /* "IPv6 rule of port 80". Returns buf. */
 #define GUARD_LINE_TEXT_MAX 40

@@ -33,7 +33,7 @@ struct options {
 	/* Whoever starts them says which one this is, and where the first
 	 * tells the others of the guard. */
 	unsigned worker;
-	uint64_t *guard_word; /* NULL: a single process */
+	struct guard_word *guard_word; /* NULL: a single process */
 };
 
 /* false: fault is one line for the user. */

@@ -21,7 +21,7 @@ struct guard_line_config {
 	int family; /* AF_INET or AF_INET6 */
 	uint16_t port;
 	uint16_t queue_num;
-	uint16_t more_queues; /* behind that one; the kernel spreads */
+	uint16_t more_queues; /* behind that one: see guard_rule_by_port() */
 	/* Destinations that are exempt; borrowed for the life of the line. */
 	const struct guard_prefix *passlist;
 	size_t passlist_count;
@@ -51,6 +51,10 @@ int guard_rule_open(struct guard_line **out,
 		    const struct guard_line_config *cfg);
 int guard_fence_open(struct guard_line **out,
 		     const struct guard_line_config *cfg);
+
+/* Whether an installed rule gives each answer to the queue of its port, as
+ * core/split.h has it; if not, the kernel spreads them by addresses. */
+bool guard_rule_by_port(const struct guard_line *rule);
 
 /* Whether the kernel has this family at all. */
 bool guard_has_family(int family);

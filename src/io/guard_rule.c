@@ -45,6 +45,7 @@ struct guard_rule {
 	void *message; /* room for any transaction */
 	struct snapshot made, found;
 	bool has_made;
+	bool settled;	     /* it stood once: by port or not, for good */
 	uint32_t generation; /* of the ruleset when it was last found right */
 };
 
@@ -170,10 +171,25 @@ static int replace(struct guard_rule *r)
 	return rc;
 }
 
-/* The kernel does not know the statement. */
+/* The kernel does not know a statement. */
 static bool unknown(int rc)
 {
 	return rc == -ENOENT || rc == -EOPNOTSUPP;
+}
+
+/* Others will do as well, but for whether answers go by port: tcpcopies may
+ * have been told. */
+static bool take_others(struct guard_rule *r)
+{
+	if (r->nft.by == NFT_QUEUE_NATIVE) {
+		r->nft.by = NFT_QUEUE_XT;
+		return true;
+	}
+	if (!r->nft.by_port || r->settled)
+		return false;
+	r->nft.by = NFT_QUEUE_NATIVE;
+	r->nft.by_port = false;
+	return true;
 }
 
 static int guard_rule_install(struct guard_line *line)
@@ -184,11 +200,10 @@ static int guard_rule_install(struct guard_line *line)
 	r->has_made = false;
 	for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
 		rc = replace(r);
-		if (unknown(rc) && r->nft.by == NFT_QUEUE_NATIVE) {
-			r->nft.by = NFT_QUEUE_XT;
+		if (unknown(rc) && take_others(r))
 			rc = -EAGAIN;
-		}
 	}
+	r->settled |= rc == 0;
 	return rc;
 }
 
@@ -223,6 +238,11 @@ static const struct guard_line_ops guard_rule_ops = {
 	.close = guard_rule_close,
 };
 
+bool guard_rule_by_port(const struct guard_line *rule)
+{
+	return ((const struct guard_rule *)rule)->nft.by_port;
+}
+
 int guard_rule_open(struct guard_line **out,
 		    const struct guard_line_config *cfg)
 {
@@ -237,6 +257,8 @@ int guard_rule_open(struct guard_line **out,
 		.port = cfg->port,
 		.queue_num = cfg->queue_num,
 		.more_queues = cfg->more_queues,
+		.by_port = cfg->more_queues > 0 &&
+			   cfg->more_queues < SPLIT_BY_PORT_MAX,
 		.passlist = cfg->passlist,
 		.passlist_count = cfg->passlist_count,
 	};

@@ -11,8 +11,10 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <linux/netfilter/xt_bpf.h>
 
 #include "io/nft_expression.h"
+#include "io/split_filter.h"
 
 /* After conntrack, which would take packets of a connection of which it sees
  * one half only for invalid; before all else that may change, copy or let go a
@@ -25,6 +27,7 @@
 
 #define MESSAGE_BYTES 512 /* of any one */
 #define MESSAGES      8	  /* of a transaction, besides one a prefix */
+#define BY_PORT_BYTES (MESSAGE_BYTES + sizeof(struct xt_bpf_info_v1))
 
 struct batch {
 	uint8_t *buf;
@@ -35,7 +38,8 @@ struct batch {
 
 size_t nft_guard_bytes(size_t passlist_count)
 {
-	return (MESSAGES + passlist_count) * MESSAGE_BYTES;
+	return (MESSAGES + passlist_count) * MESSAGE_BYTES +
+	       SPLIT_BY_PORT_MAX * BY_PORT_BYTES;
 }
 
 static struct nlmsghdr *open_message(struct batch *b, uint16_t type,
@@ -117,18 +121,32 @@ static void put_accept(struct nlmsghdr *nlh)
 	nft_close_expression(nlh, e);
 }
 
-/* Neither has the flag that lets packets pass when nobody listens. */
-static void put_queue(struct nlmsghdr *nlh, const struct nft_guard *g)
+/* The packets of which the program of iptables' match says that they are this
+ * one's. */
+static void put_owner(struct nlmsghdr *nlh, const struct split *owner)
 {
-	struct nft_expression e = nft_open_expression(nlh, "queue");
+	struct xt_bpf_info_v1 info = {.mode = XT_BPF_MODE_BYTECODE};
+	struct nft_expression e = nft_open_expression(nlh, "match");
 
-	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(g->queue_num));
-	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL,
-			 htons((uint16_t)(1 + g->more_queues)));
+	info.bpf_program_num_elem =
+		(uint16_t)split_filter_answer(info.bpf_program, owner);
+	mnl_attr_put_strz(nlh, NFTA_MATCH_NAME, "bpf");
+	mnl_attr_put_u32(nlh, NFTA_MATCH_REV, htonl(1));
+	mnl_attr_put(nlh, NFTA_MATCH_INFO, sizeof(info), &info);
 	nft_close_expression(nlh, e);
 }
 
-static void put_xt_queue(struct nlmsghdr *nlh, const struct nft_guard *g)
+/* Neither has the flag that lets packets pass when nobody listens. */
+static void put_queue(struct nlmsghdr *nlh, uint16_t first, uint16_t total)
+{
+	struct nft_expression e = nft_open_expression(nlh, "queue");
+
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_NUM, htons(first));
+	mnl_attr_put_u16(nlh, NFTA_QUEUE_TOTAL, htons(total));
+	nft_close_expression(nlh, e);
+}
+
+static void put_xt_queue(struct nlmsghdr *nlh, uint16_t first, uint16_t total)
 {
 	/* Rounded up as iptables does. */
 	_Alignas(8) union {
@@ -137,8 +155,8 @@ static void put_xt_queue(struct nlmsghdr *nlh, const struct nft_guard *g)
 	} target = {.whole = 0};
 	struct nft_expression e = nft_open_expression(nlh, "target");
 
-	target.info.queuenum = g->queue_num;
-	target.info.queues_total = (uint16_t)(1 + g->more_queues);
+	target.info.queuenum = first;
+	target.info.queues_total = total;
 	mnl_attr_put_strz(nlh, NFTA_TARGET_NAME, "NFQUEUE");
 	mnl_attr_put_u32(nlh, NFTA_TARGET_REV, htonl(3));
 	mnl_attr_put(nlh, NFTA_TARGET_INFO, sizeof(target), &target);
@@ -192,7 +210,9 @@ static void put_pass_rule(struct batch *b, const struct guard_prefix *p)
 	close_rule(b, r);
 }
 
-static void put_queue_rule(struct batch *b)
+/* To so many queues; owner: only what is its, NULL: all that still comes. */
+static void put_queue_rule(struct batch *b, uint16_t first, uint16_t total,
+			   const struct split *owner)
 {
 	struct rule r = open_rule(b);
 	uint8_t protocol = IPPROTO_TCP;
@@ -202,11 +222,29 @@ static void put_queue_rule(struct batch *b)
 	nft_put_equals(r.nlh, &protocol, sizeof(protocol));
 	nft_put_load(r.nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(port));
 	nft_put_equals(r.nlh, &port, sizeof(port));
+	if (owner)
+		put_owner(r.nlh, owner);
 	if (b->g->by == NFT_QUEUE_NATIVE)
-		put_queue(r.nlh, b->g);
+		put_queue(r.nlh, first, total);
 	else
-		put_xt_queue(r.nlh, b->g);
+		put_xt_queue(r.nlh, first, total);
 	close_rule(b, r);
+}
+
+/* By port the last rule is for the first queue, and has no condition: whatever
+ * the others do not take is queued. */
+static void put_queue_rules(struct batch *b)
+{
+	uint16_t first = b->g->queue_num;
+	struct split owner = {.count = 1u + b->g->more_queues, .index = 1};
+
+	if (!b->g->by_port) {
+		put_queue_rule(b, first, (uint16_t)owner.count, NULL);
+		return;
+	}
+	for (; owner.index < owner.count; owner.index++)
+		put_queue_rule(b, (uint16_t)(first + owner.index), 1, &owner);
+	put_queue_rule(b, first, 1, NULL);
 }
 
 /* A table cannot be deleted that is not there: made first, it is. */
@@ -227,7 +265,7 @@ size_t nft_guard_replace(void *buf, const struct nft_guard *g,
 	put_chain(&b);
 	for (size_t i = 0; i < g->passlist_count; i++)
 		put_pass_rule(&b, &g->passlist[i]);
-	put_queue_rule(&b);
+	put_queue_rules(&b);
 	put_edge(&b, NFNL_MSG_BATCH_END, NULL);
 	return b.len;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/split.h"
 #include "io/guard_line.h"
 
 struct nlmsghdr;
@@ -28,6 +29,7 @@ struct nft_guard {
 	char table[NFT_TABLE_NAME_MAX];
 	uint16_t port, queue_num, more_queues;
 	enum nft_queue_by by;
+	bool by_port; /* of at most SPLIT_BY_PORT_MAX, the one of the port */
 	const struct guard_prefix *passlist;
 	size_t passlist_count;
 };

@@ -105,6 +105,8 @@ static void order(const struct run *run, uint8_t how)
 		.table = "guard",
 		.port = run->cfg.port,
 		.queue_num = how,
+		.more_queues = how & 15,
+		.by_port = how & 32 && how & 15,
 		.by = how & 1 ? NFT_QUEUE_XT : NFT_QUEUE_NATIVE,
 		.passlist = run->cfg.passlist,
 		.passlist_count = run->cfg.passlist_count,

@@ -16,13 +16,16 @@
 								     "\n"
 #define QUEUE "\t\ttcp sport 80 queue to 0\n"
 
-static struct nft_answer walk(const char *text, bool v4)
+static struct nft_answer walk_to(const char *text, bool v4,
+				 uint16_t more_queues)
 {
 	static const struct addr_prefix exempt = {
 		.addr = {{[10] = 0xff, [11] = 0xff, 10, 0, 0, 0}},
 		.len = 96 + 8};
-	const struct rules_packet packet = {
-		.sport = 80, .exempt = &exempt, .exempt_count = 1};
+	const struct rules_packet packet = {.sport = 80,
+					    .exempt = &exempt,
+					    .exempt_count = 1,
+					    .more_queues = more_queues};
 	struct nft *n = nft_parse(text);
 	struct nft_answer a;
 
@@ -30,6 +33,11 @@ static struct nft_answer walk(const char *text, bool v4)
 	nft_walk(n, v4, &packet, &a);
 	nft_free(n);
 	return a;
+}
+
+static struct nft_answer walk(const char *text, bool v4)
+{
+	return walk_to(text, v4, 0);
 }
 
 static const struct {
@@ -164,6 +172,27 @@ static void fates_come_true(void **state)
 	}
 }
 
+#define PART(queue) "\t\ttcp sport 80 xt match bpf queue to " queue "\n"
+
+/* A guard's rules, by port. */
+static void queues_add_up(void **state)
+{
+	static const char all[] = CHAIN("ip", PART("1") PART("2") QUEUE),
+			  most[] = CHAIN("ip", PART("1") PART("2")),
+			  early[] = CHAIN("ip",
+					  "\t\tct state new accept\n" PART("1")
+						  PART("2") QUEUE);
+	struct nft_answer a = walk_to(all, true, 2);
+
+	(void)state;
+	assert_int_equal(a.fate, NFT_QUEUED);
+	assert_int_equal(a.first_queue, 0);
+	assert_int_equal(a.last_queue, 2);
+	assert_int_equal(walk_to(all, true, 1).fate, NFT_LET_OUT);
+	assert_int_equal(walk_to(most, true, 2).fate, NFT_SOME_QUEUED);
+	assert_int_equal(walk_to(early, true, 2).fate, NFT_LET_OUT);
+}
+
 static void rules_are_quoted(void **state)
 {
 	struct nft_answer a;
@@ -229,6 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fates_come_true),
+		cmocka_unit_test(queues_add_up),
 		cmocka_unit_test(rules_are_quoted),
 		cmocka_unit_test(unfinished_text_does_no_harm),
 		cmocka_unit_test(ports_are_found),

@@ -25,7 +25,8 @@ struct replay_target {
 	struct endpoint at;
 	uint32_t groups;     /* bit g: intercept g sees this target's answers */
 	uint32_t own_groups; /* of these, on its host; 0: who is not known */
-	unsigned relay_group; /* intercept that is to inject its packets */
+	unsigned relay_group;  /* intercept that is to inject its packets, */
+	uint32_t relay_groups; /* or of these one that has the route */
 	/* What a loopback, link-local or own client address becomes. */
 	struct ip_addr local_source;
 };
@@ -131,6 +132,10 @@ void replay_on_msg(struct replay *r, unsigned link_id,
 #define REPLAY_RESPONSES 16u
 void replay_on_responses(struct replay *r, const struct wire_response *resps,
 			 size_t count, uint64_t now_us);
+/* Before it comes up: of which clients' ports its intercept is to know the
+ * sessions. It gets no answers of others. */
+void replay_set_ports(struct replay *r, unsigned link_id,
+		      const struct split *ports);
 void replay_on_link(struct replay *r, unsigned link_id, bool up,
 		    uint64_t now_us);
 /* A link that is up has not answered for a while, but another one to the same

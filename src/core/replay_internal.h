@@ -101,6 +101,8 @@ struct replay {
 	size_t v4_client_count;
 	struct ip_addr *own_addrs;
 	uint16_t *target_ports;
+	/* By group: ports of which it is to know the sessions. */
+	struct split splits[REPLAY_GROUPS_MAX];
 	bool *link_up;	       /* by link id: it is, and answers */
 	bool *link_full;       /* with relay: it takes no packets now */
 	bool *link_unarmed;    /* last heard there: the guard has fallen */
@@ -302,6 +304,8 @@ void replay_on_first_response(struct replay *r, struct target *t,
 void replay_push_msg(struct replay *r, struct copy *c);
 /* The link of a group that serves who prefers this number, -1: none is up. */
 int replay_pick_link(const struct replay *r, unsigned group, unsigned number);
+/* The group that is to inject a copy's packets: one that has its route. */
+unsigned replay_relay_group(const struct replay *r, const struct copy *c);
 /* The number that a new session is to prefer. */
 uint8_t replay_new_link(struct replay *r, const struct copy *c);
 /* It has to answer (again) before it gets more than one session a second. */

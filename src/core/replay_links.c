@@ -2,23 +2,24 @@
 /*
  * Theory of operation
  *
- * A target is up while some link to an intercept that sees its answers is. It
- * is proven when an answer has come back since then. Until that, one session a
- * second is opened to it and all others wait: where the answers go is not
- * known yet. While it is not up, or an intercept's guard does not stand
- * (replay_vouch.c), sessions are paused.
+ * A target is up while some link to an intercept that sees its answers is, or
+ * to each of its workers, if these see those of some ports alone. It is proven
+ * when an answer has come back since then. Until that, one session a second is
+ * opened to it and all others wait: where the answers go is not known yet.
+ * While it is not up, or an intercept's guard does not stand (replay_vouch.c),
+ * sessions are paused.
  *
  * Every route is told to one link of each of the target's intercepts, the one
- * that the session prefers or the next that is up. All sessions prefer the same
- * one, since each link that has anything of a batch costs both sides a system
- * call and a wake-up. With relay those that begin while it is full or gone
- * prefer the next that is neither.
- * When a link comes or goes, all routes are told again, a batch at a time;
- * telling twice does no harm. One that does not answer while another one does
- * is as good as gone: its sessions move, and move back when it answers.
- * Before the first and behind the last of them each link is told that a round
- * begins and has ended, so that intercept can forget routes of which the end
- * was lost with a link.
+ * that the session prefers or the next that is up. One that has said that it
+ * gets the answers of some ports alone is told of these. All sessions prefer
+ * the same one, since each link that has anything of a batch costs both sides a
+ * system call and a wake-up. With relay those that begin while it is full or
+ * gone prefer the next that is neither. When a link comes or goes, all routes
+ * are told again, a batch at a time; telling twice does no harm. One that does
+ * not answer while another one does is as good as gone: its sessions move, and
+ * move back when it answers. Before the first and behind the last of them each
+ * link is told that a round begins and has ended, so that intercept can forget
+ * routes of which the end was lost with a link.
  */
 #include "core/replay_internal.h"
 
@@ -43,13 +44,34 @@ int replay_pick_link(const struct replay *r, unsigned group, unsigned number)
 	return -1;
 }
 
+/* Whether that intercept is to have the copy's route. */
+static bool is_for(const struct replay *r, unsigned group, const struct copy *c)
+{
+	const struct split *ports = &r->splits[group];
+
+	return ports->count < 2 ||
+	       split_is_ours(ports, replay_client(r, c).port);
+}
+
+unsigned replay_relay_group(const struct replay *r, const struct copy *c)
+{
+	const struct replay_target *t = &r->targets[c->target].cfg;
+
+	if (c->tuple == POOL_NONE || is_for(r, t->relay_group, c))
+		return t->relay_group;
+	for (unsigned g = 0; g < r->cfg.group_count; g++)
+		if (t->relay_groups & 1u << g && is_for(r, g, c))
+			return g;
+	return t->relay_group;
+}
+
 uint8_t replay_new_link(struct replay *r, const struct copy *c)
 {
-	unsigned each = r->cfg.links_per_group;
-	unsigned group = r->targets[c->target].cfg.relay_group;
+	unsigned each = r->cfg.links_per_group, group;
 
 	if (!r->cfg.relay)
 		return r->used_link;
+	group = replay_relay_group(r, c);
 	for (unsigned i = 0; i < each; i++) {
 		unsigned number = (r->used_link + i) % each;
 		unsigned id = group * each + number;
@@ -187,7 +209,8 @@ static bool next_route_msg(struct replay *r, unsigned *link_id,
 			unsigned group = r->msg_group++;
 			int link = replay_pick_link(r, group, c->link);
 
-			if (!(t->cfg.groups & 1u << group) || link < 0)
+			if (!(t->cfg.groups & 1u << group) || link < 0 ||
+			    !is_for(r, group, c))
 				continue;
 			fill_route(r, c, msg);
 			*link_id = (unsigned)link;
@@ -208,10 +231,28 @@ bool replay_next_msg(struct replay *r, unsigned *link_id, struct wire_msg *msg)
 	       next_round_msg(r, &r->round_ends, true, link_id, msg);
 }
 
+static bool sees(const struct replay *r, unsigned group, const struct target *t)
+{
+	return t->cfg.groups & 1u << group &&
+	       replay_pick_link(r, group, 0) >= 0;
+}
+
+/* Among so many workers of intercept somebody has each port's sessions. */
+static bool all_seen(const struct replay *r, const struct target *t,
+		     unsigned count)
+{
+	uint32_t seen = 0;
+
+	for (unsigned g = 0; g < r->cfg.group_count; g++)
+		if (sees(r, g, t) && r->splits[g].count == count)
+			seen |= 1u << r->splits[g].index;
+	return count < 2 || seen == UINT32_MAX >> (32 - count);
+}
+
 static bool target_linked(const struct replay *r, const struct target *t)
 {
 	for (unsigned g = 0; g < r->cfg.group_count; g++)
-		if (t->cfg.groups & 1u << g && replay_pick_link(r, g, 0) >= 0)
+		if (sees(r, g, t) && all_seen(r, t, r->splits[g].count))
 			return true;
 	return false;
 }
@@ -273,6 +314,12 @@ void replay_refresh_target(struct replay *r, struct target *t, uint64_t now_us)
 		t->silent_at_us = TIME_NEVER; /* its silence is our doing */
 	pause_copies(r, t, now_us);
 	replay_pump_target(r, t, now_us);
+}
+
+void replay_set_ports(struct replay *r, unsigned link_id,
+		      const struct split *ports)
+{
+	r->splits[link_id / r->cfg.links_per_group] = *ports;
 }
 
 static void use_link(struct replay *r, unsigned link_id, bool use,

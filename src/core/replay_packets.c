@@ -20,7 +20,7 @@
 /* Where a copy's packets go now, -1: nowhere. */
 static int relay_link(const struct replay *r, const struct copy *c)
 {
-	unsigned group = r->targets[c->target].cfg.relay_group;
+	unsigned group = replay_relay_group(r, c);
 	int link = replay_pick_link(r, group, c->link);
 
 	return link >= 0 && r->link_full[link] ? -1 : link;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "core/addr.h"
+#include "core/split.h"
 #include "core/tcp_opts.h"
 
 #define WIRE_MAGIC	  0x74634e71u
@@ -31,8 +32,11 @@
 #define WIRE_FEATURE_RELAY 1u /* intercept takes packets for its host */
 /* It acknowledges answers; tcpcopy knows WIRE_LOCAL. */
 #define WIRE_FEATURE_LOCAL_ACK 2u
+/* Each of its workers gets the answers of the clients' ports that are its own
+ * (core/split.h), and need not know of the others' sessions. */
+#define WIRE_FEATURE_BY_PORT 4u
 /* Bits 16 to 23: workers of this intercept besides the one that speaks; each
- * has a port of its own. */
+ * has a port of its own. Bits 24 to 31: which one it is, from 0 on. */
 #define WIRE_WORKERS_MAX 256u
 static inline uint32_t wire_workers_feature(unsigned workers)
 {
@@ -42,6 +46,23 @@ static inline uint32_t wire_workers_feature(unsigned workers)
 static inline unsigned wire_workers(uint32_t features)
 {
 	return (features >> 16 & 0xff) + 1;
+}
+
+static inline uint32_t wire_worker_feature(unsigned worker)
+{
+	return (uint32_t)worker << 24;
+}
+
+/* Of which ports it is to know the sessions. */
+static inline struct split wire_split(uint32_t features)
+{
+	struct split s = {.count = wire_workers(features),
+			  .index = features >> 24};
+
+	if (!(features & WIRE_FEATURE_BY_PORT) || s.count > SPLIT_BY_PORT_MAX ||
+	    s.index >= s.count)
+		return (struct split){.count = 1};
+	return s;
 }
 
 enum wire_type {

@@ -153,7 +153,10 @@ static int open_server(struct app *a)
 		.features =
 			(a->inject ? WIRE_FEATURE_RELAY | WIRE_FEATURE_LOCAL_ACK
 				   : 0) |
-			wire_workers_feature(a->options->workers),
+			(app_guard_by_port(&a->guard) ? WIRE_FEATURE_BY_PORT
+						      : 0) |
+			wire_workers_feature(a->options->workers) |
+			wire_worker_feature(a->options->worker),
 		.max_records = a->options->records,
 		.links_max = APP_LINKS_MAX,
 		.key = a->options->key,

@@ -52,6 +52,17 @@ void app_take_responses(struct app *a)
 	a->response_count = 0;
 }
 
+/* It may be another intercept than the one before, with other options. */
+static void take_ports(struct app *a, unsigned link_id)
+{
+	struct link_state state;
+	struct split ports;
+
+	link_client_state(a->links, link_id, &state);
+	ports = wire_split(state.features);
+	replay_set_ports(a->replay, link_id, &ports);
+}
+
 static void on_up(void *ctx, unsigned link_id)
 {
 	struct app *a = ctx;
@@ -63,6 +74,7 @@ static void on_up(void *ctx, unsigned link_id)
 		return;
 	log_write(a->ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
 		  "link %u to intercept at %s is up", link_id, text);
+	take_ports(a, link_id);
 	replay_on_link(a->replay, link_id, true, clock_us());
 	if (!a->ready &&
 	    link_client_up(a->links) == link_client_count(a->links)) {

@@ -105,13 +105,19 @@ static int plan_groups(struct plan *p, const struct tcpcopy_options *o,
 	return 0;
 }
 
-unsigned plan_workers_at(const struct plan *p, const struct ip_addr *addr)
+static uint32_t groups_at(const struct plan *p, const struct ip_addr *addr)
 {
-	unsigned n = 0;
+	uint32_t groups = 0;
 
 	for (unsigned g = 0; g < p->replay.group_count; g++)
-		n += addr_equal(&p->intercepts[g].addr, addr);
-	return n;
+		if (addr_equal(&p->intercepts[g].addr, addr))
+			groups |= 1u << g;
+	return groups;
+}
+
+unsigned plan_workers_at(const struct plan *p, const struct ip_addr *addr)
+{
+	return (unsigned)__builtin_popcount(groups_at(p, addr));
 }
 
 /* The nth of them. */
@@ -162,6 +168,7 @@ static const struct endpoint *plan_relay(struct plan *p)
 		if (n == 0)
 			return &t->at;
 		t->relay_group = group_at(p, addr, index % n);
+		t->relay_groups = groups_at(p, addr);
 	}
 	return NULL;
 }

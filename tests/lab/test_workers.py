@@ -358,13 +358,13 @@ def test_capabilities(lab):
 
 # --- one guard for all ------------------------------------------------------
 
-def guarded(lab, *args, relay=()):
+def guarded(lab, *args, relay=(), online=2, target=2, transfer=None):
     online_app = lab.serve(lab.online, ONLINE_PORT)
     target_app = lab.serve(lab.target, TARGET_PORT)
-    program = lab.start_intercept("--workers", 2, "--guard", TARGET_PORT,
+    program = lab.start_intercept("--workers", target, "--guard", TARGET_PORT,
                                   *relay)
-    tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "-p", ports(2),
-                                "--workers", 2, *args)
+    tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, "-p",
+                                ports(target), "--workers", online, *args)
     return Copy(online_app, target_app, program, tcpcopy)
 
 
@@ -374,6 +374,190 @@ def test_guard(lab):
     ledger = copy.intercept.ledger()
     assert ledger["guard"]["armed"] and ledger["guard"]["fallen"] == 0
     assert all(lab.queue(n)["id"] > 0 for n in (0, 1))
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+def records_by_pair(ledger):
+    """Those between each worker of tcpcopy and each of intercept's."""
+    sums = {}
+    for link in ledger["links"]:
+        pair = link.get("worker", 0), link["group"]
+        sums[pair] = sums.get(pair, 0) + link["records_in"] + \
+            link["records_out"]
+    return sums
+
+
+def assert_by_port(copy):
+    """No answer came to a worker of intercept that had no route for it, and
+    each had its part."""
+    ledger = copy.intercept.ledger()
+    assert counter(ledger, "unrouted") == 0, ledger
+    assert all(n > 100 for n in by_worker(ledger, "records_out").values())
+
+
+def assert_each_its_own(copy):
+    """Each worker of tcpcopy had to do with one of intercept's."""
+    had = records_by_pair(copy.tcpcopy.ledger())
+    assert min(had[0, 0], had[1, 1]) > 100, had
+    assert max(had[0, 1], had[1, 0]) < 100, had
+
+
+@pytest.mark.parametrize("way", ["raw", "link", "relay"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_worker_meets_worker(lab, way, family):
+    """Answers come to the worker of the client's port, and it is told of no
+    other sessions: each of tcpcopy's has to do with one of intercept's."""
+    transfer, to, of = lab.transfer, (), {}
+    if family == 6:
+        transfer = f"{ONLINE_PORT}-[{lab.target.addr6}]:{TARGET_PORT}"
+        to, of = (f"[{lab.online.addr6}]:{ONLINE_PORT}",), {"source": CLIENTS6}
+    relay = ("--relay", TARGET_PORT) if way == "relay" else ()
+    copy = guarded(lab, "--path", way, relay=relay, transfer=transfer)
+    lab.load(*to, **of, **LOAD)
+    copy.settle()
+    assert_each_its_own(copy)
+    assert_by_port(copy)
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+@pytest.mark.parametrize("way", ["raw", "relay"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_one_client_address(lab, way, listed):
+    """Its answers come to both workers all the same."""
+    relay = ("--relay", TARGET_PORT) if way == "relay" else ()
+    args = ("-c", "203.0.113.7") if listed else ()
+    copy = guarded(lab, "--path", way, *args, relay=relay)
+    lab.load(**LOAD, **({} if listed else {"source": CLIENTS[:1]}))
+    copy.settle()
+    assert_each_its_own(copy)
+    assert_by_port(copy)
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+@pytest.mark.parametrize("online,target", [(2, 2), (2, 3), (1, 2)])
+def test_all_long_answers_are_acknowledged(lab, online, target):
+    """By intercept, since a session's packets and answers meet there."""
+    copy = guarded(lab, "--path", "relay", relay=("--relay", TARGET_PORT),
+                   online=online, target=target)
+    lab.load(connections=16, concurrent=8, requests=5, answer_size=300_000)
+    copy.settle()
+    assert counter(copy.intercept.ledger(), "local_sessions") == 16
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+def delete_rule(lab, words):
+    """The first of the guard's for IPv4 in which these are."""
+    table = "ip", f"tcpcopy_guard_{TARGET_PORT}"
+    text = lab.target.run("nft", "-a", "list", "table", *table).stdout
+    line = next(at for at in text.splitlines() if words in at)
+    lab.target.run("nft", "delete", "rule", *table, "output", "handle",
+                   line.split()[-1])
+
+
+def test_what_no_worker_takes(lab):
+    """The rule of one worker is gone: the last one queues all the same, and
+    the guard puts it back."""
+    tap = lab.tap()
+    copy = guarded(lab)
+    load = lab.load_start(connections=40, concurrent=40, requests=300,
+                          think_ms=10)
+    for _ in range(3):
+        before = copy.target_app.totals()["requests"]
+        fallen = copy.intercept.ledger()["guard"]["fallen"]
+        delete_rule(lab, "bpf")
+        wait_until(lambda n=fallen:
+                   copy.intercept.ledger()["guard"]["fallen"] > n,
+                   what="the guard to see it")
+        wait_until(lambda n=before:
+                   copy.target_app.totals()["requests"] > n + 50,
+                   what="copying to go on")
+    load.done()
+    copy.exact()
+    assert tap.count() == 0
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+def test_the_last_rule_takes_all(lab):
+    """Left alone with nobody that mends it, and with nobody at all."""
+    tap = lab.tap()
+    copy = guarded(lab)
+    copy.tcpcopy.finish()
+    copy.intercept.finish()
+    delete_rule(lab, "bpf")
+    copy.intercept = lab.start_intercept("--workers", 2)
+    copy.tcpcopy = lab.start_tcpcopy("-x", lab.transfer, "-p", ports(2),
+                                     "--workers", 2)
+    lab.load(**LOAD)
+    copy.settle()
+    sent = by_worker(copy.intercept.ledger(), "records_out")
+    assert sent[0] > 1000 and sent.get(1, 0) < 100, sent
+    assert copy.tcpcopy.ledger()["turns"]["answered"] == 400 * 20
+    copy.intercept.finish()
+    lab.load(connections=40, seed=9)
+    assert tap.count() == 0
+
+
+def test_a_kernel_without_the_match(lab):
+    """It spreads answers by addresses, and each worker has all routes."""
+    plain = lab.path("intercept")
+    with open(lab.intercept_bin, "rb") as f:
+        code = f.read()
+    assert code.count(b"\0bpf\0") == 1
+    with open(plain, "wb") as f:
+        f.write(code.replace(b"\0bpf\0", b"\0bpX\0"))
+    os.chmod(plain, 0o755)
+    lab.intercept_bin = plain
+    copy = guarded(lab)
+    lab.load(**LOAD)
+    copy.settle()
+    had = records_by_pair(copy.tcpcopy.ledger())
+    assert len(had) == 4 and min(had.values()) > 100, had
+    rules = lab.target.run("nft", "list", "ruleset").stdout
+    assert "bpf" not in rules and "0-1" in rules, rules
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+@pytest.mark.parametrize("way", ["raw", "relay"])
+@pytest.mark.parametrize("online,target", [(1, 2), (2, 3), (3, 2), (4, 2)])
+def test_other_numbers_of_workers(lab, way, online, target):
+    relay = ("--relay", TARGET_PORT) if way == "relay" else ()
+    copy = guarded(lab, "--path", way, relay=relay, online=online,
+                   target=target)
+    lab.load(**LOAD)
+    copy.settle()
+    assert_by_port(copy)
+    copy.exact()
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+@pytest.mark.parametrize("way", ["raw", "relay"])
+def test_another_rule_after_a_restart(lab, way):
+    """By port first, by addresses then, and by port again, while connections
+    go on."""
+    relay = ("--relay", TARGET_PORT) if way == "relay" else ()
+    copy = guarded(lab, "--path", way, relay=relay)
+    load = lab.load_start(connections=40, concurrent=40, requests=600,
+                          think_ms=10)
+    for by_port in (False, True):
+        before = copy.target_app.totals()["requests"]
+        wait_until(lambda n=before:
+                   copy.target_app.totals()["requests"] > n + 100,
+                   what="copying")
+        copy.intercept.finish()
+        guard = ["--guard", TARGET_PORT]
+        if not by_port:
+            lab.rule(TARGET_PORT, "--queue-balance", "0:1")
+            # --unguard would not, while there are connections
+            lab.target.run("nft", "delete", "table", "ip",
+                           f"tcpcopy_guard_{TARGET_PORT}")
+            guard = []
+        copy.intercept = lab.start_intercept("--workers", 2, *guard, *relay)
+    load.done()
     copy.exact()
     lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
 
@@ -464,8 +648,9 @@ def test_a_start_that_fails_is_told_once(lab):
     assert lab.queue(0) is None
 
 
-def test_doctors(lab):
-    copy = start(lab, target=3)
+@pytest.mark.parametrize("by_port", [False, True])
+def test_doctors(lab, by_port):
+    copy = (guarded if by_port else start)(lab, target=3)
     check = lab.start_tcpcopy("check", "-x", lab.transfer, "-p", ports(3),
                               ready=False, json_file=False)
     assert check.wait() == 0, check.out()
@@ -476,6 +661,9 @@ def test_doctors(lab):
     assert few.wait() == 1
     assert "has 3 workers, 2 of them are known here" in few.out()
     assert copy.tcpcopy.alive()
+    if by_port:
+        copy.intercept.finish()
+        lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
 
 
 def test_the_doctor_of_the_target(lab):
@@ -501,6 +689,24 @@ def test_the_doctor_of_the_target(lab):
     lab.target.run("iptables", "-F", "OUTPUT")
     lab.rule(TARGET_PORT)
     assert "go to queues 1 to 1: their workers" in doctor()
+
+
+def test_the_doctor_of_a_guard(lab):
+    """Its rules are read as anybody's, one for each queue."""
+    def doctor():
+        check = lab.start_intercept("check", "--workers", 3, ready=False,
+                                    json_file=False)
+        check.wait()
+        return check.out()
+
+    lab.serve(lab.target, TARGET_PORT)
+    lab.start_intercept("--workers", 3, "--guard", TARGET_PORT).finish()
+    assert doctor().count("go to queues 0 to 2") == 2, doctor()
+    delete_rule(lab, "queue num 0")
+    said = doctor()
+    assert said.count("go to queues 0 to 2") == 1, said
+    assert "IPv4: only some answers" in said, said
+    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
 
 
 def test_the_whole_of_two_onlines(lab2):

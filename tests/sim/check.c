@@ -210,13 +210,18 @@ static void hear_status(struct sim *sim, unsigned link_id,
 		status->armed ? sim->now_us + LEASE_US : 0;
 }
 
+static bool vouches(const struct sim *sim, unsigned group)
+{
+	return !sim->check->guarded[group] ||
+	       sim->now_us <= sim->check->vouched_until_us[group];
+}
+
 /* May tcpcopy send to this host? */
 static bool is_vouched_for(struct sim *sim, const struct ip_addr *target)
 {
-	unsigned group = (target->b[15] - 1u) % sim->p.groups;
-
-	return !sim->check->guarded[group] ||
-	       sim->now_us <= sim->check->vouched_until_us[group];
+	if (sim->p.by_port)
+		return vouches(sim, 0) && vouches(sim, 1);
+	return vouches(sim, (target->b[15] - 1u) % sim->p.groups);
 }
 
 void check_msg_in(struct sim *sim, unsigned link_id, const struct wire_msg *msg)

@@ -6,6 +6,7 @@
 
 #include "tests/sim/check.h"
 #include "tests/sim/client.h"
+#include "tests/sim/intercept.h"
 #include "tests/sim/link.h"
 #include "tests/sim/net.h"
 
@@ -73,8 +74,9 @@ static void add_target(struct sim *sim, struct copier *c, unsigned host,
 	c->targets[n] = (struct replay_target){
 		.at = {.addr = sim_addr(v6, 2, host + 1),
 		       .port = greets ? SIM_GREETING_PORT : SIM_TARGET_PORT},
-		.groups = 1u << host % sim->p.groups,
+		.groups = sim->p.by_port ? 3 : 1u << host % sim->p.groups,
 		.relay_group = host % sim->p.groups,
+		.relay_groups = sim->p.by_port ? 3 : 0,
 		.local_source = sim_addr(v6, 0, 1),
 	};
 	m = &c->mappings[c->cfg.mapping_count++];
@@ -201,6 +203,7 @@ void copier_new(struct sim *sim)
 		sim_at(sim, sim->now_us, on_shedding, c, 0);
 	sim_at(sim, sim->now_us, on_trim, c, 0);
 	sim->coverage[COVER_two_targets] += sim->p.targets > 1;
+	sim->coverage[COVER_by_port] += sim->p.by_port;
 	sim->coverage[COVER_few_ports] += sim->p.ports > 0;
 	sim->coverage[COVER_memory_short] += sim->p.short_of_memory;
 	sim->coverage[COVER_several_copies] += sim->p.copies > 1;
@@ -387,9 +390,15 @@ void copier_on_msg(struct sim *sim, unsigned link_id,
 
 void copier_on_link(struct sim *sim, unsigned link_id, bool up)
 {
+	struct split ports;
+
 	sim_trace(sim, "link %u %s", link_id, up ? "up" : "down");
 	give_batch(sim);
 	sim->copier->full[link_id] = false;
+	if (up) {
+		ports = intercept_ports(sim, link_id / sim->p.links_per_group);
+		replay_set_ports(sim->copier->engine, link_id, &ports);
+	}
 	replay_on_link(sim->copier->engine, link_id, up, sim->now_us);
 	settle(sim);
 }

@@ -67,6 +67,8 @@
 	X(passed_packets, "packets to the passlist let out")                   \
 	X(stranger_packets, "packets to strangers dropped")                    \
 	X(two_targets, "worlds with two targets")                              \
+	X(by_port, "worlds with two workers of intercept by port")             \
+	X(another_hello, "of these, where one said otherwise later")           \
 	X(several_copies, "worlds with several copies")                        \
 	X(sampled_worlds, "worlds with sampling")                              \
 	X(listed_clients, "worlds with a list of clients")                     \

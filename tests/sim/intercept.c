@@ -3,7 +3,9 @@
  * Theory of operation
  *
  * One divert engine for each group. Answers that come within GATHER_US are one
- * batch to it. The host of the target has other traffic as well: packets to
+ * batch to it. By port both are workers of one host; each says so in every
+ * other of its lives only, and is to know all sessions in those between. The
+ * host of the target has other traffic as well: packets to
  * addresses on the passlist and to strangers, and some that are no TCP. Another
  * tcpcopy, of which only its routes are here, owns some of the tuples.
  */
@@ -34,6 +36,7 @@ struct one {
 	unsigned group;
 	unsigned others; /* permille of the tuples that another tcpcopy has */
 	bool squatted;
+	bool shy; /* does not say that it gets answers by port */
 	uint64_t disarmed_until_us;
 };
 
@@ -59,7 +62,8 @@ static void on_timer(struct sim *sim, void *obj, uint64_t arg)
 	settle(sim, o);
 }
 
-static struct one *one_of(struct sim *sim, const struct ip_addr *target);
+static struct one *one_of(struct sim *sim, const struct endpoint *client,
+			  const struct ip_addr *target);
 
 /* What the guard would not let answer is not said. */
 static void acknowledge(struct sim *sim, struct one *o)
@@ -67,7 +71,8 @@ static void acknowledge(struct sim *sim, struct one *o)
 	struct segment ack;
 
 	while (divert_next_ack(o->engine, &ack)) {
-		if (!sim->p.local_acks || one_of(sim, &ack.tuple.dst.addr) != o)
+		if (!sim->p.local_acks ||
+		    one_of(sim, &ack.tuple.src, &ack.tuple.dst.addr) != o)
 			sim_fail(sim, "local", "an ACK from the wrong host");
 		sim_trace_segment(sim, "local", &ack);
 		check_local_ack(sim, &ack);
@@ -145,10 +150,14 @@ static void start(struct sim *sim, struct one *o)
 	o->timer++;
 }
 
-static struct one *one_of(struct sim *sim, const struct ip_addr *target)
+/* Where a target's answers to that client come out. */
+static struct one *one_of(struct sim *sim, const struct endpoint *client,
+			  const struct ip_addr *target)
 {
 	unsigned host = target->b[15] - 1u;
 
+	if (sim->p.by_port)
+		host = split_hash(client->port);
 	return &sim->intercept->one[host % sim->p.groups];
 }
 
@@ -176,7 +185,8 @@ static void end_batch(struct sim *sim, void *obj, uint64_t arg)
 
 void intercept_on_packet(struct sim *sim, struct sim_packet *pkt)
 {
-	struct one *o = one_of(sim, &pkt->seg.tuple.src.addr);
+	struct one *o =
+		one_of(sim, &pkt->seg.tuple.dst, &pkt->seg.tuple.src.addr);
 
 	judge(sim, o, pkt, pkt->len, false);
 	if (o->gathered == 1)
@@ -199,11 +209,13 @@ static void relay_of_a_stranger(struct sim *sim)
 	const struct sim_packet *pkt = sim_packet_new(sim, &seg);
 	struct wire_relay relay = {.l3 = pkt->bytes, .len = (uint16_t)pkt->len};
 	struct four_tuple ends;
+	struct one *o;
 
 	if (cut)
 		relay.len = (uint16_t)rng_below(&aside, pkt->len);
-	if (divert_on_relay(one_of(sim, &seg.tuple.dst.addr)->engine,
-			    sim->p.links_per_group, &relay, sim->now_us, &ends))
+	o = one_of(sim, &seg.tuple.src, &seg.tuple.dst.addr);
+	if (divert_on_relay(o->engine, sim->p.links_per_group, &relay,
+			    sim->now_us, &ends))
 		sim_fail(sim, "relay", "a stranger's packet was injected");
 }
 
@@ -223,10 +235,10 @@ static void other_traffic(struct sim *sim, void *obj, uint64_t arg)
 	if (!sim->faults_on)
 		return;
 	seg.tuple.src.addr = sim_addr(v6, 2, 1);
-	o = one_of(sim, &seg.tuple.src.addr);
 	seg.tuple.src.port = SIM_TARGET_PORT;
 	seg.tuple.dst.addr = sim_addr(v6, 3, passes ? 5 : 77);
 	seg.tuple.dst.port = (uint16_t)rng_below(dice, 65536);
+	o = one_of(sim, &seg.tuple.dst, &seg.tuple.src.addr);
 	pkt = sim_packet_new(sim, &seg);
 	if (passes) {
 		SIM_COVER(sim, passed_packets);
@@ -334,6 +346,8 @@ void intercept_restart(struct sim *sim, unsigned group)
 		o->others = sim->p.stolen;
 	o->squatted = false;
 	squat(sim, o);
+	o->shy = !o->shy;
+	sim->coverage[COVER_another_hello] += sim->p.by_port;
 }
 
 /* The host's own device takes no more than lo_bytes at once. */
@@ -362,7 +376,7 @@ static void inject(struct sim *sim, struct one *o, unsigned number,
 	if (!divert_on_relay(o->engine, number, relay, sim->now_us, &ends))
 		return;
 	packet_parse(&seg, relay->l3, relay->len, relay->len);
-	if (one_of(sim, &ends.dst.addr) != o)
+	if (!sim->p.by_port && one_of(sim, &ends.src, &ends.dst.addr) != o)
 		sim_fail(sim, "relay", "a packet for another host");
 	put_out(sim, &seg, relay->len);
 }
@@ -377,6 +391,13 @@ void intercept_on_msg(struct sim *sim, unsigned group, unsigned number,
 	else
 		divert_on_msg(o->engine, number, msg, sim->now_us);
 	settle(sim, o);
+}
+
+struct split intercept_ports(const struct sim *sim, unsigned group)
+{
+	if (!sim->p.by_port || sim->intercept->one[group].shy)
+		return (struct split){.count = 1};
+	return (struct split){.count = sim->p.groups, .index = group};
 }
 
 void intercept_on_link(struct sim *sim, unsigned group, unsigned number,

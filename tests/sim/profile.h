@@ -50,7 +50,8 @@ struct profile {
 	unsigned old_connections; /* tuples still in use or in TIME_WAIT */
 
 	/* tcpcopy */
-	unsigned groups; /* intercepts; target i is seen by i % groups */
+	unsigned groups; /* intercepts; target i is seen by i % groups, */
+	bool by_port;	 /* or all by both, workers of one, by core/split.h */
 	unsigned links_per_group;
 	bool relay;	      /* packets go by the links */
 	unsigned relay_bytes; /* the largest of them */

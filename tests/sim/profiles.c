@@ -267,6 +267,9 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 	p->lo_bytes = rng_chance(&aside, 300) ? rng_between(&aside, 1280, 16000)
 					      : 65536;
 	p->local_acks = p->relay && rng_chance(&aside, 800);
+	p->by_port = rng_chance(&aside, 200);
+	if (p->by_port)
+		p->groups = 2;
 	return true;
 }
 

@@ -87,17 +87,18 @@ class World:
                    port=lab_module.TARGET_PORT):
         """intercept and tcpcopy, to run beside applications."""
         way = ["--path", path] if len(self.paths()) > 1 else []
-        workers, balance, ports = [], [], []
+        workers, guard, ports = [], [], []
         if self.workers > 1:
             last = self.workers - 1
             workers = ["--workers", self.workers]
-            balance = ["--queue-balance", f"0:{last}"]
+            guard = ["--guard", _listed(port)]
             ports = ["-p", f"{lab_module.LINK_PORT}-"
                      f"{lab_module.LINK_PORT + last}"]
         with self.side("target", always_pin):
-            lab.rule(port, *balance)
+            if not guard:
+                lab.rule(port)
             serve = ["--relay", _listed(port)] if path == "relay" else []
-            intercept = lab.start_intercept(*serve, *workers,
+            intercept = lab.start_intercept(*serve, *workers, *guard,
                                             *self.intercept_args)
         with self.side("online", always_pin):
             tcpcopy = lab.start_tcpcopy("-x", transfer or lab.transfer, *way,

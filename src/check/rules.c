@@ -46,10 +46,27 @@ static enum outcome decide(struct walk *w, const struct rule *rule,
 	rule_queues(rule, &out->first_queue, &out->last_queue);
 	snprintf(out->rule, sizeof(out->rule), "%s", rule->text);
 	snprintf(out->table, sizeof(out->table), "%s", w->table);
-	if (w->let_go)
-		snprintf(out->before, sizeof(out->before), "%s",
-			 w->let_go->text);
+	snprintf(out->before, sizeof(out->before), "%s",
+		 w->let_go ? w->let_go->text : "");
 	return DECIDED;
+}
+
+/* It lets all packets go; a rule for the queue behind it is in vain. */
+static void note_in_vain(struct walk *w, const struct rule *rule)
+{
+	for (size_t i = (size_t)(rule - w->r->rules); i < w->r->count; i++) {
+		const struct rule *later = &w->r->rules[i];
+		const char *to = rule_word_behind(later, "-j");
+
+		if (!to || strcmp(to, "NFQUEUE") ||
+		    strcmp(later->table, w->table) ||
+		    !rule_is_for_queue(later, w->p->queue_num))
+			continue;
+		snprintf(w->out->before, sizeof(w->out->before), "%s",
+			 rule->text);
+		snprintf(w->out->table, sizeof(w->out->table), "%s", w->table);
+		return;
+	}
 }
 
 /* What is for some packets only and does not concern the queue is passed over,
@@ -59,7 +76,10 @@ static enum outcome take_let_go(struct walk *w, const struct rule *rule,
 {
 	if (!w->let_go)
 		w->let_go = rule;
-	return m == MATCH_ALL && !w->some ? LEFT_TABLE : GO_ON;
+	if (m != MATCH_ALL || w->some)
+		return GO_ON;
+	note_in_vain(w, rule);
+	return LEFT_TABLE;
 }
 
 static enum outcome take_queue(struct walk *w, const struct rule *rule,

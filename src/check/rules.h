@@ -48,7 +48,8 @@ struct rules_answer {
 	bool untracked; /* a rule has kept it from the connection tracker */
 	char rule[256]; /* that decides, in iptables' words */
 	char table[16];
-	/* What may let packets go before that rule sees them, or "". */
+	/* What may let packets go before that rule sees them, or "". If nothing
+	 * happens to them: what lets all go before a rule for the queue. */
 	char before[256];
 	/* What drops packets of connections that the tracker does not know. */
 	char invalid[256];

@@ -130,12 +130,23 @@ static void say_queued(struct check *c, const struct intercept_doctor *d,
 				  a->last_queue);
 }
 
+/* let_go: what lets them go before a rule that would. */
 static void say_missing(struct check *c, const struct intercept_doctor *d,
-			bool v4, uint16_t port)
+			bool v4, uint16_t port,
+			const struct rules_answer *let_go)
 {
 	char fix[CHECK_TEXT_MAX];
 
-	if (!check_native(c, d, v4, port))
+	if (check_native(c, d, v4, port))
+		return;
+	if (let_go->before[0])
+		check_fail(c, doctor_insert_text(d, v4, port, fix),
+			   "%s: the rule of port %u is not the first: before "
+			   "it stands \"%s\" (table %s), which lets all "
+			   "answers out",
+			   doctor_family_text(v4), port, let_go->before,
+			   let_go->table);
+	else
 		check_fail(c, doctor_insert_text(d, v4, port, fix),
 			   "%s: no rule sends the answers of port %u to queue "
 			   "%u: they reach real clients",
@@ -185,6 +196,7 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 			 bool v4, uint16_t port)
 {
 	struct rules_answer a, queued = {.fate = RULES_THROUGH};
+	struct rules_answer let_go = {.fate = RULES_THROUGH};
 	enum rules_flavour flavour = RULES_NFT;
 
 	for (int f = 0; f < RULES_FLAVOURS; f++) {
@@ -193,6 +205,8 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 		if (!r || queued.fate == RULES_QUEUED)
 			continue;
 		doctor_walk_out(d, r, port, &a);
+		if (a.fate == RULES_THROUGH && a.before[0])
+			let_go = a;
 		if (a.fate != RULES_QUEUED)
 			continue;
 		queued = a;
@@ -203,7 +217,7 @@ static void look_at_port(struct check *c, const struct intercept_doctor *d,
 	if (queued.fate == RULES_QUEUED)
 		say_queued(c, d, v4, port, flavour, &queued);
 	else
-		say_missing(c, d, v4, port);
+		say_missing(c, d, v4, port, &let_go);
 }
 
 /* ---- a guard ---- */

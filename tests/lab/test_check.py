@@ -138,6 +138,9 @@ def test_rules_that_are_wrong(pair):
                          "-j ACCEPT", tool):
             on_target(pair).names("rules", family, "not the first",
                                   "ctstate ESTABLISHED", "-I OUTPUT")
+        with target.rule("filter OUTPUT -p tcp -j ACCEPT", tool):
+            on_target(pair).names("rules", family, "not the first",
+                                  "-p tcp -j ACCEPT", "lets all answers out")
         # A DROP before it, in another table, of either flavour.
         for flavour in (tool, legacy):
             with target.rule(f"raw OUTPUT {sport} -j DROP", flavour):

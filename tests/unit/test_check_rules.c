@@ -55,7 +55,9 @@ static const struct {
 	{RAW "-A OUTPUT -p tcp -j ACCEPT\n" FILTER QUEUE, RULES_QUEUED, false,
 	 false, false},
 	{FILTER "-A OUTPUT -p tcp -j ACCEPT\n" QUEUE, RULES_THROUGH, false,
-	 false, false},
+	 true, false},
+	{FILTER "-A OUTPUT -p tcp -j ACCEPT\n", RULES_THROUGH, false, false,
+	 false},
 	{FILTER "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j "
 		"ACCEPT\n" QUEUE,
 	 RULES_QUEUED, false, true, false},
@@ -72,7 +74,7 @@ static const struct {
 	{FILTER "-A OUTPUT -d 10.0.0.0/9 -j ACCEPT\n" QUEUE, RULES_QUEUED,
 	 false, true, false},
 	{FILTER "-A OUTPUT ! -o lo -j ACCEPT\n" QUEUE, RULES_THROUGH, false,
-	 false, false},
+	 true, false},
 	{FILTER "-A OUTPUT ! -p udp -j DROP\n" QUEUE, RULES_DROPPED, false,
 	 false, false},
 	{FILTER "-A OUTPUT -p tcp -m multiport --sports 1,70:80 -j "

@@ -185,18 +185,16 @@ static bool had_all(const struct session *s, uint32_t ack)
 	return s->begun && seq_geq(got, seen);
 }
 
-/* Since the last response or the turn's capture; and not longer than until the
- * session would be given up, with the turn. */
+/* Since the last response, or since there is a step to be held; and not longer
+ * than until the session would be given up, with what is held. */
 static uint64_t hold_until_us(const struct session *s,
-			      const struct session_params *params,
-			      uint64_t at_us)
+			      const struct session_params *params)
 {
-	uint64_t since_us = later(s->heard_us, at_us);
 	uint64_t give_up_us = session_give_up_us(s, params);
 
-	if (params->max_hold_us > UINT64_MAX - since_us)
+	if (params->max_hold_us > UINT64_MAX - s->progress_us)
 		return give_up_us;
-	return earlier(since_us + params->max_hold_us, give_up_us);
+	return earlier(s->progress_us + params->max_hold_us, give_up_us);
 }
 
 static enum gate_verdict ask_gate(struct session *s,
@@ -215,7 +213,7 @@ static enum gate_verdict ask_gate(struct session *s,
 		.srtt_us = s->rtt.srtt_us,
 		.gap_us = next->gap_us,
 		.quiet_since_us = later(s->heard_us, s->acked_us),
-		.hold_until_us = hold_until_us(s, env->params, next->at_us),
+		.hold_until_us = hold_until_us(s, env->params),
 	};
 	enum gate_verdict verdict = gate_ask(&view, now_us, &s->gate_at_us);
 
@@ -424,7 +422,8 @@ void session_on_growth(struct session *s, const struct session_env *env,
 
 	if (s->state == SESSION_DONE || s->state == SESSION_TIME_WAIT)
 		return;
-	if (growth->bytes > 0 && had_all && s->target.snd_una == s->snd_max &&
+	/* what is waited for begins here, be it with the client's end */
+	if (had_all && s->target.snd_una == s->snd_max &&
 	    s->state >= SESSION_ESTABLISHED)
 		s->progress_us = now_us;
 	session_advance(s, env, now_us);

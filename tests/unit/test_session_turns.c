@@ -173,6 +173,46 @@ static void test_let_go_rather_than_given_up(void **state)
 	one_sends(o, "FA 201 a61");
 }
 
+/* A client that ends after having waited for longer than a target may be
+ * silent: the end waits for the answer from there. */
+static void test_an_end_after_a_long_wait(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_after(o, 2 * ONE_TIMEOUT);
+	one_client_ends(o, HOLD_RST, 51);
+	one_sends(o, "");
+	one_after(o, ONE_TIMEOUT - 1);
+	one_sends(o, "");
+	one_target(o, TCP_PSH, 101, 50);
+	one_sends(o, "RA 101 a51");
+	assert_int_equal(o->ledger.early_hold, 0);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+}
+
+/* And one that ends without having seen one gives the target its time. */
+static void test_a_half_close_after_a_long_wait(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_after(o, 2 * ONE_TIMEOUT);
+	one_client_ends(o, HOLD_FIN, 0);
+	one_sends(o, "FA 101 a1");
+	one_after(o, 1000);
+	one_sends(o, "");
+	one_target(o, TCP_PSH, 102, 50);
+	assert_int_equal(o->s.state, SESSION_FIN_WAIT_2);
+	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
+}
+
 static void test_the_gate_waits_for_as_many_bytes(void **state)
 {
 	struct one_session *o = *state;
@@ -886,6 +926,8 @@ int main(void)
 		TEST(test_answered_before_it_was_delivered),
 		TEST(test_unanswered_when_the_next_one_goes),
 		TEST(test_let_go_rather_than_given_up),
+		TEST(test_an_end_after_a_long_wait),
+		TEST(test_a_half_close_after_a_long_wait),
 		TEST(test_the_gate_waits_for_as_many_bytes),
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),

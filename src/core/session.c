@@ -248,10 +248,12 @@ void session_retry_open(struct session *s, uint64_t now_us)
 
 void session_set_paused(struct session *s, bool paused, uint64_t now_us)
 {
+	/* an outage and the target's silence before it are two things */
+	if (s->paused != paused && s->state != SESSION_TIME_WAIT)
+		s->progress_us = now_us;
 	if (s->paused && !paused) {
-		s->heard_us = now_us; /* silence begins to count now */
-		if (s->state != SESSION_TIME_WAIT)
-			s->progress_us = now_us;
+		/* silence begins to count now */
+		s->heard_us = s->sent_us = now_us;
 		if (session_in_flight(s)) {
 			/* what was sent meanwhile went nowhere: say it again */
 			rtt_init(&s->rtt);

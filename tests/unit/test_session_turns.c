@@ -855,6 +855,43 @@ static void test_a_pause_and_then_silence(void **state)
 	check_unit(&o->ledger.turns, 0, 1, 1, NONE);
 }
 
+/* An outage is no silence of the target, whenever it comes. */
+static void test_silence_and_then_a_pause(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_client(o, 100, 50);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_after(o, ONE_TIMEOUT - 1);
+	session_set_paused(&o->s, true, o->now_us);
+	one_after(o, ONE_TIMEOUT - 1);
+	session_set_paused(&o->s, false, o->now_us);
+	one_after(o, 0);
+	one_sends(o, "");
+	one_target(o, TCP_PSH, 101, 50);
+	one_sends(o, "PA 101+100 a51");
+	check_unit(&o->ledger.turns, 1, 0, 1, NONE);
+}
+
+/* Nor does it say how long the target takes to answer. */
+static void test_slow_while_paused(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	session_set_paused(&o->s, true, o->now_us);
+	one_after(o, 5000000);
+	session_set_paused(&o->s, false, o->now_us);
+	one_target(o, TCP_PSH, 101, 50);
+	assert_int_equal(o->s.slowest_us, 0);
+}
+
 static void test_tls_copies_nothing_more(void **state)
 {
 	struct one_session *o = *state;
@@ -961,6 +998,8 @@ int main(void)
 		TEST(test_all_delivered_but_not_closed),
 		TEST(test_the_gate_while_paused),
 		TEST(test_a_pause_and_then_silence),
+		TEST(test_silence_and_then_a_pause),
+		TEST(test_slow_while_paused),
 		TEST(test_tls_copies_nothing_more),
 		TEST(test_not_to_be_opened),
 		TEST(test_gap_and_rejoin),

@@ -171,7 +171,8 @@ static bool put_turn(struct session *s, const struct session_params *params,
 
 	if (len == 0 && !fin)
 		return false;
-	if (fin && len == 0 && window_left(s) == 0 && session_in_flight(s))
+	/* alone it probes a shut window */
+	if (fin && len == 0 && window_left(s) == 0 && seq != s->target.snd_una)
 		return false;
 	note_turn_sent(s, seq, now_us);
 	s->target.snd_nxt = seq + len + fin;

@@ -191,6 +191,27 @@ static void test_zero_window_is_probed(void **state)
 	one_sends(o, "A 1+1000 a1 A 1001+1000 a1 PA 2001+500 a1");
 }
 
+/* The window is shut, and what says that it is open again is lost. */
+static void test_a_fin_is_repeated_at_a_shut_window(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 500, 0);
+	one_out(o, true);
+	target_window(o, 0, 501);
+	one_client_ends(o, HOLD_FIN, 0);
+	one_sends(o, "FA 501 a1");
+	for (unsigned i = 0; i < 3; i++) {
+		target_window(o, 0, 501);
+		one_sends(o, "");
+		one_wait(o);
+		one_sends(o, "FA 501 a1");
+	}
+	target_window(o, 60000, 502);
+	assert_int_equal(o->s.state, SESSION_FIN_WAIT_2);
+}
+
 static void test_probe_that_was_taken(void **state)
 {
 	struct one_session *o = *state;
@@ -860,6 +881,7 @@ int main(void)
 		TEST(test_no_scale_unless_said),
 		TEST(test_silly_window),
 		TEST(test_zero_window_is_probed),
+		TEST(test_a_fin_is_repeated_at_a_shut_window),
 		TEST(test_probe_that_was_taken),
 		TEST(test_ten_segments_at_first_and_then_more),
 		TEST(test_timeout_sends_from_snd_una),

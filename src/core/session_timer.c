@@ -60,13 +60,21 @@ uint64_t session_deadline_us(const struct session *s,
 	return earlier(at, s->gate_at_us);
 }
 
-static void on_rto(struct session *s)
+/* A target that only waits to be asked again must not be given up meanwhile:
+ * that happens within half of the time that it has for an answer. */
+static void back_off(struct session *s, const struct session_params *params)
+{
+	if (rtt_rto_us(&s->rtt) <= params->timeout_us / 4)
+		rtt_back_off(&s->rtt);
+}
+
+static void on_rto(struct session *s, const struct session_params *params)
 {
 	uint32_t flight = s->snd_max - s->target.snd_una;
 
 	s->rto_at_us = UINT64_MAX;
 	s->timing = false;
-	rtt_back_off(&s->rtt);
+	back_off(s, params);
 	if (s->state == SESSION_SYN_SENT) {
 		s->syn_due = true;
 		return;
@@ -115,7 +123,7 @@ void session_on_timer(struct session *s, const struct session_env *env,
 		session_advance(s, env, now_us);
 	}
 	if (s->rto_at_us <= now_us && !s->paused)
-		on_rto(s);
+		on_rto(s, env->params);
 	if (session_give_up_us(s, env->params) <= now_us)
 		give_up(s, env, now_us);
 }

@@ -191,6 +191,28 @@ static void test_zero_window_is_probed(void **state)
 	one_sends(o, "A 1+1000 a1 A 1001+1000 a1 PA 2001+500 a1");
 }
 
+/* A target that answers the probes is not silent, however long its window is
+ * shut. */
+static void test_a_window_shut_for_long(void **state)
+{
+	struct one_session *o = *state;
+	uint64_t until_us;
+
+	one_establish(o);
+	target_window(o, 0, 1);
+	one_client(o, 2500, 0);
+	one_sends(o, "");
+	until_us = o->now_us + 100ull * ONE_TIMEOUT;
+	while (o->now_us < until_us) {
+		assert_int_equal(o->s.state, SESSION_ESTABLISHED);
+		one_wait(o);
+		if (one_out(o, false)[0])
+			one_target(o, 0, 1, 0);
+	}
+	target_window(o, 60000, 1);
+	one_sends(o, "A 1+1000 a1 A 1001+1000 a1 PA 2001+500 a1");
+}
+
 /* The window is shut, and what says that it is open again is lost. */
 static void test_a_fin_is_repeated_at_a_shut_window(void **state)
 {
@@ -881,6 +903,7 @@ int main(void)
 		TEST(test_no_scale_unless_said),
 		TEST(test_silly_window),
 		TEST(test_zero_window_is_probed),
+		TEST(test_a_window_shut_for_long),
 		TEST(test_a_fin_is_repeated_at_a_shut_window),
 		TEST(test_probe_that_was_taken),
 		TEST(test_ten_segments_at_first_and_then_more),

@@ -120,8 +120,8 @@ static void on_refused(struct replay *r, uint64_t route_id, uint64_t now_us)
 		c->refusals++;
 		c->tuple_refused = true;
 		session_send_rst(&c->work->session);
-		session_retry_open(&c->work->session, now_us);
-		c->work->session.retry_at_us = now_us + REPLAY_REFUSED_US;
+		session_retry_open(&c->work->session,
+				   now_us + REPLAY_REFUSED_US);
 		/* what it sent led nowhere: the next try is the same session */
 		r->targets[c->target].next_open_us = now_us;
 	} else {

@@ -126,6 +126,7 @@ static void go_idle(struct session *s, const struct session_env *env,
 {
 	session_lose_rest(s, env, why);
 	stop_timers(s);
+	s->tries = 0; /* the next turn is another matter */
 	session_change_state(s, SESSION_IDLE);
 }
 
@@ -233,17 +234,22 @@ void session_rejoin(struct session *s, uint32_t seq, uint64_t now_us)
 	session_reopen(s, seq, now_us);
 }
 
-void session_retry_open(struct session *s, uint64_t now_us)
+void session_retry_open(struct session *s, uint64_t at_us)
+{
+	stop_timers(s);
+	s->retry_at_us = at_us;
+	s->delta++; /* the next SYN must be a new one */
+	session_change_state(s, SESSION_WAITING);
+}
+
+void session_refused(struct session *s, uint64_t now_us)
 {
 	uint64_t wait_us = (uint64_t)RETRY_MIN_US << s->tries;
 
 	if (s->tries < 8)
 		s->tries++;
-	stop_timers(s);
-	s->retry_at_us =
-		now_us + (wait_us < RETRY_MAX_US ? wait_us : RETRY_MAX_US);
-	s->delta++; /* the next SYN must be a new one */
-	session_change_state(s, SESSION_WAITING);
+	session_retry_open(
+		s, now_us + (wait_us < RETRY_MAX_US ? wait_us : RETRY_MAX_US));
 }
 
 void session_set_paused(struct session *s, bool paused, uint64_t now_us)

@@ -158,8 +158,8 @@ void session_give_up(struct session *s, const struct session_env *env,
 		     enum loss why, uint64_t now_us);
 /* The target is to forget this connection: an RST is due. */
 void session_send_rst(struct session *s);
-/* SYN_SENT -> WAITING: another tuple is to be tried. */
-void session_retry_open(struct session *s, uint64_t now_us);
+/* SYN_SENT -> WAITING: another tuple is to be tried, not before at_us. */
+void session_retry_open(struct session *s, uint64_t at_us);
 
 /* Turns that it has not begun wait already: of what the hold has grown by
  * behind them it need not be told, it comes to that by itself. */

@@ -27,6 +27,8 @@ void session_dropped(struct session *s, const struct session_env *env);
 /* The connection is over and gets its place in the ledger. */
 void session_finish(struct session *s, const struct session_env *env,
 		    enum session_state state, uint64_t now_us);
+/* SYN_SENT -> WAITING: the target has answered the SYN with an RST. */
+void session_refused(struct session *s, uint64_t now_us);
 /* A new connection is to begin at seq. */
 void session_reopen(struct session *s, uint32_t seq, uint64_t now_us);
 

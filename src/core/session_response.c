@@ -73,7 +73,7 @@ static void on_syn_sent(struct session *s, const struct session_env *env,
 
 	if (resp->flags & TCP_RST) {
 		if (for_us)
-			session_retry_open(s, now_us);
+			session_refused(s, now_us);
 		return;
 	}
 	if (resp->flags & TCP_SYN) {

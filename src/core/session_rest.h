@@ -23,7 +23,7 @@ struct session_rest {
 	uint32_t snd_wnd, cwnd, ssthresh;
 	uint32_t srtt_us, rttvar_us, slowest_us;
 	uint16_t mss_bytes;
-	uint8_t snd_wscale, tries;
+	uint8_t snd_wscale;
 
 	uint32_t spread_us;
 	uint8_t state; /* IDLE, ESTABLISHED or CLOSE_WAIT */

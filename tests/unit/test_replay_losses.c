@@ -420,6 +420,28 @@ static void test_routes_refused(void **state)
 	check(e, LOSS_NO_TUPLE, TIMES, TIMES, 100 * TIMES);
 }
 
+/* Somebody else has the first tuple, and on the second nobody answers: that is
+ * silence, no refusal. */
+static void test_silence_after_a_refused_route(void **state)
+{
+	struct engine *e = *state;
+	struct wire_msg msg = {.type = WIRE_ROUTE_REFUSED};
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	e->mode = TARGET_SILENT;
+	client_syn(e, &c);
+	engine_wait(e, 1100000);
+	client_send(e, &c, 100, 0);
+	client_end(e, &c, TCP_FIN);
+	msg.route = e->conns[e->conn_count - 1].route;
+	e->conns[e->conn_count - 1].gone = true;
+	replay_on_msg(e->r, 0, &msg, e->now_us);
+	engine_wait(e, 40000000);
+	assert_int_equal(ledger(e)->routes_refused, 1);
+	check(e, LOSS_TIMEOUT, 1, 1, 100);
+}
+
 /* More connections than the memory is for. */
 static void test_memory_for_connections(void **state)
 {
@@ -559,6 +581,7 @@ int main(void)
 		TEST(test_shutdown),
 		cmocka_unit_test(test_no_tuple),
 		TEST(test_routes_refused),
+		TEST(test_silence_after_a_refused_route),
 		TEST(test_memory_for_connections),
 		TEST(test_memory_and_sampling),
 		TEST(test_memory_for_bytes),

@@ -763,6 +763,26 @@ static void test_refused_and_then_taken(void **state)
 	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
 }
 
+/* That the turn before was refused says nothing about this one. */
+static void test_refused_and_then_silence(void **state)
+{
+	struct one_session *o = *state;
+
+	one_client(o, 100, 0);
+	one_open(o);
+	one_out(o, true);
+	one_header(o, TCP_RST | TCP_ACK, 0, o->iss + 1, 0);
+	one_after(o, ONE_TIMEOUT);
+	check_unit(&o->ledger.turns, 0, 0, 0, LOSS_REFUSED, 1);
+	one_client(o, 100, 50);
+	one_open(o);
+	one_out(o, true);
+	one_after(o, ONE_TIMEOUT);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	assert_int_equal(o->ledger.turns.lost[LOSS_REFUSED], 1);
+	assert_int_equal(o->ledger.turns.lost[LOSS_TIMEOUT], 1);
+}
+
 static void test_silence(void **state)
 {
 	struct one_session *o = *state;
@@ -993,6 +1013,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_refused_and_just_asked_again),
 		TEST(test_refused_and_then_taken),
+		TEST(test_refused_and_then_silence),
 		TEST(test_silence),
 		TEST(test_a_quiet_connection_stays),
 		TEST(test_all_delivered_but_not_closed),

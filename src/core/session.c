@@ -198,7 +198,8 @@ void session_end(struct session *s, const struct session_env *env,
 	}
 	session_send_rst(s);
 	session_lose_rest(s, env, why);
-	if (s->conn_loss == LOSS_NONE && s->state < SESSION_ESTABLISHED)
+	if (s->conn_loss == LOSS_NONE &&
+	    (s->state == SESSION_WAITING || s->state == SESSION_SYN_SENT))
 		s->conn_loss = (uint8_t)why;
 	stop_timers(s);
 	session_finish(s, env, SESSION_DONE, now_us);

@@ -783,6 +783,19 @@ static void test_refused_and_then_silence(void **state)
 	assert_int_equal(o->ledger.turns.lost[LOSS_TIMEOUT], 1);
 }
 
+/* The target resets what it has answered; then tcpcopy ends. */
+static void test_nothing_was_lost_before_the_end(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_header(o, TCP_RST, o->sent, 0, 0);
+	assert_int_equal(o->s.state, SESSION_IDLE);
+	session_end(&o->s, &o->env, LOSS_SHUTDOWN, o->now_us);
+	check_unit(&o->ledger.conns, 1, 0, 0, NONE);
+}
+
 static void test_silence(void **state)
 {
 	struct one_session *o = *state;
@@ -1014,6 +1027,7 @@ int main(void)
 		TEST(test_refused_and_just_asked_again),
 		TEST(test_refused_and_then_taken),
 		TEST(test_refused_and_then_silence),
+		TEST(test_nothing_was_lost_before_the_end),
 		TEST(test_silence),
 		TEST(test_a_quiet_connection_stays),
 		TEST(test_all_delivered_but_not_closed),

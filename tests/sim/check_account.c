@@ -211,6 +211,25 @@ static void check_exact(struct sim *sim, const struct tally *tls,
 	       midstream->bytes * share);
 }
 
+/* The target answers each turn within the timeout, and so does nobody leave
+ * before that but who was ended by a reset, of which no answer is known. */
+static void check_prompt(struct sim *sim)
+{
+	const struct conversations *cs = sim->conversations;
+	const struct ledger *l = copier_ledger(sim);
+	uint64_t may = 0;
+
+	for (unsigned i = 0; i < cs->count; i++)
+		may += cs->all[i].close == CLIENT_RST ||
+		       cs->all[i].close == CLIENT_STAYS;
+	may *= (uint64_t)sim->p.copies * sim->p.targets;
+	expect(sim, "turns let go early", l->early_quiet + l->early_hold, 0);
+	if (l->turns.unanswered > may)
+		sim_fail(sim, "prompt", "%llu turns without an answer, of %llu",
+			 (unsigned long long)l->turns.unanswered,
+			 (unsigned long long)may);
+}
+
 /* Every turn of a conversation that is copied came the same number of times,
  * everywhere. */
 static void check_whole(struct sim *sim, const struct conversation *c)
@@ -275,6 +294,8 @@ void check_end(struct sim *sim)
 		sim_fail(sim, "ledger", "more turns delivered than arrived");
 	if (sim->p.exact)
 		check_exact(sim, &tls, &midstream);
+	if (sim->p.prompt)
+		check_prompt(sim);
 	for (unsigned i = 0; i < sim->conversations->count; i++)
 		if (sim->p.exact || sim->conversations->all[i].fresh)
 			check_whole(sim, &sim->conversations->all[i]);

@@ -163,14 +163,16 @@ static void plan_answer(struct writer *w, struct request *q)
 {
 	struct rng *dice = &w->sim->plan;
 	const struct profile *p = &w->sim->p;
+	uint32_t timeout_us = (uint32_t)p->timeout_us;
 
 	q->answer =
 		p->short_ones ? rng_between(dice, 1, 2000) : answer_bytes(dice);
 	q->target_answer = q->answer;
 	q->delay_us = rng_below(dice, 3000);
 	if (rng_chance(dice, p->slow)) {
-		q->delay_us = rng_between(dice, 20000, 1500000);
-		q->pause_us = rng_chance(dice, 500)
+		q->delay_us = rng_between(dice, 20000,
+					  p->prompt ? timeout_us / 2 : 1500000);
+		q->pause_us = !p->prompt && rng_chance(dice, 500)
 				      ? rng_between(dice, 1000, 400000)
 				      : 0;
 	}
@@ -198,6 +200,7 @@ static struct request *add_request(struct writer *w)
 static void wait_for_answer(struct writer *w, bool whole)
 {
 	struct rng *dice = &w->sim->plan;
+	uint32_t timeout_us = (uint32_t)w->sim->p.timeout_us;
 
 	w->now_us += rng_between(dice, 2000, 30000);
 	if (whole || w->due - w->seen < 2)
@@ -210,6 +213,11 @@ static void wait_for_answer(struct writer *w, bool whole)
 		put(w, w->sent - 1, 0, TCP_ACK);
 	w->now_us +=
 		rng_chance(dice, 300) ? rng_between(dice, 1000, 400000) : 200;
+	if (w->sim->p.prompt && rng_chance(dice, 200)) {
+		w->now_us +=
+			rng_between(dice, timeout_us / 2, timeout_us * 3 / 2);
+		SIM_COVER(w->sim, long_waits);
+	}
 }
 
 static void write_exchange(struct writer *w, bool last)

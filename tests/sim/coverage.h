@@ -18,6 +18,7 @@
 	X(uploads, "with a large upload")                                      \
 	X(split_uploads, "where the server spoke during an upload")            \
 	X(half_closed, "half closed by the client")                            \
+	X(long_waits, "clients that waited for about the timeout")             \
 	X(client_resets, "reset by the client")                                \
 	X(left_open, "left open by the client")                                \
 	X(port_reuse, "on the tuple of an earlier one")                        \

@@ -347,13 +347,22 @@ static void stall_one(struct sim *sim, void *obj, uint64_t arg)
 		return;
 	SIM_COVER(sim, link_stalls);
 	any_link(sim)->stalled_until_us =
-		sim->now_us + rng_between(&sim->link_dice, 10000, 2000000);
+		sim->now_us +
+		rng_between(&sim->link_dice, 10000,
+			    sim->p.prompt ? (uint32_t)sim->p.timeout_us / 8
+					  : 2000000);
 }
 
-/* Longer than intercept keeps the routes of a tcpcopy without a link. */
+/* Longer than intercept keeps the routes of a tcpcopy without a link; or nearly
+ * as long as a target may be silent. */
 static void cut_all(struct sim *sim, void *obj, uint64_t arg)
 {
-	uint32_t us = rng_between(&sim->link_dice, 31000000, 45000000);
+	uint32_t timeout_us = (uint32_t)sim->p.timeout_us;
+	uint32_t us =
+		sim->p.prompt
+			? rng_between(&sim->link_dice, timeout_us / 2,
+				      timeout_us - 1000000)
+			: rng_between(&sim->link_dice, 31000000, 45000000);
 
 	(void)obj;
 	(void)arg;

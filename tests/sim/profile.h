@@ -69,6 +69,7 @@ struct profile {
 	bool short_of_memory;
 	bool limited;	/* some connections are left out for a limit */
 	bool exact;	/* every turn of every connection is delivered once */
+	bool prompt;	/* and answered in time: none leaves before that */
 	bool scarce;	/* but for copies that no tuple is left for */
 	bool quiet_net; /* no packet is lost or late between engine and target
 			 */

@@ -215,6 +215,27 @@ static void make_ports(struct profile *p, struct rng *r)
 	p->intercept_restarts = maybe(r, 1);
 }
 
+/* Nothing takes as long as the timeout, or only just not, but clients may. One
+ * answer that is lost again and again would: so there are few occasions. */
+static void make_patience(struct profile *p, struct rng *r)
+{
+	p->exact = p->prompt = true;
+	p->timeout_us = rng_between(r, 4, 6) * SECONDS;
+	p->max_hold_us = coin(r) ? p->timeout_us : 60 * SECONDS;
+	p->idle_us = 2 * p->timeout_us + rng_between(r, 0, 5) * SECONDS;
+	p->pipelined = p->late_join = p->silent = p->shorter = p->longer = 0;
+	p->slow = rng_between(r, 0, 600);
+	p->uploads = maybe(r, 300);
+	p->zero_windows = maybe(r, 200);
+	p->guarded = false;
+	p->net = faults(r);
+	p->queue = faults(r);
+	p->net.loss = p->queue.loss = 0;
+	p->outages = coin(r);
+	p->link_resets = p->outages ? 0 : rng_below(r, 3);
+	p->link_stalls = maybe(r, 3);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(struct profile *p, struct rng *r);
@@ -225,13 +246,16 @@ static const struct {
 	{"failing", make_failing},   {"memory", make_memory},
 	{"shutdown", make_shutdown}, {"restarts", make_restarts},
 	{"tuples", make_tuples},     {"limits", make_limits},
-	{"ports", make_ports},
+	{"ports", make_ports},	     {"patience", make_patience},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
-/* The last one's worlds are as large as fifty others: one in twenty. */
-#define LARGE_KIND     (KIND_COUNT - 1)
-#define LARGE_PERMILLE 50
+/* Chosen aside, since the others came first. Worlds of the one are as large as
+ * fifty others: one in twenty. */
+#define LARGE_KIND	  (KIND_COUNT - 2)
+#define LARGE_PERMILLE	  50
+#define PATIENCE_KIND	  (KIND_COUNT - 1)
+#define PATIENCE_PERMILLE 80
 
 const char *const *profile_names(void)
 {
@@ -249,6 +273,8 @@ bool profile_make(struct profile *p, const char *name, struct rng *r)
 
 	if (rng_chance(&aside, LARGE_PERMILLE))
 		kind = LARGE_KIND;
+	else if (rng_chance(&aside, PATIENCE_PERMILLE))
+		kind = PATIENCE_KIND;
 	for (size_t i = 0; name && i <= KIND_COUNT; i++) {
 		if (i == KIND_COUNT)
 			return false;

@@ -124,6 +124,11 @@ static inline bool hold_has_hole(const struct hold *h)
 {
 	return h->has_hole;
 }
+/* The client has ended, but bytes before that are missing. */
+static inline bool hold_awaits_end(const struct hold *h)
+{
+	return h->close != HOLD_OPEN && h->close_seq != h->end;
+}
 /* The first byte that is kept, `end` if none is. */
 uint32_t hold_start(const struct hold *h, const struct hold_store *st);
 uint32_t hold_blocks(const struct hold *h, const struct hold_store *st);

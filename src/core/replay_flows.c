@@ -24,12 +24,13 @@
 #define CLOSED_LINGER_US 5000000u
 #define STRAY_BYTES	 (1 << 24)
 
-/* One that is to be given up by then. */
-static bool has_old_hole(const struct replay *r, const struct flow *f,
-			 uint64_t at_us)
+/* When what is missing is given up, TIME_NEVER: nothing is. Before a FIN all
+ * that there was behind the hole may be missing. */
+static uint64_t hole_until_us(const struct replay *r, const struct flow *f)
 {
-	return hold_has_hole(&f->hold) &&
-	       hold_hole_us(&f->hold, &r->store) + HOLE_US <= at_us;
+	if (hold_has_hole(&f->hold))
+		return hold_hole_us(&f->hold, &r->store) + HOLE_US;
+	return hold_awaits_end(&f->hold) ? f->last_us + HOLE_US : TIME_NEVER;
 }
 
 static void arm_flow_timer(struct replay *r, struct flow *f)
@@ -40,8 +41,8 @@ static void arm_flow_timer(struct replay *r, struct flow *f)
 		at = TIME_NEVER;
 	if (f->closed)
 		at = f->last_us + CLOSED_LINGER_US;
-	else if (has_old_hole(r, f, at))
-		at = hold_hole_us(&f->hold, &r->store) + HOLE_US;
+	else if (hole_until_us(r, f) < at)
+		at = hole_until_us(r, f);
 	if (at != TIME_NEVER &&
 	    (!timer_armed(&f->timer) || at < f->timer.deadline_us))
 		timers_set(r->flow_timers, &f->timer, at);
@@ -391,6 +392,8 @@ static void on_end(struct replay *r, struct flow *f, const struct segment *seg,
 	}
 	if (rst && hold_has_hole(&f->hold))
 		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
+	if (rst) /* a FIN beyond the hole is void */
+		f->hold.close = HOLD_OPEN;
 	hold_end_at(&f->hold, rst ? HOLD_RST : HOLD_FIN,
 		    rst ? f->hold.end : seg->seq + seg->payload_len,
 		    seg->flags & TCP_ACK, seg->ack, now_us);
@@ -478,6 +481,16 @@ void replay_free_flow_if_done(struct replay *r, struct flow *f, uint64_t now_us)
 	flow_table_remove(&r->flows, f);
 }
 
+static void give_up_hole(struct replay *r, struct flow *f, uint64_t now_us)
+{
+	if (!hold_has_hole(&f->hold)) {
+		replay_close_flow(r, f, now_us);
+		return;
+	}
+	leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
+	note_closed(r, f, now_us);
+}
+
 void replay_on_flow_timer(struct replay *r, struct flow *f, uint64_t now_us)
 {
 	if (f->closed) {
@@ -488,10 +501,8 @@ void replay_on_flow_timer(struct replay *r, struct flow *f, uint64_t now_us)
 		replay_free_flow_if_done(r, f, now_us);
 		return;
 	}
-	if (has_old_hole(r, f, now_us)) {
-		leave_stream(r, f, LOSS_CAPTURE_GAP, now_us);
-		note_closed(r, f, now_us);
-	}
+	if (now_us >= hole_until_us(r, f))
+		give_up_hole(r, f, now_us);
 	if (now_us - f->last_us >= r->cfg.idle_us) {
 		r->ledger.idle_ended += f->copies ? 1 : 0;
 		replay_close_flow(r, f, now_us);

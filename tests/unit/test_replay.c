@@ -256,6 +256,52 @@ static void test_idle_connections_end(void **state)
 	assert_int_equal(replay_flows(e->r), 1);
 }
 
+/* The last bytes before the client's end are not captured, nor anything behind
+ * them that would show a hole. */
+static void test_an_end_behind_a_hole(void **state)
+{
+	struct engine *e = *state;
+	struct client a = client_at(1, 5000), b = client_at(2, 5000);
+
+	engine_start(e);
+	client_syn(e, &a);
+	client_send(e, &a, 100, 0);
+	client_syn(e, &b);
+	client_send(e, &b, 100, 0);
+	a.seq += 50;
+	client_end(e, &a, TCP_FIN);
+	b.seq += 50;
+	client_end(e, &b, TCP_FIN);
+	engine_wait(e, 2900000);
+	assert_true(e->conns[0].open);
+	b.seq -= 50; /* it comes again */
+	client_send(e, &b, 50, 0);
+	engine_wait(e, 200000);
+	assert_false(e->conns[0].open);
+	assert_int_equal(e->conns[0].rsts, 1);
+	engine_wait(e, 10000000);
+	assert_int_equal(e->conns[1].bytes, 150);
+	assert_int_equal(e->conns[1].rsts, 0);
+	assert_int_equal(ledger(e)->conns.answered, 2);
+	assert_int_equal(replay_flows(e->r), 0);
+}
+
+/* And then it resets what it has ended. */
+static void test_a_reset_behind_a_lost_end(void **state)
+{
+	struct engine *e = *state;
+	struct client c = client_at(1, 5000);
+
+	engine_start(e);
+	client_syn(e, &c);
+	client_send(e, &c, 100, 0);
+	c.seq += 50;
+	client_end(e, &c, TCP_FIN);
+	client_end(e, &c, TCP_RST);
+	assert_false(e->conns[0].open);
+	assert_int_equal(e->conns[0].rsts, 1);
+}
+
 static void test_without_an_idle_limit(void **state)
 {
 	struct engine *e = *state;
@@ -533,6 +579,8 @@ int main(void)
 		cmocka_unit_test(test_sampling_is_exact),
 		TEST(test_the_end_of_a_capture),
 		TEST(test_idle_connections_end),
+		TEST(test_an_end_behind_a_hole),
+		TEST(test_a_reset_behind_a_lost_end),
 		TEST(test_without_an_idle_limit),
 		TEST(test_late_packets),
 		TEST(test_port_used_again),

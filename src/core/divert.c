@@ -242,8 +242,9 @@ void divert_on_msg(struct divert *d, unsigned link_id,
 static void sweep(struct divert *d, uint64_t now_us)
 {
 	struct router_dropped dropped = {0};
-	bool more = router_expire(d->router, now_us - DIVERT_OWNERLESS_US,
-				  &dropped);
+	uint64_t before_us =
+		now_us > DIVERT_OWNERLESS_US ? now_us - DIVERT_OWNERLESS_US : 0;
+	bool more = router_expire(d->router, before_us, &dropped);
 
 	d->counters.routes_expired += dropped.ownerless;
 	d->counters.routes_untold += dropped.untold;

@@ -689,6 +689,25 @@ static void test_what_is_not_told_again_goes(void **state)
 	expect_none(d);
 }
 
+/* And not what another tcpcopy has told, whose links are down for a moment; the
+ * host has just been started. */
+static void test_a_round_is_of_one_instance(void **state)
+{
+	struct divert *d = ((struct one_divert *)*state)->d;
+
+	divert_on_link_up(d, 1, 0xa, T0);
+	divert_on_link_up(d, 2, 0xb, T0);
+	add(d, 1, 1024, 77);
+	divert_on_link_down(d, 1, T0 + 1);
+	say_round(d, 2, false, T0 + 5);
+	say_round(d, 2, true, T0 + 9);
+	for (uint64_t at = T0 + 9; at < T0 + 1000000; at += 1000)
+		divert_on_timer(d, at);
+	assert_int_equal(divert_routes(d), 1);
+	assert_int_equal(divert_counters(d)->routes_expired, 0);
+	expect_none(d);
+}
+
 /* ---- the messages' ring ---- */
 
 /* The most that a batch can put out, and twice, so that the ring goes round. */
@@ -770,6 +789,7 @@ int main(void)
 		DIVERT_TEST(test_owner_of_many_gone),
 		DIVERT_TEST(test_owner_back_in_time),
 		DIVERT_TEST(test_what_is_not_told_again_goes),
+		DIVERT_TEST(test_a_round_is_of_one_instance),
 		DIVERT_TEST(test_a_full_batch),
 		DIVERT_TEST(test_other_messages_change_nothing),
 		cmocka_unit_test(test_no_memory),

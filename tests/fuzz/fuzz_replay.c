@@ -34,6 +34,7 @@ struct run {
 	struct client clients[CLIENTS];
 	struct picture picture;
 	uint64_t now_us;
+	bool by_port;	/* each group has its part of the clients' ports */
 	unsigned calls; /* for memory, at the start */
 };
 
@@ -217,6 +218,12 @@ static void set_link(struct run *run, unsigned link, bool up)
 	};
 
 	run->picture.up[link] = up;
+	if (up && run->by_port)
+		replay_set_ports(
+			run->r, link,
+			&(struct split){.count = run->cfg.group_count,
+					.index = link /
+						 run->cfg.links_per_group});
 	replay_on_link(run->r, link, up, run->now_us);
 	if (up)
 		replay_on_msg(run->r, link, &status, run->now_us);
@@ -408,6 +415,7 @@ static void configure(struct run *run, struct reader *r)
 	};
 	if (more & 128)
 		run->cfg.trace.addr = addr4(10, 0);
+	run->by_port = memory & 4;
 	counted_mem_init(&run->mem, memory >> 3);
 	place_targets(run);
 	place_clients(run);

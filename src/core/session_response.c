@@ -159,6 +159,22 @@ static void on_ack(struct session *s, const struct session_params *params,
 		s->probe_due = false;
 }
 
+/* It asks whether we live (RFC 9293, 3.8.4). */
+static bool is_keep_alive(const struct session *s,
+			  const struct wire_response *resp)
+{
+	return resp->payload_len == 0 && resp->flags == TCP_ACK &&
+	       resp->seq == s->target.rcv_nxt - 1;
+}
+
+/* And has nothing else to say. */
+static bool says_nothing(const struct session *s,
+			 const struct wire_response *resp)
+{
+	return is_keep_alive(s, resp) &&
+	       resp->ack - s->delta == s->target.snd_una;
+}
+
 static void on_data(struct session *s, const struct session_env *env,
 		    const struct wire_response *resp, uint64_t now_us)
 {
@@ -166,9 +182,7 @@ static void on_data(struct session *s, const struct session_env *env,
 	uint32_t grown = end - s->target.rcv_nxt;
 
 	if (resp->payload_len == 0) {
-		/* keep-alive: it asks whether we live (RFC 9293, 3.8.4) */
-		if (resp->flags == TCP_ACK &&
-		    resp->seq == s->target.rcv_nxt - 1)
+		if (is_keep_alive(s, resp))
 			s->ack_due = true;
 		return;
 	}
@@ -339,7 +353,8 @@ void session_on_response(struct session *s, const struct session_env *env,
 	case SESSION_FIN_WAIT_2:
 	case SESSION_CLOSING:
 	case SESSION_LAST_ACK:
-		s->heard_us = s->progress_us = now_us;
+		if (!says_nothing(s, resp))
+			s->heard_us = s->progress_us = now_us;
 		on_synchronized(s, env, resp, now_us);
 		return;
 	case SESSION_TIME_WAIT:

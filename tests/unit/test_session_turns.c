@@ -213,6 +213,36 @@ static void test_a_half_close_after_a_long_wait(void **state)
 	check_unit(&o->ledger.turns, 1, 0, 0, NONE);
 }
 
+/* That the target's kernel asks whether we live is no answer. */
+static void test_keep_alives_are_silence(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_client(o, 100, 0);
+	one_out(o, true);
+	one_target(o, 0, 101, 0);
+	one_client(o, 100, 30);
+	one_after(o, ONE_TIMEOUT - 1);
+	one_header(o, TCP_ACK, o->sent - 1, ISS + 101, 0);
+	one_sends(o, "A 101 a1");
+	one_after(o, 1);
+	one_sends(o, "PA 101+100 a1");
+	assert_int_equal(o->ledger.early_hold, 1);
+	/* one that acknowledges is more than that */
+	one_after(o, ONE_TIMEOUT - 1);
+	one_header(o, TCP_ACK, o->sent - 1, ISS + 201, 0);
+	one_client_ends(o, HOLD_RST, 50);
+	one_out(o, true);
+	one_after(o, ONE_TIMEOUT - 1);
+	assert_int_equal(o->s.state, SESSION_ESTABLISHED);
+	/* and the client's end is not held for ever either */
+	one_header(o, TCP_ACK, o->sent - 1, ISS + 201, 0);
+	one_after(o, 1);
+	assert_int_equal(o->s.state, SESSION_DONE);
+	check_unit(&o->ledger.turns, 0, 2, 0, NONE);
+}
+
 static void test_the_gate_waits_for_as_many_bytes(void **state)
 {
 	struct one_session *o = *state;
@@ -998,6 +1028,7 @@ int main(void)
 		TEST(test_let_go_rather_than_given_up),
 		TEST(test_an_end_after_a_long_wait),
 		TEST(test_a_half_close_after_a_long_wait),
+		TEST(test_keep_alives_are_silence),
 		TEST(test_the_gate_waits_for_as_many_bytes),
 		TEST(test_the_gate_waits_for_the_ack),
 		TEST(test_no_surplus),

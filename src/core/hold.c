@@ -531,5 +531,7 @@ struct hold_loss hold_jump(struct hold *h, struct hold_store *st)
 	}
 	clear_stock(h, st);
 	h->end = loss.end;
+	if (h->close != HOLD_OPEN && seq_gt(h->end, h->close_seq))
+		h->close_seq = h->end; /* bytes beyond a FIN do not undo it */
 	return loss;
 }

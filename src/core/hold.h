@@ -118,7 +118,8 @@ uint64_t hold_read(const struct hold *h, const struct hold_store *st,
 void hold_release(struct hold *h, struct hold_store *st, uint32_t seq,
 		  uint32_t turn);
 /* Gives up the hole: everything beyond it goes, and the hold is empty from
- * loss.end on; what was before the hole goes as well. */
+ * loss.end on; what was before the hole goes as well. An end that lay before
+ * that counts. */
 struct hold_loss hold_jump(struct hold *h, struct hold_store *st);
 static inline bool hold_has_hole(const struct hold *h)
 {

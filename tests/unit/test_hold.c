@@ -257,6 +257,26 @@ static void test_jump_counts_what_goes(void **state)
 	check_turn(f, 409, 410, 3, 4);
 }
 
+/* A client that writes on behind its FIN has ended all the same. */
+static void test_jump_over_an_end(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, 0, 100, 1, 1);
+	hold_end_at(&f->hold, HOLD_FIN, BASE + 100, true, 1, 2);
+	put(f, 200, 50, 5, 3);
+	assert_int_equal(hold_closed(&f->hold), HOLD_FIN);
+	hold_jump(&f->hold, &f->store);
+	assert_int_equal(f->hold.end, BASE + 250);
+	assert_int_equal(hold_closed(&f->hold), HOLD_FIN);
+	/* before one that has not come there is still something to come */
+	hold_init(&f->hold, BASE);
+	hold_end_at(&f->hold, HOLD_FIN, BASE + 300, true, 1, 2);
+	put(f, 200, 50, 5, 3);
+	hold_jump(&f->hold, &f->store);
+	assert_int_equal(hold_closed(&f->hold), HOLD_OPEN);
+}
+
 static void test_skip_follows_without_keeping(void **state)
 {
 	struct fixture *f = *state;
@@ -490,6 +510,7 @@ int main(void)
 		TEST(test_the_servers_fin_is_no_byte),
 		TEST(test_release_frees_blocks_and_turns),
 		TEST(test_jump_counts_what_goes),
+		TEST(test_jump_over_an_end),
 		TEST(test_skip_follows_without_keeping),
 		TEST(test_too_far_ahead_is_stray),
 		TEST(test_full_takes_nothing),

@@ -256,7 +256,8 @@ void session_refused(struct session *s, uint64_t now_us)
 void session_set_paused(struct session *s, bool paused, uint64_t now_us)
 {
 	/* an outage and the target's silence before it are two things */
-	if (s->paused != paused && s->state != SESSION_TIME_WAIT)
+	if (s->paused != paused &&
+	    (s->state != SESSION_TIME_WAIT || s->ack_due))
 		s->progress_us = now_us;
 	if (s->paused && !paused) {
 		/* silence begins to count now */

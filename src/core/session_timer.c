@@ -35,12 +35,19 @@ static bool waits_for_target(const struct session *s)
 	return false;
 }
 
+static uint64_t time_wait_us(const struct session *s,
+			     const struct session_params *params)
+{
+	if (s->paused && s->ack_due) /* the last ACK cannot go yet */
+		return later(params->timeout_us, SESSION_TIME_WAIT_US);
+	return s->fin_again ? SESSION_LOSSY_WAIT_US : SESSION_TIME_WAIT_US;
+}
+
 uint64_t session_give_up_us(const struct session *s,
 			    const struct session_params *params)
 {
 	if (s->state == SESSION_TIME_WAIT)
-		return s->progress_us + (s->fin_again ? SESSION_LOSSY_WAIT_US
-						      : SESSION_TIME_WAIT_US);
+		return s->progress_us + time_wait_us(s, params);
 	if (!waits_for_target(s) ||
 	    params->timeout_us > UINT64_MAX - s->progress_us)
 		return UINT64_MAX;

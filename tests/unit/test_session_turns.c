@@ -955,6 +955,30 @@ static void test_slow_while_paused(void **state)
 	assert_int_equal(o->s.slowest_us, 0);
 }
 
+/* The target waits for our last ACK. */
+static void test_time_wait_while_paused(void **state)
+{
+	struct one_session *o = *state;
+
+	one_establish(o);
+	one_exchange(o, 0);
+	one_client_ends(o, HOLD_FIN, 50);
+	one_sends(o, "FA 101 a51");
+	one_target(o, 0, 102, 0);
+	session_set_paused(&o->s, true, o->now_us);
+	one_target(o, TCP_FIN, 102, 0);
+	assert_int_equal(o->s.state, SESSION_TIME_WAIT);
+	one_sends(o, "");
+	one_after(o, SESSION_TIME_WAIT_US + 1000000);
+	assert_int_equal(o->s.state, SESSION_TIME_WAIT);
+	session_set_paused(&o->s, false, o->now_us);
+	one_sends(o, "A 102 a52");
+	one_after(o, SESSION_TIME_WAIT_US - 1);
+	assert_int_equal(o->s.state, SESSION_TIME_WAIT);
+	one_after(o, 1);
+	assert_int_equal(o->s.state, SESSION_DONE);
+}
+
 static void test_tls_copies_nothing_more(void **state)
 {
 	struct one_session *o = *state;
@@ -1066,6 +1090,7 @@ int main(void)
 		TEST(test_a_pause_and_then_silence),
 		TEST(test_silence_and_then_a_pause),
 		TEST(test_slow_while_paused),
+		TEST(test_time_wait_while_paused),
 		TEST(test_tls_copies_nothing_more),
 		TEST(test_not_to_be_opened),
 		TEST(test_gap_and_rejoin),

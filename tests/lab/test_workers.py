@@ -458,17 +458,15 @@ def delete_rule(lab, words):
                    line.split()[-1])
 
 
-def test_what_no_worker_takes(lab):
-    """The rule of one worker is gone: the last one queues all the same, and
-    the guard puts it back."""
-    tap = lab.tap()
-    copy = guarded(lab)
+def survives(lab, copy, tap, harm):
+    """The guard mends what harm() does, three times, and nothing is lost or
+    gets out."""
     load = lab.load_start(connections=40, concurrent=40, requests=300,
                           think_ms=10)
     for _ in range(3):
         before = copy.target_app.totals()["requests"]
         fallen = copy.intercept.ledger()["guard"]["fallen"]
-        delete_rule(lab, "bpf")
+        harm()
         wait_until(lambda n=fallen:
                    copy.intercept.ledger()["guard"]["fallen"] > n,
                    what="the guard to see it")
@@ -479,6 +477,14 @@ def test_what_no_worker_takes(lab):
     copy.exact()
     assert tap.count() == 0
     lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+
+
+def test_what_no_worker_takes(lab):
+    """The rule of one worker is gone: the last one queues all the same, and
+    the guard puts it back."""
+    tap = lab.tap()
+    copy = guarded(lab)
+    survives(lab, copy, tap, lambda: delete_rule(lab, "bpf"))
 
 
 def test_the_last_rule_takes_all(lab):
@@ -568,22 +574,7 @@ def test_a_guard_that_falls(lab, way):
     tap = lab.tap()
     relay = ("--relay", TARGET_PORT) if way == "relay" else ()
     copy = guarded(lab, "--path", way, relay=relay)
-    load = lab.load_start(connections=40, concurrent=40, requests=300,
-                          think_ms=10)
-    for _ in range(3):
-        before = copy.target_app.totals()["requests"]
-        fallen = copy.intercept.ledger()["guard"]["fallen"]
-        lab.target.run("nft", "flush", "ruleset")
-        wait_until(lambda n=fallen:
-                   copy.intercept.ledger()["guard"]["fallen"] > n,
-                   what="the guard to see it")
-        wait_until(lambda n=before:
-                   copy.target_app.totals()["requests"] > n + 50,
-                   what="copying to go on")
-    load.done()
-    copy.exact()
-    assert tap.count() == 0
-    lab.target.run(lab.intercept_bin, "--unguard", TARGET_PORT)
+    survives(lab, copy, tap, lambda: lab.target.run("nft", "flush", "ruleset"))
 
 
 @pytest.mark.parametrize("victim", [0, 1])
